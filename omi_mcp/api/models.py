@@ -1,0 +1,182 @@
+"""What the Omi Developer API sends, parsed once: aware datetimes, no surprises, unknown fields dropped.
+
+The upstream is not trusted to keep its types: a value that cannot be used becomes the field's default where
+the rest of the record is still worth having. A record without an id or a start is refused by validation, and
+the client skips it.
+"""
+
+import math
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+CATEGORIES: tuple[str, ...] = (
+    "personal", "education", "health", "finance", "legal", "philosophy", "spiritual", "science",
+    "entrepreneurship", "parenting", "romantic", "travel", "inspiration", "technology", "business", "social",
+    "work", "sports", "politics", "literature", "history", "architecture", "music", "weather", "news",
+    "entertainment", "psychology", "real", "design", "family", "economics", "environment", "other",
+)  # fmt: skip
+"""The 33 values of the API's category enum."""
+
+SOURCES: tuple[str, ...] = (
+    "friend", "omi", "fieldy", "bee", "plaud", "frame", "friend_com", "apple_watch", "phone", "phone_call",
+    "desktop", "openglass", "screenpipe", "workflow", "sdcard", "external_integration", "limitless",
+    "rayban_meta", "onboarding", "unknown",
+)  # fmt: skip
+"""The API's source enum. An unknown string is silently stored as `unknown`, so it is checked on this side."""
+
+TEXT_SOURCES: tuple[str, ...] = ("audio_transcript", "message", "other_text")
+
+
+def _aware(value: Any) -> Any:
+    """A datetime string without an offset is UTC (OMI API: naive stored values come out with no suffix)."""
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value)
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    raise ValueError("not a datetime")
+
+
+def _aware_or_none(value: Any) -> Any:
+    try:
+        return _aware(value)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _text_or_none(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _seconds(value: Any) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return 0.0
+    return number if math.isfinite(number) and number >= 0 else 0.0
+
+
+def _int_or_none(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _list_of_objects(value: Any) -> list[Any]:
+    return [item for item in value if isinstance(item, dict | BaseModel)] if isinstance(value, list | tuple) else []
+
+
+def _list_of_objects_or_none(value: Any) -> list[Any] | None:
+    return None if value is None else _list_of_objects(value)
+
+
+def _object_or_empty(value: Any) -> Any:
+    return value if isinstance(value, dict | BaseModel) else {}
+
+
+def _object_or_none(value: Any) -> Any:
+    return value if isinstance(value, dict | BaseModel) else None
+
+
+Moment = Annotated[datetime, BeforeValidator(_aware)]
+OptionalMoment = Annotated[datetime | None, BeforeValidator(_aware_or_none)]
+Text = Annotated[str, BeforeValidator(_text)]
+OptionalText = Annotated[str | None, BeforeValidator(_text_or_none)]
+Seconds = Annotated[float, BeforeValidator(_seconds)]
+OptionalInt = Annotated[int | None, BeforeValidator(_int_or_none)]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Segment(_Record):
+    """One stretch of speech. `start` and `end` are seconds from the conversation's start."""
+
+    id: OptionalText = None
+    text: Text = ""
+    speaker_id: OptionalInt = None
+    speaker_name: OptionalText = None
+    start: Seconds = 0.0
+    end: Seconds = 0.0
+
+    @property
+    def speaker(self) -> str:
+        """The name to show: the API's `speaker_name`, else `Speaker N`, else `Speaker`."""
+        if self.speaker_name:
+            return self.speaker_name
+        return "Speaker" if self.speaker_id is None else f"Speaker {self.speaker_id}"
+
+
+class ActionItem(_Record):
+    description: Text = ""
+    completed: Annotated[bool, BeforeValidator(lambda value: value is True)] = False
+    due_at: OptionalMoment = None
+
+
+class Event(_Record):
+    """A calendar event heard in the conversation. `duration` is in minutes."""
+
+    title: Text = ""
+    description: Text = ""
+    start: OptionalMoment = None
+    duration: OptionalInt = 30
+
+
+class Structured(_Record):
+    """What the service's model made of the conversation."""
+
+    title: Text = ""
+    overview: Text = ""
+    emoji: Text = ""
+    category: Text = "other"
+    action_items: Annotated[tuple[ActionItem, ...], BeforeValidator(_list_of_objects)] = ()
+    events: Annotated[tuple[Event, ...], BeforeValidator(_list_of_objects)] = ()
+
+
+class Geolocation(_Record):
+    address: OptionalText = None
+
+
+class Conversation(_Record):
+    """One conversation. `transcript_segments` is None when it was not asked for, empty when there is none."""
+
+    id: Annotated[str, Field(min_length=1, max_length=256)]
+    created_at: Moment
+    started_at: OptionalMoment = None
+    finished_at: OptionalMoment = None
+    structured: Annotated[Structured, BeforeValidator(_object_or_empty)] = Structured()
+    language: OptionalText = None
+    source: OptionalText = None
+    transcript_segments: Annotated[tuple[Segment, ...] | None, BeforeValidator(_list_of_objects_or_none)] = None
+    geolocation: Annotated[Geolocation | None, BeforeValidator(_object_or_none)] = None
+    folder_id: OptionalText = None
+    folder_name: OptionalText = None
+
+    @property
+    def began(self) -> datetime:
+        """When it began: `started_at`, or `created_at` where the API has no start. UTC."""
+        return self.started_at or self.created_at
+
+    @property
+    def seconds(self) -> float:
+        """How long it lasted, in seconds; 0 when the end is unknown."""
+        return max(0.0, (self.finished_at - self.began).total_seconds()) if self.finished_at else 0.0
+
+
+class Folder(_Record):
+    id: Annotated[str, Field(min_length=1)]
+    name: Text = ""
+    description: OptionalText = None
+    conversation_count: OptionalInt = None
+
+
+class Receipt(_Record):
+    """The answer to a create. `discarded` means saved but hidden; `status` "processing" means not listed yet."""
+
+    id: Annotated[str, Field(min_length=1)]
+    status: Text = "completed"
+    discarded: Annotated[bool, BeforeValidator(lambda value: value is True)] = False
