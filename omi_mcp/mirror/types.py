@@ -1,0 +1,91 @@
+"""What the mirror holds and what a search in it answers: plain frozen values, no I/O."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from omi_mcp.api.models import Conversation
+
+TranscriptState = Literal["stored", "none", "pending", "locked"]
+"""`stored`: segments are here; `none`: the API says there are none; `pending`: not fetched yet; `locked`: by plan."""
+
+Field = Literal["transcript", "title", "overview", "action_items"]
+Method = Literal["listed", "ranked", "prefix", "trigram"]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One mirrored conversation.
+
+    `conversation.transcript_segments` is filled when `transcript` is "stored", empty when it is "none", else None;
+    a light row has None always. `starred` is None until the starred ones were enumerated.
+    """
+
+    conversation: Conversation
+    transcript: TranscriptState
+    starred: bool | None
+    hidden: bool
+    synced_at: datetime
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What a conversation must satisfy to be ranked or listed at all; None and () mean no condition.
+
+    `start` and `end` are inclusive and apply to `began`. `speaker` is a whole name or one word of it, without
+    regard to case and accents.
+    """
+
+    start: datetime | None = None
+    end: datetime | None = None
+    categories: tuple[str, ...] = ()
+    folder_id: str | None = None
+    starred: bool | None = None
+    speaker: str | None = None
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One moment that matched: a snippet cut at word ends, "..." where something was cut.
+
+    `segment` is the 0-based index of the transcript segment and `at` its start in seconds; both, like `speaker`,
+    are None outside the transcript.
+    """
+
+    field: Field
+    text: str
+    segment: int | None = None
+    at: float | None = None
+    speaker: str | None = None
+
+
+@dataclass(frozen=True)
+class Match:
+    """One conversation of a result, light. `speakers` are ordered by words spoken, most first."""
+
+    stored: Stored
+    speakers: tuple[str, ...]
+    segments: int
+    hits: tuple[Hit, ...]
+
+
+@dataclass(frozen=True)
+class Results:
+    """One page. `total` counts every match; `method` names how they were found; `next_offset` is None at the end."""
+
+    matches: tuple[Match, ...]
+    total: int
+    method: Method
+    next_offset: int | None
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How much is mirrored, hidden ones left out. `transcripts` are those with nothing left to fetch."""
+
+    conversations: int
+    transcripts: int
+    pending: int
+    locked: int
+    oldest: datetime | None
+    newest: datetime | None
