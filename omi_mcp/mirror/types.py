@@ -10,7 +10,9 @@ TranscriptState = Literal["stored", "none", "pending", "locked"]
 """`stored`: segments are here; `none`: the API says there are none; `pending`: not fetched yet; `locked`: by plan."""
 
 Field = Literal["transcript", "title", "overview", "action_items"]
-Method = Literal["listed", "ranked", "prefix", "trigram"]
+Method = Literal["listed", "ranked", "unquoted", "prefix", "trigram"]
+"""How matches were found: by date without words; by the words; by the words of a quoted phrase that occurs nowhere as
+one; by words beginning with those asked for; by words spelled alike. The loosest reading that was needed is named."""
 
 
 @dataclass(frozen=True)
