@@ -1,0 +1,214 @@
+"""The routes of the Omi Developer API, as an ASGI application.
+
+Every route keeps the service's order: authentication, scope, rate limit, validation, and only then the work.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from omi_mcp.sandbox.creating import Creator
+from omi_mcp.sandbox.forms import (
+    GetQuery,
+    ListQuery,
+    PatchForm,
+    SegmentsForm,
+    TextForm,
+    parse_body,
+    parse_query,
+    read_json,
+)
+from omi_mcp.sandbox.keys import Caller, Keyring
+from omi_mcp.sandbox.limits import Limiter
+from omi_mcp.sandbox.store import Query, Record, Store
+from omi_mcp.sandbox.wire import CATEGORIES, Crash, Refusal
+
+MAX_LIMIT = 100
+MAX_LIMIT_WITH_TRANSCRIPT = 25
+"""OMI API: a larger `limit` is silently cut to these."""
+
+MAX_CATEGORIES = 30
+"""OMI API: more values than its database takes in one filter end in a 500."""
+
+_ROOT = "/v1/dev/user/conversations"
+_NOT_FOUND = "Conversation not found"
+_READS = "dev:conversation_reads_total"
+_TRANSCRIPTS = "dev:conversation_transcript_read"
+
+
+class Api:
+    """The handlers, and what they share."""
+
+    def __init__(self, store: Store, keyring: Keyring, limiter: Limiter, creator: Creator) -> None:
+        self._store = store
+        self._keyring = keyring
+        self._limiter = limiter
+        self._creator = creator
+
+    def app(self) -> Starlette:
+        return Starlette(
+            routes=[
+                _route("/v1/dev/key", self.key, "GET"),
+                _route("/v1/dev/user/folders", self.folders, "GET"),
+                _route(_ROOT, self.list_conversations, "GET"),
+                _route(_ROOT, self.create_from_text, "POST"),
+                _route(f"{_ROOT}/from-segments", self.create_from_segments, "POST"),
+                _route(f"{_ROOT}/{{id}}", self.get_conversation, "GET"),
+                _route(f"{_ROOT}/{{id}}", self.update_conversation, "PATCH"),
+                _route(f"{_ROOT}/{{id}}", self.delete_conversation, "DELETE"),
+            ],
+            exception_handlers={Refusal: _refuse, Crash: _crash, HTTPException: _refuse_route},
+        )
+
+    def _caller(self, request: Request) -> Caller:
+        return self._keyring.authenticate(request.headers.get("authorization"))
+
+    def _reader(self, request: Request, policy: str) -> Caller:
+        caller = self._caller(request)
+        caller.require("conversations:read")
+        self._limiter.spend(caller.key, _READS)
+        self._limiter.spend(caller.key, policy)
+        return caller
+
+    def _writer(self, request: Request) -> None:
+        caller = self._caller(request)
+        caller.require("conversations:write")
+        self._limiter.spend(caller.key, "dev:conversations")
+
+    async def key(self, request: Request) -> Response:
+        return JSONResponse({"scopes": self._caller(request).scopes})
+
+    async def folders(self, request: Request) -> Response:
+        self._reader(request, "dev:conversations_read")
+        return JSONResponse(self._store.folders())
+
+    async def list_conversations(self, request: Request) -> Response:
+        caller = self._reader(request, "dev:conversations_read")
+        query = parse_query(ListQuery, request)
+        if query.include_transcript:
+            self._limiter.spend(caller.key, _TRANSCRIPTS)
+        cap = MAX_LIMIT_WITH_TRANSCRIPT if query.include_transcript else MAX_LIMIT
+        page = self._store.page(
+            Query(
+                limit=max(1, min(query.limit, cap)),
+                offset=max(0, query.offset),
+                start=query.start_date,
+                end=query.end_date,
+                categories=_categories(query.categories),
+                folder_id=query.folder_id,
+                starred=query.starred,
+            ),
+            segments=query.include_transcript,
+        )
+        folders = self._store.folder_names()
+        # After paging, as upstream: locked and malformed rows leave a page short while more lies behind it.
+        return JSONResponse([answer(record, folders) for record in page if not record.locked and not record.malformed])
+
+    async def get_conversation(self, request: Request) -> Response:
+        caller = self._reader(request, "dev:conversation_detail_read")
+        query = parse_query(GetQuery, request)
+        if query.include_transcript:
+            self._limiter.spend(caller.key, _TRANSCRIPTS)
+        record = self._store.get(request.path_params["id"], segments=query.include_transcript)
+        if record is None or record.locked:
+            raise Refusal(404, _NOT_FOUND)
+        if record.malformed:
+            raise Crash
+        return JSONResponse(answer(record, self._store.folder_names()))
+
+    async def create_from_text(self, request: Request) -> Response:
+        body = await read_json(request)
+        self._writer(request)
+        return JSONResponse(await self._creator.from_text(parse_body(TextForm, body)))
+
+    async def create_from_segments(self, request: Request) -> Response:
+        body = await read_json(request)
+        self._writer(request)
+        return JSONResponse(await self._creator.from_segments(parse_body(SegmentsForm, body)))
+
+    async def update_conversation(self, request: Request) -> Response:
+        body = await read_json(request)
+        self._writer(request)
+        form = parse_body(PatchForm, body)
+        record = self._unlocked(request.path_params["id"])
+        if form.title is None and form.discarded is None:
+            raise Refusal(422, "At least one field (title or discarded) must be provided")
+        if form.title is not None:
+            record.structured["title"] = form.title.strip()
+        if form.discarded is not None:
+            record.discarded = form.discarded
+        self._store.put([record])
+        if record.malformed:
+            raise Crash
+        return JSONResponse(_raw_answer(record))
+
+    async def delete_conversation(self, request: Request) -> Response:
+        self._writer(request)
+        self._store.delete(self._unlocked(request.path_params["id"]).id)
+        return JSONResponse({"success": True})
+
+    def _unlocked(self, conversation_id: str) -> Record:
+        record = self._store.get(conversation_id)
+        if record is None:
+            raise Refusal(404, _NOT_FOUND)
+        if record.locked:
+            raise Refusal(402, "A paid plan is required to access this conversation.")
+        return record
+
+
+def answer(record: Record, folders: dict[str, str]) -> dict[str, Any]:
+    """The conversation as list and get answer it: every key, null where there is nothing."""
+    return {
+        "id": record.id,
+        "created_at": record.created_at,
+        "started_at": record.started_at,
+        "finished_at": record.finished_at,
+        "structured": record.structured,
+        "language": record.language,
+        "source": record.source,
+        "transcript_segments": record.segments,
+        "geolocation": record.geolocation,
+        "folder_id": record.folder_id,
+        "folder_name": folders.get(record.folder_id) if record.folder_id else None,
+    }
+
+
+def _raw_answer(record: Record) -> dict[str, Any]:
+    """What PATCH answers: the stored document with its whole transcript, names of speakers and folder not filled in."""
+    segments = [{**segment, "speaker_name": None} for segment in record.segments or []]
+    return {**answer(record, {}), "transcript_segments": segments}
+
+
+def _categories(text: str | None) -> list[str]:
+    categories = [category for part in (text or "").split(",") if (category := part.strip())]
+    for category in categories:
+        if category not in CATEGORIES:
+            raise Refusal(400, f"Invalid category {category!r} is not a valid CategoryEnum")
+    if len(categories) > MAX_CATEGORIES:
+        raise Crash
+    return categories
+
+
+def _route(path: str, handler: Callable[[Request], Any], method: str) -> Route:
+    route = Route(path, handler, methods=[method])
+    route.methods = {method}  # upstream's framework adds no HEAD to a GET
+    return route
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refusal)
+    return JSONResponse({"detail": error.detail}, error.status, error.headers)
+
+
+async def _crash(request: Request, error: Exception) -> Response:
+    return PlainTextResponse("Internal Server Error", 500)
+
+
+async def _refuse_route(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return JSONResponse({"detail": error.detail}, error.status_code, error.headers)

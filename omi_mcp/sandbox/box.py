@@ -1,0 +1,183 @@
+"""The sandbox as its users hold it: an Omi account with keys, an API to call, and hands to act as the app does."""
+
+import dataclasses
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, NamedTuple, Self
+from urllib.parse import parse_qsl
+
+import anyio.lowlevel
+import httpx
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from omi_mcp.sandbox import loading
+from omi_mcp.sandbox.app import Api, answer
+from omi_mcp.sandbox.creating import Creator, complete
+from omi_mcp.sandbox.keys import ALL_SCOPES, READ_SCOPES, Keyring
+from omi_mcp.sandbox.limits import Limiter
+from omi_mcp.sandbox.store import Record, Store
+
+REMEMBERED_REQUESTS = 10_000
+
+
+class Served(NamedTuple):
+    """One request that was answered; `query` keeps the last of repeated parameters."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    status: int
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Sandbox:
+    """An Omi account in a box. `path` None keeps it in memory; `now` must return aware moments.
+
+    `limits="real"` counts the hourly allowances of each key as the service does (60 reads, 25 with transcript,
+    25 writes). The methods below the transport act as the Omi app or the service would, without a request.
+    Raises `KeyError` for an id that is not there.
+    """
+
+    base_url = "http://127.0.0.1"
+
+    def __init__(
+        self,
+        path: Path | None = None,
+        *,
+        now: Callable[[], datetime] = _utc_now,
+        limits: Literal["real", "off"] = "off",
+        seed: int = 0,
+    ) -> None:
+        self._now = now
+        self._store = Store(path)
+        self._keyring = Keyring(self._store)
+        self._served: deque[Served] = deque(maxlen=REMEMBERED_REQUESTS)
+        self.key = self._keyring.named("full", ALL_SCOPES)
+        self.read_only_key = self._keyring.named("read-only", READ_SCOPES)
+        self.pause: Callable[[], Awaitable[None]] = anyio.lowlevel.checkpoint
+        """Awaited twice while a create is in progress: before its placeholder is stored, and before its result."""
+        creator = Creator(self._store, now, lambda: self.pause())
+        api = Api(self._store, self._keyring, Limiter(now, enabled=limits == "real"), creator)
+        self.app: ASGIApp = self._recorded(api.app())
+
+    def transport(self) -> httpx.AsyncBaseTransport:
+        """Into the app without a network."""
+        return httpx.ASGITransport(self.app)
+
+    @property
+    def requests(self) -> list[Served]:
+        """What was asked and answered, newest last, at most the last 10,000."""
+        return list(self._served)
+
+    def close(self) -> None:
+        self._store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def issue_key(self, *scopes: str) -> str:
+        """A further key with exactly these scopes; with none given it is read-only, as upstream."""
+        return self._keyring.issue(scopes or READ_SCOPES)
+
+    def revoke_key(self, key: str) -> None:
+        self._keyring.revoke(key)
+
+    def load(self, lines: Iterable[dict[str, Any]]) -> int:
+        """Add conversations: plain ones (`id`, `started_at`, `segments`, ...) or as the API answers them.
+
+        All or none: raises `BadLine` with the number and the reason of the first bad one.
+        """
+        return loading.load(self._store, enumerate(lines, 1), self._now())
+
+    def load_file(self, path: Path) -> int:
+        """The same from a .jsonl or .jsonl.gz file."""
+        return loading.load(self._store, loading.read_file(path), self._now())
+
+    def load_sample(self) -> int:
+        """The sample library that comes with the package, dated relative to now."""
+        now = self._now()
+        return loading.load(self._store, loading.read_sample(now), now)
+
+    def insert(self, record: dict[str, Any]) -> None:
+        """Add or replace one conversation, in either of the shapes of `load`."""
+        self.load([record])
+
+    def ids(self, listable: bool = True) -> list[str]:
+        """Ids, `created_at` descending: of what the list route gives, or of everything there is."""
+        return self._store.ids(listed=listable)
+
+    def record(self, conversation_id: str) -> dict[str, Any]:
+        """The whole truth: the API's answer with transcript, and what the API does not tell."""
+        record = self._get(conversation_id)
+        hidden = ("status", "discarded", "starred", "locked", "text")
+        return answer(record, self._store.folder_names()) | {name: getattr(record, name) for name in hidden}
+
+    def edit(self, conversation_id: str, **structured: Any) -> None:
+        """Change fields of `structured`, such as title, overview or category."""
+        self._change(conversation_id, structured=self._get(conversation_id).structured | structured)
+
+    def lock(self, conversation_id: str, locked: bool = True) -> None:
+        """As a lapsed plan does: gone from lists, 404 to GET, 402 to PATCH and DELETE."""
+        self._change(conversation_id, locked=locked)
+
+    def star(self, conversation_id: str, starred: bool = True) -> None:
+        self._change(conversation_id, starred=starred)
+
+    def discard(self, conversation_id: str, discarded: bool = True) -> None:
+        self._change(conversation_id, discarded=discarded)
+
+    def move(self, conversation_id: str, folder: str | None) -> None:
+        """Into the folder of that name, which is made when there is none yet; None takes it out."""
+        self._change(conversation_id, folder_id=self._store.folder(folder, self._now()) if folder else None)
+
+    def set_status(
+        self, conversation_id: str, status: Literal["in_progress", "processing", "merging", "completed", "failed"]
+    ) -> None:
+        """Only `completed` conversations are listed."""
+        self._change(conversation_id, status=status)
+
+    def complete_late(self, conversation_id: str) -> None:
+        """Finish a conversation that was still processing, as opening it in the app does."""
+        record = self._get(conversation_id)
+        complete(record)
+        self._store.put([record])
+
+    def damage(self, conversation_id: str) -> None:
+        """Make it a malformed legacy record: lists skip it, reading or changing it is a 500."""
+        self._change(conversation_id, malformed=True)
+
+    def delete(self, conversation_id: str) -> None:
+        if not self._store.delete(conversation_id):
+            raise KeyError(conversation_id)
+
+    def _get(self, conversation_id: str) -> Record:
+        record = self._store.get(conversation_id)
+        if record is None:
+            raise KeyError(conversation_id)
+        return record
+
+    def _change(self, conversation_id: str, **fields: Any) -> None:
+        self._store.put([dataclasses.replace(self._get(conversation_id), **fields)])
+
+    def _recorded(self, app: ASGIApp) -> ASGIApp:
+        async def recording(scope: Scope, receive: Receive, send: Send) -> None:
+            async def noting(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
+                    self._served.append(Served(scope["method"], scope["path"], query, message["status"]))
+                await send(message)
+
+            await app(scope, receive, noting)
+
+        return recording

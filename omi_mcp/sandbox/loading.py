@@ -1,0 +1,251 @@
+"""Conversations from outside into the store: JSON lines, one conversation each, in either of two shapes."""
+
+import gzip
+import json
+import re
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime, time, timedelta
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from omi_mcp.sandbox.store import Record, Store
+from omi_mcp.sandbox.structuring import DEFAULT_EMOJI, structure
+from omi_mcp.sandbox.wire import CATEGORIES, aware, format_moment
+
+_LABEL = re.compile(r"SPEAKER_(\d{1,4})")
+_NAMESPACE = uuid.UUID("0f0e6a52-2f0c-4f4c-8f52-6b4b3f1d8a3e")
+
+
+class BadLine(ValueError):
+    """A line that is no conversation: which one (counted from 1), and why."""
+
+    def __init__(self, number: int, reason: str) -> None:
+        super().__init__(f"line {number}: {reason}")
+        self.number = number
+        self.reason = reason
+
+
+def _known_category(category: str) -> str:
+    if category not in CATEGORIES:
+        raise ValueError("not one of the API's categories")
+    return category
+
+
+Category = Annotated[str, AfterValidator(_known_category)]
+Id = Annotated[str, Field(min_length=1, max_length=256)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class SpokenLine(_Strict):
+    id: str | None = None
+    speaker: Annotated[str, Field(min_length=1)]
+    text: str
+    start: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    end: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    is_user: bool = False
+
+
+class PlainLine(_Strict):
+    """A conversation as a person would write it down; what is missing is made up by the structuring rules."""
+
+    id: Id
+    started_at: datetime
+    title: str | None = None
+    overview: str | None = None
+    category: Category | None = None
+    folder: str | None = None
+    starred: bool = False
+    segments: list[SpokenLine]
+
+    def record(self, folder_id: str | None) -> Record:
+        started = aware(self.started_at)
+        length = timedelta(seconds=max((segment.end for segment in self.segments), default=0.0))
+        return Record(
+            id=self.id,
+            created_at=format_moment(started),
+            started_at=format_moment(started),
+            finished_at=format_moment(started + length),
+            structured=self._structured(),
+            language="en",
+            source="omi",
+            segments=_segments(self.id, self.segments),
+            folder_id=folder_id,
+            starred=self.starred,
+        )
+
+    def _structured(self) -> dict[str, Any]:
+        structured = structure("\n".join(segment.text for segment in self.segments))
+        given = {"title": self.title, "overview": self.overview, "category": self.category}
+        return structured | {name: value for name, value in given.items() if value is not None}
+
+
+class SampleLine(_Strict):
+    """A line of the shipped sample: like a plain one, but dated relative to today."""
+
+    model_config = ConfigDict(extra="allow")
+
+    days_ago: Annotated[float, Field(ge=0)]
+    time: time
+
+    def started_at(self, now: datetime) -> datetime:
+        day = now.astimezone(UTC).date() - timedelta(days=self.days_ago)
+        return datetime.combine(day, self.time, tzinfo=UTC)
+
+
+class ActionItem(_Strict):
+    description: str
+    completed: bool = False
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    due_at: datetime | None = None
+    completed_at: datetime | None = None
+    conversation_id: str | None = None
+
+
+class Event(_Strict):
+    title: str
+    description: str = ""
+    start: datetime
+    duration: int = 30
+    created: bool = False
+
+
+class Structured(_Strict):
+    title: str
+    overview: str
+    emoji: str = DEFAULT_EMOJI
+    category: Category
+    action_items: list[ActionItem] = []
+    events: list[Event] = []
+
+
+class Segment(_Strict):
+    id: str | None = None
+    text: str
+    speaker_id: int | None = None
+    speaker_name: str | None = None
+    start: float
+    end: float
+
+
+class ApiConversation(_Strict):
+    """A conversation exactly as the API answers it."""
+
+    id: Id
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    structured: Structured
+    language: str | None = None
+    source: str | None = None
+    transcript_segments: list[Segment] | None = None
+    geolocation: dict[str, Any] | None = None
+    folder_id: str | None = None
+    folder_name: str | None = None
+
+    def record(self) -> Record:
+        return Record(
+            id=self.id,
+            created_at=format_moment(self.created_at),
+            started_at=format_moment(self.started_at) if self.started_at else None,
+            finished_at=format_moment(self.finished_at) if self.finished_at else None,
+            structured=_wire(self.structured),
+            language=self.language,
+            source=self.source,
+            segments=[segment.model_dump() for segment in self.transcript_segments or []],
+            geolocation=self.geolocation,
+            folder_id=self.folder_id,
+        )
+
+
+def read_file(path: Path) -> Iterator[tuple[int, Any]]:
+    """The JSON values of a .jsonl or .jsonl.gz file with their line numbers, blank lines left out."""
+    opener: Callable[..., Any] = gzip.open if path.suffix == ".gz" else open
+    with opener(path, "rt", encoding="utf-8") as lines:
+        yield from _parsed(lines)
+
+
+def read_sample(now: datetime) -> Iterator[tuple[int, Any]]:
+    """The shipped sample library, dated relative to `now`."""
+    with resources.files("omi_mcp.sandbox").joinpath("sample.jsonl").open(encoding="utf-8") as lines:
+        for number, line in _parsed(lines):
+            try:
+                sample = SampleLine.model_validate(line)
+            except ValidationError as error:
+                raise BadLine(number, _reason(error)) from None
+            yield number, {**(sample.model_extra or {}), "started_at": sample.started_at(now)}
+
+
+def _parsed(lines: Iterable[str]) -> Iterator[tuple[int, Any]]:
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                yield number, json.loads(line)
+            except ValueError:
+                raise BadLine(number, "not JSON") from None
+
+
+def load(store: Store, lines: Iterable[tuple[int, Any]], now: datetime) -> int:
+    """Put every conversation into the store, or none of them when a line is bad. A known id is replaced."""
+    count = 0
+    with store.transaction():
+        for number, line in lines:
+            try:
+                store.put([_record(store, line, now)])
+            except ValidationError as error:
+                raise BadLine(number, _reason(error)) from None
+            except (OverflowError, ValueError) as error:
+                raise BadLine(number, str(error)) from None
+            count += 1
+    return count
+
+
+def _record(store: Store, line: Any, now: datetime) -> Record:
+    if isinstance(line, dict) and "structured" in line:
+        conversation = ApiConversation.model_validate(line)
+        if conversation.folder_id and conversation.folder_name:
+            store.put_folder(conversation.folder_id, conversation.folder_name, now)
+        return conversation.record()
+    plain = PlainLine.model_validate(line)
+    return plain.record(store.folder(plain.folder, now) if plain.folder else None)
+
+
+def _segments(conversation_id: str, spoken: list[SpokenLine]) -> list[dict[str, Any]]:
+    """A label keeps its number; a display name gets one by order of appearance."""
+    numbers: dict[str, int] = {}
+    segments = []
+    for index, line in enumerate(spoken):
+        label = _LABEL.fullmatch(line.speaker)
+        number = int(label[1]) if label else numbers.setdefault(line.speaker, len(numbers))
+        name = line.speaker if not label else "User" if line.is_user else f"Speaker {number}"
+        segments.append(
+            {
+                "id": str(uuid.uuid5(_NAMESPACE, f"{conversation_id}/{index}")),
+                "text": line.text,
+                "speaker_id": number,
+                "speaker_name": name,
+                "start": line.start,
+                "end": line.end,
+            }
+        )
+    return segments
+
+
+def _wire(structured: Structured) -> dict[str, Any]:
+    value = structured.model_dump()
+    for item in (*value["action_items"], *value["events"]):
+        item.update({name: format_moment(at) for name, at in item.items() if isinstance(at, datetime)})
+    return value
+
+
+def _reason(error: ValidationError) -> str:
+    problem = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in problem["loc"])
+    return f"{where}: {problem['msg']}" if where else problem["msg"]

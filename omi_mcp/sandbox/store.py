@@ -1,0 +1,272 @@
+"""The service's own database: conversations and folders in SQLite, in memory or in one durable file."""
+
+import json
+import sqlite3
+import threading
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from omi_mcp.sandbox.wire import format_moment, microseconds
+
+_SCHEMA = """
+create table if not exists conversations (
+    id text primary key,
+    created_us integer not null,
+    created_at text not null,
+    started_at text,
+    finished_at text,
+    structured text not null,
+    category text not null,
+    language text,
+    source text,
+    segments text not null,
+    geolocation text,
+    folder_id text,
+    status text not null,
+    discarded integer not null,
+    locked integer not null,
+    starred integer not null,
+    malformed integer not null,
+    text text,
+    claimed_us integer
+);
+create index if not exists listing on conversations (created_us desc, id desc, category, folder_id, starred)
+    where status = 'completed' and discarded = 0;
+create table if not exists folders (
+    id text primary key,
+    name text not null unique,
+    description text,
+    created_at text not null
+);
+create table if not exists keys (
+    key text primary key,
+    scopes text,
+    name text unique
+);
+"""
+
+_LISTED = "status = 'completed' and discarded = 0"
+_LIGHT = (
+    "id, created_at, started_at, finished_at, structured, language, source, geolocation, folder_id,"
+    " status, discarded, locked, starred, malformed, text, claimed_us"
+)
+_MAX_OFFSET = 2**63 - 1
+
+
+@dataclass
+class Record:
+    """One conversation as the service keeps it. Moments are in wire format.
+
+    `segments` are `{id, text, speaker_id, speaker_name, start, end}`; None when they were not read from the database.
+    `text` is what a text-created conversation was made from, which the API never gives back.
+    """
+
+    id: str
+    created_at: str
+    started_at: str | None
+    finished_at: str | None
+    structured: dict[str, Any]
+    language: str | None = None
+    source: str | None = None
+    segments: list[dict[str, Any]] | None = field(default_factory=list)
+    geolocation: dict[str, Any] | None = None
+    folder_id: str | None = None
+    status: str = "completed"
+    discarded: bool = False
+    locked: bool = False
+    starred: bool = False
+    malformed: bool = False
+    text: str | None = None
+    claimed_us: int | None = None
+
+
+@dataclass(frozen=True)
+class Query:
+    """The list route's filters; `start` and `end` are inclusive, on `created_at`."""
+
+    limit: int
+    offset: int
+    start: datetime | None = None
+    end: datetime | None = None
+    categories: Sequence[str] = ()
+    folder_id: str | None = None
+    starred: bool | None = None
+
+
+class Store:
+    """All rows of one account. Every call is one short transaction, safe from any thread."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._lock = threading.RLock()
+        self._connection = sqlite3.connect(
+            ":memory:" if path is None else path, isolation_level=None, check_same_thread=False
+        )
+        self._connection.row_factory = sqlite3.Row
+        if path is not None:
+            self._connection.execute("pragma journal_mode = wal")
+        self._connection.executescript(_SCHEMA)
+
+    def close(self) -> None:
+        with self._lock:
+            self._connection.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All or nothing, for as long as the block lasts."""
+        with self._lock:
+            if self._connection.in_transaction:
+                yield self._connection
+                return
+            self._connection.execute("begin immediate")
+            try:
+                yield self._connection
+            except BaseException:
+                self._connection.execute("rollback")
+                raise
+            self._connection.execute("commit")
+
+    def _read(self, sql: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
+        with self._lock:
+            return self._connection.execute(sql, values).fetchall()
+
+    def put(self, records: Iterable[Record]) -> None:
+        """Add the records; one with a known id replaces what was there."""
+        with self.transaction() as connection:
+            connection.executemany(
+                "insert or replace into conversations values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    (
+                        record.id,
+                        microseconds(datetime.fromisoformat(record.created_at)),
+                        record.created_at,
+                        record.started_at,
+                        record.finished_at,
+                        json.dumps(record.structured),
+                        record.structured["category"],
+                        record.language,
+                        record.source,
+                        json.dumps(record.segments),
+                        json.dumps(record.geolocation) if record.geolocation else None,
+                        record.folder_id,
+                        record.status,
+                        record.discarded,
+                        record.locked,
+                        record.starred,
+                        record.malformed,
+                        record.text,
+                        record.claimed_us,
+                    )
+                    for record in records
+                ),
+            )
+
+    def get(self, conversation_id: str, *, segments: bool = True) -> Record | None:
+        columns = f"{_LIGHT}, segments" if segments else _LIGHT
+        rows = self._read(f"select {columns} from conversations where id = ?", (conversation_id,))
+        return _record(rows[0]) if rows else None
+
+    def page(self, query: Query, *, segments: bool) -> list[Record]:
+        """The rows of one page, `created_at` descending, among completed conversations that are not discarded."""
+        terms, values = [_LISTED], list[Any]()
+        if query.start is not None:
+            terms.append("created_us >= ?")
+            values.append(microseconds(query.start))
+        if query.end is not None:
+            terms.append("created_us <= ?")
+            values.append(microseconds(query.end))
+        if query.categories:
+            terms.append(f"category in ({', '.join('?' * len(query.categories))})")
+            values.extend(query.categories)
+        if query.folder_id is not None:
+            terms.append("folder_id = ?")
+            values.append(query.folder_id)
+        if query.starred is not None:
+            terms.append("starred = ?")
+            values.append(query.starred)
+        columns = f"{_LIGHT}, segments" if segments else _LIGHT
+        rows = self._read(
+            f"select {columns} from conversations where id in (select id from conversations where {' and '.join(terms)}"
+            " order by created_us desc, id desc limit ? offset ?) order by created_us desc, id desc",
+            (*values, query.limit, min(query.offset, _MAX_OFFSET)),
+        )
+        return [_record(row) for row in rows]
+
+    def ids(self, *, listed: bool) -> list[str]:
+        where = f"where {_LISTED} and not locked" if listed else ""
+        rows = self._read(f"select id from conversations {where} order by created_us desc, id desc")
+        return [row["id"] for row in rows]
+
+    def delete(self, conversation_id: str) -> bool:
+        with self.transaction() as connection:
+            return connection.execute("delete from conversations where id = ?", (conversation_id,)).rowcount > 0
+
+    def folder(self, name: str, now: datetime) -> str:
+        """The id of the folder with that name, which is made when there is none yet."""
+        with self.transaction() as connection:
+            rows = self._read("select id from folders where name = ?", (name,))
+            if rows:
+                return str(rows[0]["id"])
+            folder_id = str(uuid.uuid4())
+            connection.execute(
+                "insert into folders (id, name, created_at) values (?, ?, ?)", (folder_id, name, format_moment(now))
+            )
+            return folder_id
+
+    def put_folder(self, folder_id: str, name: str, now: datetime) -> None:
+        with self.transaction() as connection:
+            connection.execute(
+                "insert or replace into folders (id, name, created_at) values (?, ?, ?)",
+                (folder_id, name, format_moment(now)),
+            )
+
+    def folder_names(self) -> dict[str, str]:
+        return {row["id"]: row["name"] for row in self._read("select id, name from folders")}
+
+    def folders(self) -> list[dict[str, Any]]:
+        """As the API answers them, in the order they were made."""
+        rows = self._read(
+            "select f.*, (select count(*) from conversations c where c.folder_id = f.id and"
+            " c.status = 'completed' and c.discarded = 0) as conversation_count from folders f order by f.rowid"
+        )
+        return [
+            {
+                "id": row["id"],
+                "name": row["name"],
+                "description": row["description"],
+                "color": "#6B7280",
+                "icon": "folder",
+                "created_at": row["created_at"],
+                "updated_at": row["created_at"],
+                "order": order,
+                "is_default": False,
+                "is_system": False,
+                "conversation_count": row["conversation_count"],
+            }
+            for order, row in enumerate(rows)
+        ]
+
+    def issued_keys(self) -> list[sqlite3.Row]:
+        return self._read("select key, scopes, name from keys")
+
+    def put_key(self, key: str, scopes: str | None, name: str | None) -> None:
+        with self.transaction() as connection:
+            connection.execute("insert into keys values (?, ?, ?)", (key, scopes, name))
+
+    def delete_key(self, key: str) -> None:
+        with self.transaction() as connection:
+            connection.execute("delete from keys where key = ?", (key,))
+
+
+def _record(row: sqlite3.Row) -> Record:
+    fields = dict(row)
+    for name in ("discarded", "locked", "starred", "malformed"):
+        fields[name] = bool(fields[name])
+    for name in ("structured", "geolocation"):
+        fields[name] = json.loads(fields[name]) if fields[name] else None
+    fields["segments"] = json.loads(fields["segments"]) if "segments" in fields else None
+    return Record(**fields)
