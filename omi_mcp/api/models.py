@@ -29,28 +29,47 @@ SOURCES: tuple[str, ...] = (
 TEXT_SOURCES: tuple[str, ...] = ("audio_transcript", "message", "other_text")
 
 
+def well_formed(text: str) -> str:
+    """`text` with lone surrogates (half an emoji, cut by someone) replaced: no encoder or database takes them."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def wire_time(moment: datetime) -> str:
+    """An aware datetime as the API takes it: ISO 8601 in UTC with `Z`, microseconds kept."""
+    if moment.tzinfo is None:
+        raise ValueError("a naive datetime")
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
+
+
 def _aware(value: Any) -> Any:
     """A datetime string without an offset is UTC (OMI API: naive stored values come out with no suffix)."""
     if isinstance(value, str):
         value = datetime.fromisoformat(value)
     if isinstance(value, datetime):
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        try:
+            return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        except OverflowError:
+            raise ValueError("out of range") from None
     raise ValueError("not a datetime")
 
 
 def _aware_or_none(value: Any) -> Any:
     try:
         return _aware(value)
-    except (ValueError, OverflowError):
+    except ValueError:
         return None
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""
+    return well_formed(value) if isinstance(value, str) else ""
 
 
 def _text_or_none(value: Any) -> str | None:
-    return value if isinstance(value, str) and value else None
+    return _text(value) or None
 
 
 def _seconds(value: Any) -> float:
@@ -62,7 +81,7 @@ def _seconds(value: Any) -> float:
 
 
 def _int_or_none(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    return value if type(value) is int and abs(value) < 2**63 else None
 
 
 def _list_of_objects(value: Any) -> list[Any]:

@@ -1,0 +1,229 @@
+"""The Omi Developer API's conversation routes, as typed calls."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from omi_mcp.api.connection import Connection
+from omi_mcp.api.drafts import SegmentsDraft, TextDraft
+from omi_mcp.api.errors import AnswerLost, InvalidRequest, NotFound
+from omi_mcp.api.models import Conversation, Folder, Receipt, well_formed, wire_time
+from omi_mcp.clock import Clock
+
+if TYPE_CHECKING:
+    from omi_mcp.api.budget import Bucket, Budget
+
+LIST_LIMIT = 100
+TRANSCRIPT_LIST_LIMIT = 25
+"""OMI API: a larger `limit` is silently clamped to these."""
+
+CATEGORY_LIMIT = 30
+"""OMI API: the database behind it takes no more values in one filter."""
+
+TITLE_LIMIT = 500
+"""Characters (OMI API)."""
+
+ID_LIMIT = 256
+"""Characters; the API's own ids are UUIDs of 36."""
+
+CONVERSATIONS = "/v1/dev/user/conversations"
+FOLDERS = "/v1/dev/user/folders"
+KEY = "/v1/dev/key"
+
+_RESERVED_IDS = frozenset({".", "..", "search", "from-segments"})
+_WRITES: Sequence["Bucket"] = ("writes",)
+
+Record = TypeVar("Record", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of the list. `received` counts the rows that came, `unusable` those of them that could not be read."""
+
+    conversations: tuple[Conversation, ...]
+    received: int
+    unusable: int
+
+
+class OmiClient:
+    """Raises only `omi_mcp.api.errors`. Nothing is opened before the first call."""
+
+    def __init__(
+        self,
+        base_url: str,
+        api_key: str | None,
+        *,
+        clock: Clock,
+        budget: "Budget | None" = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        self._connection = Connection(base_url, api_key, clock=clock, budget=budget, transport=transport, rng=rng)
+
+    async def list_conversations(
+        self,
+        *,
+        limit: int = LIST_LIMIT,
+        offset: int = 0,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        categories: Sequence[str] = (),
+        folder_id: str | None = None,
+        starred: bool | None = None,
+        include_transcript: bool = False,
+        background: bool = False,
+    ) -> Page:
+        """A page, newest `created_at` first; `start` and `end` are inclusive bounds on it.
+
+        A short or even empty page does not prove the end: the API drops locked rows after paging. The next page is at
+        `offset + limit`, however many rows came.
+        """
+        if not 1 <= limit <= (TRANSCRIPT_LIST_LIMIT if include_transcript else LIST_LIMIT) or offset < 0:
+            raise ValueError("limit or offset is out of range")
+        if len(categories) > CATEGORY_LIMIT:
+            raise InvalidRequest("categories", f"at most {CATEGORY_LIMIT} at once")
+        params = {
+            "limit": str(limit),
+            "offset": str(offset),
+            "start_date": wire_time(start) if start else None,
+            "end_date": wire_time(end) if end else None,
+            "categories": ",".join(categories),
+            "folder_id": folder_id,
+            "starred": None if starred is None else _flag(starred),
+            "include_transcript": _flag(include_transcript),
+        }
+        rows = await self._read_rows(
+            CONVERSATIONS, params, buckets=_read_buckets(include_transcript), background=background
+        )
+        usable = _usable(Conversation, rows)
+        return Page(usable, received=len(rows), unusable=len(rows) - len(usable))
+
+    async def get_conversation(
+        self, conversation_id: str, *, include_transcript: bool = False, background: bool = False
+    ) -> Conversation:
+        """One conversation, whatever its state; `NotFound` for a locked one too."""
+        answer = await self._connection.request(
+            "GET",
+            _conversation_path(conversation_id),
+            params={"include_transcript": _flag(include_transcript)},
+            buckets=_read_buckets(include_transcript),
+            background=background,
+        )
+        return _record(Conversation, answer)
+
+    async def folders(self, *, background: bool = False) -> tuple[Folder, ...]:
+        return _usable(Folder, await self._read_rows(FOLDERS, {}, buckets=_read_buckets(False), background=background))
+
+    async def create_from_text(self, draft: TextDraft) -> Receipt:
+        """Not idempotent: after `AnswerLost` or `ServerFault` the conversation may or may not exist."""
+        answer = await self._connection.request("POST", CONVERSATIONS, body=draft.body(), buckets=_WRITES)
+        return _record(Receipt, answer)
+
+    async def create_from_segments(self, draft: SegmentsDraft) -> Receipt:
+        """Idempotent by `draft.client_session_id`: a repeat answers with the first one's receipt."""
+        path = f"{CONVERSATIONS}/from-segments"
+        return _record(Receipt, await self._connection.request("POST", path, body=draft.body(), buckets=_WRITES))
+
+    async def update(
+        self, conversation_id: str, *, title: str | None = None, discarded: bool | None = None
+    ) -> Conversation:
+        """The conversation as it is now; its `transcript_segments` are always None."""
+        body: dict[str, Any] = {}
+        if title is not None:
+            body["title"] = _checked_title(title)
+        if discarded is not None:
+            body["discarded"] = discarded
+        if not body:
+            raise ValueError("nothing to update")
+        answer = await self._connection.request(
+            "PATCH", _conversation_path(conversation_id), body=body, buckets=_WRITES
+        )
+        if isinstance(answer, dict):
+            # OMI API: a PATCH answers with the whole transcript, which can be megabytes, and without speaker names.
+            answer.pop("transcript_segments", None)
+        return _record(Conversation, answer)
+
+    async def delete(self, conversation_id: str) -> None:
+        """Irreversible. Extracted memories and action items stay (OMI API)."""
+        answer = await self._connection.request("DELETE", _conversation_path(conversation_id), buckets=_WRITES)
+        if not isinstance(answer, dict) or answer.get("success") is not True:
+            raise AnswerLost("the Omi API did not confirm the delete")
+
+    async def scopes(self) -> tuple[str, ...] | None:
+        """What the key may do, e.g. `conversations:write`; None where the backend cannot say."""
+        try:
+            answer = await self._connection.request("GET", KEY, buckets=_read_buckets(False))
+        except NotFound:
+            return None
+        scopes = answer.get("scopes") if isinstance(answer, dict) else None
+        if not isinstance(scopes, list):
+            return None
+        return tuple(scope for scope in scopes if isinstance(scope, str))
+
+    async def aclose(self) -> None:
+        await self._connection.aclose()
+
+    async def _read_rows(
+        self, path: str, params: dict[str, str | None], *, buckets: Sequence["Bucket"], background: bool
+    ) -> list[Any]:
+        # OMI API: a parameter that is there but empty is refused.
+        given = {name: value for name, value in params.items() if value}
+        rows = await self._connection.request("GET", path, params=given, buckets=buckets, background=background)
+        if not isinstance(rows, list):
+            raise AnswerLost("the Omi API's answer is not the expected list")
+        return rows
+
+
+def _conversation_path(conversation_id: str) -> str:
+    if (
+        not conversation_id.strip()
+        or len(conversation_id) > ID_LIMIT
+        or conversation_id in _RESERVED_IDS
+        or "/" in conversation_id
+        or not conversation_id.isprintable()
+    ):
+        raise InvalidRequest("conversation_id", "this cannot be the id of a conversation")
+    return f"{CONVERSATIONS}/{quote(conversation_id, safe='')}"
+
+
+def _checked_title(title: str) -> str:
+    title = well_formed(title).strip()
+    if not title:
+        raise InvalidRequest("title", "must not be blank")
+    if len(title) > TITLE_LIMIT:
+        raise InvalidRequest("title", f"has {len(title)} characters; at most {TITLE_LIMIT}")
+    return title
+
+
+def _read_buckets(include_transcript: bool) -> Sequence["Bucket"]:
+    return ("reads", "transcripts") if include_transcript else ("reads",)
+
+
+def _flag(value: bool) -> str:
+    return "true" if value else "false"
+
+
+def _usable(model: type[Record], rows: list[Any]) -> tuple[Record, ...]:
+    """The rows that can be read; one bad row is no reason to lose the others."""
+    records = (_record_or_none(model, row) for row in rows)
+    return tuple(record for record in records if record is not None)
+
+
+def _record(model: type[Record], answer: Any) -> Record:
+    record = _record_or_none(model, answer)
+    if record is None:
+        raise AnswerLost("the Omi API's answer is not in the expected form")
+    return record
+
+
+def _record_or_none(model: type[Record], value: Any) -> Record | None:
+    try:
+        return model.model_validate(value)
+    except ValidationError:
+        return None

@@ -1,0 +1,258 @@
+"""The way to the API: where it is, who asks, how often one request is tried, and how much may come back."""
+
+import ipaddress
+import json
+import random
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+import httpx
+from pydantic import SecretStr
+
+from omi_mcp._version import __version__
+from omi_mcp.api.errors import (
+    AnswerLost,
+    BudgetSpent,
+    InvalidRequest,
+    NotConfigured,
+    OmiError,
+    RateLimited,
+    ServerFault,
+    Unreachable,
+)
+from omi_mcp.api.refusals import refusal
+from omi_mcp.clock import Clock
+
+if TYPE_CHECKING:
+    from omi_mcp.api.budget import Bucket, Budget
+
+Method = Literal["GET", "POST", "PATCH", "DELETE"]
+
+READ_TIMEOUT = httpx.Timeout(20.0, connect=10.0)
+WRITE_TIMEOUT = httpx.Timeout(130.0, connect=10.0, pool=10.0)
+"""OMI API: a create answers only when the language model is done, and the service gives up after 120 s."""
+
+TRIES = 3
+PATIENCE = timedelta(seconds=20)
+"""No further try begins this long after the first: someone is waiting for the answer."""
+
+LONGEST_WAIT = 3.0
+"""A `Retry-After` of more seconds is for the caller to wait; the API's can be an hour."""
+
+ANSWER_LIMIT = 64 * 2**20
+"""Bytes, decompressed. OMI API: transcripts are unbounded."""
+
+REFUSAL_LIMIT = 8 * 2**20
+"""Bytes of an error body that are looked at. OMI API: a 422 repeats what was sent."""
+
+_VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+")
+_PASSING = frozenset({500, 502, 503, 504})
+_NOTHING_SENT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+)
+
+
+class Connection:
+    """Authenticated requests to one base URL. The key is in no attribute, exception or log line in the clear."""
+
+    def __init__(
+        self,
+        base_url: str,
+        api_key: str | None,
+        *,
+        clock: Clock,
+        budget: "Budget | None",
+        transport: httpx.AsyncBaseTransport | None,
+        rng: random.Random | None,
+    ) -> None:
+        self._base_url = checked_base_url(base_url)
+        self._key = SecretStr(api_key or "")
+        self._clock = clock
+        self._budget = budget
+        self._transport = transport
+        self._rng = rng or random.Random()
+        self._http: httpx.AsyncClient | None = None
+
+    async def request(
+        self,
+        method: Method,
+        path: str,
+        *,
+        buckets: Sequence["Bucket"],
+        background: bool = False,
+        params: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """The parsed JSON of a 2xx answer (None where a 2xx has no body).
+
+        A request is tried again only where it cannot be applied twice: when nothing was sent, or when it only reads.
+
+        Raises:
+            OmiError: any of them; see `omi_mcp.api.errors`.
+        """
+        request = self._request(method, path, params, body)
+        began = self._clock.now()
+        failure: OmiError | None = None
+        for tries in range(1, TRIES + 1):
+            if self._budget is not None:
+                try:
+                    await self._budget.book(buckets, background=background)
+                except BudgetSpent:
+                    if failure is None:
+                        raise
+                    break
+            outcome = await self._try(request)
+            if not isinstance(outcome, OmiError):
+                return _parsed(outcome)
+            failure = outcome
+            if self._budget is not None and isinstance(failure, RateLimited):
+                await self._budget.refused(buckets, failure)
+            wait = self._wait(method, failure, tries)
+            if wait is None or self._clock.now() - began >= PATIENCE:
+                break
+            await self._clock.sleep(wait)
+        assert failure is not None
+        raise failure
+
+    async def aclose(self) -> None:
+        http, self._http = self._http, None
+        if http is not None:
+            await http.aclose()
+
+    def _request(
+        self, method: Method, path: str, params: Mapping[str, str] | None, body: Mapping[str, Any] | None
+    ) -> httpx.Request:
+        key = self._key.get_secret_value()
+        if not key:
+            raise NotConfigured("no Omi API key is set")
+        if not _VISIBLE_ASCII.fullmatch(key):
+            raise NotConfigured("the Omi API key has a space, a line break or another character that no key has")
+        return self._client().build_request(
+            method,
+            self._base_url + path,
+            params=params,
+            json=body,
+            headers={"Authorization": f"Bearer {key}"},
+            timeout=READ_TIMEOUT if method == "GET" else WRITE_TIMEOUT,
+        )
+
+    def _client(self) -> httpx.AsyncClient:
+        if self._http is None:
+            try:
+                self._http = httpx.AsyncClient(
+                    transport=self._transport,
+                    headers={
+                        "User-Agent": f"omi-conversations-mcp/{__version__}",
+                        "Accept": "application/json",
+                        "Accept-Encoding": "gzip",
+                    },
+                    # A proxy would see the key of a plain http request, which only ever goes to this machine.
+                    trust_env=self._base_url.startswith("https:"),
+                )
+            except (ImportError, OSError, ValueError, httpx.InvalidURL):
+                raise InvalidRequest(
+                    "environment",
+                    "the proxy or certificate settings (HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE) cannot be used; "
+                    "a SOCKS proxy needs the package httpx[socks]",
+                ) from None
+        return self._http
+
+    async def _try(self, request: httpx.Request) -> bytes | OmiError:
+        """One try: the body of a 2xx answer, or what went wrong.
+
+        Failures are returned, so that none is raised with the HTTP library's exception, and the request in it, behind.
+        """
+        status, body = 0, b""
+        headers: Mapping[str, str] = {}
+        lost = "the connection to the Omi API broke before its answer was complete"
+        try:
+            async with aclosing(await self._client().send(request, stream=True)) as response:
+                status, headers = response.status_code, response.headers
+                body = await _read(response)
+        except _NOTHING_SENT:
+            return Unreachable("no connection to the Omi API could be made")
+        except httpx.TimeoutException:
+            lost = "the Omi API did not answer in time"
+        except (httpx.RequestError, OSError):
+            pass
+        else:
+            lost = ""
+        if 200 <= status < 300:
+            return AnswerLost(lost) if lost else body
+        if not status:
+            return AnswerLost(lost)
+        mcp_key = self._key.get_secret_value().startswith("omi_mcp_")
+        return refusal(status, headers, body, mcp_key=mcp_key)
+
+    def _wait(self, method: Method, failure: OmiError, tries: int) -> float | None:
+        """Seconds until the next try, None for none."""
+        jitter = self._rng.uniform(0.2, 0.6)
+        match failure:
+            case Unreachable():
+                return jitter * tries
+            case _ if method != "GET":
+                return None
+            case RateLimited(retry_after=float(seconds)) if seconds <= LONGEST_WAIT:
+                return seconds + jitter
+            case AnswerLost():
+                return jitter * tries
+            case ServerFault(status=status) if status in _PASSING:
+                return jitter * tries
+            case _:
+                return None
+
+
+def checked_base_url(base_url: str) -> str:
+    """`base_url` normalised, without a trailing slash.
+
+    Raises:
+        InvalidRequest: it is no plain https URL (http for this machine itself), so the key would not be safe with it.
+    """
+    try:
+        url = httpx.URL(base_url.strip())
+    except (httpx.InvalidURL, ValueError):
+        url = httpx.URL()
+    if url.userinfo or url.query or url.fragment:
+        raise InvalidRequest("OMI_API_BASE_URL", "must have no user name, password, query or fragment")
+    if not url.host or not (url.scheme == "https" or (url.scheme == "http" and _is_loopback(url.host))):
+        raise InvalidRequest(
+            "OMI_API_BASE_URL", "must be an https:// URL; http:// is accepted for this machine only (127.0.0.1)"
+        )
+    return str(url).rstrip("/")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+async def _read(response: httpx.Response) -> bytes:
+    """The body, decompressed; cut off soon after it is longer than the limit."""
+    if response.headers.get("content-encoding", "identity").lower() not in ("identity", "gzip"):
+        raise httpx.DecodingError("an encoding that was not asked for; stacked ones could expand without bound")
+    limit = ANSWER_LIMIT if response.is_success else REFUSAL_LIMIT
+    body = bytearray()
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) > limit:
+            break
+    return bytes(body)
+
+
+def _parsed(body: bytes) -> Any:
+    if len(body) > ANSWER_LIMIT:
+        raise AnswerLost(f"the Omi API's answer is larger than {ANSWER_LIMIT // 2**20} MiB")
+    try:
+        return json.loads(body) if body else None
+    except (ValueError, RecursionError):
+        pass
+    raise AnswerLost("the Omi API answered with something else than JSON: is OMI_API_BASE_URL right?")
