@@ -1,0 +1,126 @@
+"""The full-text index and the transcripts in it: entries come and go with the text they were made of.
+
+Entry `n` of the conversation with the integer key `row` has the rowid `row << 12 | n`: 0 is its head, the others are
+its passages. FTS5 keeps no text of its own, so an entry is taken out by handing it the same text again.
+"""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+from omi_mcp.api.models import Conversation, Segment
+from omi_mcp.mirror.passages import Passage, head_text, join, pack, passage_text, split, unpack
+from omi_mcp.mirror.words import TOKENIZER, bare
+
+ENTRY_BITS = 12
+VERSION = 1
+"""Of the text that is indexed of a conversation. An index of another version has to be made anew."""
+
+SCHEMA = f"""
+    create virtual table if not exists entries using fts5(text, content='', tokenize="{TOKENIZER}");
+    create table if not exists passages(entry integer primary key, body blob not null);
+    create table if not exists speakers(speaker integer primary key, name text not null unique);
+    create table if not exists speaks(speaker integer, row integer, primary key (speaker, row)) without rowid;
+    create index if not exists speaks_row on speaks(row);
+"""
+
+_ADD = "insert into entries(rowid, text) values (?, ?)"
+_DROP = "insert into entries(entries, rowid, text) values ('delete', ?, ?)"
+
+
+class SearchUnavailable(RuntimeError):
+    """This Python's SQLite has no usable FTS5, so the mirror cannot be searched. `str()` names the remedy."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The SQLite of this Python has no full-text search (FTS5, 3.27 or later). Run the server with a Python "
+            "that has it: those of python.org, Debian, Homebrew and pyenv do."
+        )
+
+
+def probe(connection: sqlite3.Connection) -> None:
+    """Raise `SearchUnavailable` where FTS5 is missing or too old."""
+    try:
+        connection.execute(f'create virtual table temp.probe using fts5(text, tokenize="{TOKENIZER}")')
+    except sqlite3.OperationalError as error:
+        raise SearchUnavailable from error
+    connection.execute("drop table temp.probe")
+
+
+def add(connection: sqlite3.Connection, row: int, conversation: Conversation) -> None:
+    """Make a conversation findable: its head, and the transcript that is stored."""
+    connection.executemany(_ADD, _texts(connection, row, conversation))
+
+
+def drop(connection: sqlite3.Connection, row: int, conversation: Conversation) -> None:
+    """Undo `add`; `conversation` is the light row as it was indexed."""
+    connection.executemany(_DROP, list(_texts(connection, row, conversation)))
+
+
+def clear(connection: sqlite3.Connection) -> None:
+    connection.execute("insert into entries(entries) values ('delete-all')")
+
+
+def replace_head(connection: sqlite3.Connection, row: int, before: Conversation, after: Conversation) -> None:
+    old, new = head_text(before), head_text(after)
+    if old != new:
+        connection.execute(_DROP, (row << ENTRY_BITS, old))
+        connection.execute(_ADD, (row << ENTRY_BITS, new))
+
+
+def replace_transcript(connection: sqlite3.Connection, row: int, segments: Sequence[Segment], *, indexed: bool) -> bool:
+    """Store a transcript in place of the one there; False when it is the same. `indexed`: the row is findable."""
+    passages = list(split(segments))
+    before = list(_bodies(connection, row))
+    after = [pack(passage) for passage in passages]
+    if before == after:
+        return False
+    first = (row << ENTRY_BITS) + 1
+    if indexed:
+        connection.executemany(_DROP, [(entry, passage_text(unpack(body))) for entry, body in enumerate(before, first)])
+        connection.executemany(_ADD, [(entry, passage_text(passage)) for entry, passage in enumerate(passages, first)])
+    connection.execute("delete from passages where entry between ? and ?", (first, first + len(before) - 1))
+    connection.executemany("insert into passages(entry, body) values (?, ?)", enumerate(after, first))
+    _replace_speakers(connection, row, segments)
+    return True
+
+
+def stored_passages(connection: sqlite3.Connection, row: int) -> Iterator[Passage]:
+    """The passages of a conversation, in order."""
+    return map(unpack, _bodies(connection, row))
+
+
+def transcript(connection: sqlite3.Connection, row: int) -> tuple[Segment, ...]:
+    return join(stored_passages(connection, row))
+
+
+def by_words_spoken(segments: Iterable[Segment]) -> list[str]:
+    """The speakers of a transcript, the one who says most first."""
+    spoken: Counter[str] = Counter()
+    for segment in segments:
+        spoken[segment.speaker] += len(segment.text.split())
+    return [name for name, _ in spoken.most_common()]
+
+
+def _bodies(connection: sqlite3.Connection, row: int) -> Iterator[bytes]:
+    first = row << ENTRY_BITS
+    for (body,) in connection.execute(
+        "select body from passages where entry > ? and entry < ? order by entry", (first, first + (1 << ENTRY_BITS))
+    ):
+        yield body
+
+
+def _texts(connection: sqlite3.Connection, row: int, conversation: Conversation) -> Iterator[tuple[int, str]]:
+    first = row << ENTRY_BITS
+    yield first, head_text(conversation)
+    for entry, passage in enumerate(stored_passages(connection, row), first + 1):
+        yield entry, passage_text(passage)
+
+
+def _replace_speakers(connection: sqlite3.Connection, row: int, segments: Sequence[Segment]) -> None:
+    connection.execute("delete from speaks where row = ?", (row,))
+    for name in {bare(segment.speaker) for segment in segments}:
+        connection.execute("insert or ignore into speakers(name) values (?)", (name,))
+        connection.execute(
+            "insert into speaks(speaker, row) select speaker, ? from speakers where name = ?", (row, name)
+        )

@@ -1,0 +1,352 @@
+"""The mirrored conversations in SQLite: what is known of each, in which state, and which may be seen.
+
+Rows are addressed by the API's ids from outside. Hidden conversations are kept, and are neither listed nor indexed.
+"""
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar, Literal
+
+from omi_mcp.api.models import Conversation, Folder, Segment
+from omi_mcp.clock import Clock
+from omi_mcp.database import Database
+from omi_mcp.mirror import index
+from omi_mcp.mirror.types import Counts, Stored, TranscriptState
+from omi_mcp.mirror.words import bare, storable
+
+_Outcome = Literal["new", "changed", "same"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+_INSERT = """
+    insert into conversations(id, began, created, title, category, folder, synced, fingerprint, light)
+    values (:id, :began, :created, :title, :category, :folder, :synced, :fingerprint, :light)
+"""
+_UPDATE = """
+    update conversations set began = :began, created = :created, title = :title, category = :category,
+        folder = :folder, synced = :synced, fingerprint = :fingerprint, light = :light, hidden = 0
+    where id = :id
+"""
+
+
+@dataclass(frozen=True)
+class Upserted:
+    """Ids of an upsert: rows that were not there before, and rows whose summary or transcript differs now."""
+
+    new: frozenset[str]
+    changed: frozenset[str]
+
+
+class Store:
+    """The mirror's tables. Synchronous and thread-safe; each method is one short transaction.
+
+    Raises `SearchUnavailable` at construction where SQLite cannot search text.
+    """
+
+    SCHEMA: ClassVar[str] = (
+        """
+        create table if not exists conversations(
+            row integer primary key,
+            id text not null unique,
+            began integer not null,
+            created integer not null,
+            title text not null,
+            category text not null,
+            folder text,
+            starred integer,
+            hidden integer not null default 0,
+            transcript text not null default 'pending',
+            speakers text not null default '[]',
+            segments integer not null default 0,
+            synced integer not null,
+            fingerprint text not null,
+            light text not null
+        );
+        create index if not exists conversation_began on conversations(began desc, id) where hidden = 0;
+        create index if not exists conversation_created on conversations(created desc) where hidden = 0;
+        create index if not exists conversation_category on conversations(category, began desc, id) where hidden = 0;
+        create index if not exists conversation_folder on conversations(folder, began desc, id) where hidden = 0;
+        create index if not exists conversation_starred on conversations(began desc, id)
+            where hidden = 0 and starred = 1;
+        create index if not exists conversation_transcript on conversations(transcript, created desc) where hidden = 0;
+        create table if not exists folders(place integer primary key, folder text not null);
+        create table if not exists state(key text primary key, value text not null) without rowid;
+        """
+        + index.SCHEMA
+    )
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self.database = database
+        self._clock = clock
+        with database.writing() as connection:
+            index.probe(connection)
+            for statement in self.SCHEMA.split(";"):
+                connection.execute(statement)
+            if _read_state(connection, "index_version") != index.VERSION:
+                index.clear(connection)
+                for row in connection.execute("select * from conversations where hidden = 0"):
+                    index.add(connection, row["row"], _light(row))
+                _write_state(connection, "index_version", index.VERSION)
+
+    def upsert(self, conversations: Iterable[Conversation]) -> Upserted:
+        """Write rows and make them visible again, in one transaction.
+
+        `transcript_segments` None leaves a stored transcript alone, () says there is none, else it replaces. Segment
+        ids are not kept.
+        """
+        new, changed = set(), set()
+        with self.database.writing() as connection:
+            for conversation in conversations:
+                outcome = self._upsert(connection, conversation)
+                if outcome == "new":
+                    new.add(conversation.id)
+                elif outcome == "changed":
+                    changed.add(conversation.id)
+        return Upserted(frozenset(new), frozenset(changed - new))
+
+    def get(self, conversation_id: str) -> Stored | None:
+        """One conversation with its whole transcript, hidden ones too."""
+        with self.database.reading() as connection:
+            row = _row(connection, conversation_id)
+            if row is None:
+                return None
+            stored = stored_from(row)
+            if stored.transcript in ("pending", "locked"):
+                return stored
+            segments = index.transcript(connection, row["row"])
+        return replace(stored, conversation=stored.conversation.model_copy(update={"transcript_segments": segments}))
+
+    def remove(self, ids: Iterable[str]) -> None:
+        """Forget conversations; unknown ids are ignored."""
+        with self.database.writing() as connection:
+            for row in _rows(connection, ids):
+                if not row["hidden"]:
+                    index.drop(connection, row["row"], _light(row))
+                index.replace_transcript(connection, row["row"], (), indexed=False)
+                connection.execute("delete from conversations where row = ?", (row["row"],))
+
+    def set_hidden(self, conversation_id: str, hidden: bool) -> None:
+        """Keep a discarded conversation out of lists and searches, or bring it back."""
+        with self.database.writing() as connection:
+            row = _row(connection, conversation_id)
+            if row is None or bool(row["hidden"]) == hidden:
+                return
+            change = index.drop if hidden else index.add
+            change(connection, row["row"], _light(row))
+            connection.execute("update conversations set hidden = ? where row = ?", (int(hidden), row["row"]))
+
+    def set_starred(self, ids: Iterable[str]) -> None:
+        """Exactly these are starred; every other mirrored conversation is not."""
+        starred = json.dumps([storable(conversation_id) for conversation_id in ids])
+        with self.database.writing() as connection:
+            connection.execute(
+                "with starred(id) as materialized (select value from json_each(?))"
+                " update conversations set starred = id in starred where starred is not (id in starred)",
+                (starred,),
+            )
+
+    def set_transcript_state(self, ids: Iterable[str], state: Literal["pending", "locked", "none"]) -> None:
+        """Record why there is no transcript; one that was stored is dropped."""
+        with self.database.writing() as connection:
+            for row in _rows(connection, ids):
+                _set_transcript(connection, row, (), state, indexed=not row["hidden"])
+
+    def replace_folders(self, folders: Iterable[Folder]) -> None:
+        """These are the account's folders now, in this order."""
+        rows = [(json.dumps(folder.model_dump(mode="json")),) for folder in folders]
+        with self.database.writing() as connection:
+            connection.execute("delete from folders")
+            connection.executemany("insert into folders(folder) values (?)", rows)
+
+    def folders(self) -> tuple[Folder, ...]:
+        """The folders last given to `replace_folders`."""
+        with self.database.reading() as connection:
+            rows = connection.execute("select folder from folders order by place").fetchall()
+        return tuple(Folder.model_validate(json.loads(row["folder"])) for row in rows)
+
+    def fingerprints(self, start: datetime | None, end: datetime | None) -> dict[str, str]:
+        """Visible rows with `created_at` in the window (inclusive): id to `fingerprint`."""
+        clauses, values = ["hidden = 0"], []
+        if start is not None:
+            clauses.append("created >= ?")
+            values.append(ticks(start))
+        if end is not None:
+            clauses.append("created <= ?")
+            values.append(ticks(end))
+        statement = f"select id, fingerprint from conversations where {' and '.join(clauses)}"
+        with self.database.reading() as connection:
+            return {row["id"]: row["fingerprint"] for row in connection.execute(statement, values)}
+
+    def pending_transcripts(self, limit: int) -> list[tuple[str, datetime]]:
+        """Visible conversations whose transcript is still to be fetched, newest `created_at` first."""
+        with self.database.reading() as connection:
+            rows = connection.execute(
+                "select id, created from conversations where hidden = 0 and transcript = 'pending'"
+                " order by created desc limit ?",
+                (limit,),
+            ).fetchall()
+        return [(row["id"], moment(row["created"])) for row in rows]
+
+    def counts(self) -> Counts:
+        """How much is mirrored; `oldest` and `newest` are by `created_at`."""
+        with self.database.reading() as connection:
+            tally = "select transcript, count(*) from conversations where hidden = 0 group by transcript"
+            states = dict(connection.execute(tally).fetchall())
+            oldest, newest = (
+                connection.execute(f"select {extreme}(created) from conversations where hidden = 0").fetchone()[0]
+                for extreme in ("min", "max")
+            )
+        return Counts(
+            conversations=sum(states.values()),
+            transcripts=states.get("stored", 0) + states.get("none", 0),
+            pending=states.get("pending", 0),
+            locked=states.get("locked", 0),
+            oldest=None if oldest is None else moment(oldest),
+            newest=None if newest is None else moment(newest),
+        )
+
+    def titles(self, words: str, limit: int) -> list[Stored]:
+        """Visible conversations in whose title words begin with each of `words`, newest first; light."""
+        beginnings = [f" {word}" for word in bare(words).split()]
+        clauses = " and instr(' ' || title, ?)" * len(beginnings)
+        return self._newest(clauses, beginnings, limit, 0)
+
+    def recent(self, limit: int, offset: int) -> list[Stored]:
+        """Visible conversations, newest `began` first; light."""
+        return self._newest("", [], limit, offset)
+
+    def read_state(self, key: str) -> Any:
+        """The JSON value kept under `key`, None when there is none."""
+        with self.database.reading() as connection:
+            return _read_state(connection, key)
+
+    def write_state(self, key: str, value: Any) -> None:
+        with self.database.writing() as connection:
+            _write_state(connection, key, value)
+
+    def _newest(self, clauses: str, values: list[str], limit: int, offset: int) -> list[Stored]:
+        statement = f"select * from conversations where hidden = 0{clauses} order by began desc, id limit ? offset ?"
+        with self.database.reading() as connection:
+            return [stored_from(row) for row in connection.execute(statement, [*values, limit, offset])]
+
+    def _upsert(self, connection: sqlite3.Connection, conversation: Conversation) -> _Outcome:
+        row = _row(connection, conversation.id)
+        light = _light_json(conversation)
+        values = {
+            "id": storable(conversation.id),
+            "began": ticks(conversation.began),
+            "created": ticks(conversation.created_at),
+            "title": bare(conversation.structured.title),
+            "category": storable(conversation.structured.category),
+            "folder": None if conversation.folder_id is None else storable(conversation.folder_id),
+            "synced": ticks(self._clock.now()),
+            "fingerprint": _digest(light),
+            "light": light,
+        }
+        connection.execute(_INSERT if row is None else _UPDATE, values)
+        outcome: _Outcome = "same"
+        if row is None:
+            outcome = "new"
+            row = _row(connection, conversation.id)
+            assert row is not None
+            index.add(connection, row["row"], conversation)
+        elif row["hidden"]:
+            outcome = "changed"
+            index.add(connection, row["row"], conversation)
+        elif row["fingerprint"] != values["fingerprint"]:
+            outcome = "changed"
+            index.replace_head(connection, row["row"], _light(row), conversation)
+        segments = conversation.transcript_segments
+        if segments is None:
+            return outcome
+        replaced = _set_transcript(connection, row, segments, "stored" if segments else "none", indexed=True)
+        return "changed" if replaced and outcome == "same" else outcome
+
+
+def ticks(moment: datetime) -> int:
+    """Microseconds since 1970 began, UTC: how times are stored."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def moment(ticks: int) -> datetime:
+    """The UTC datetime of `ticks`."""
+    return _EPOCH + ticks * _MICROSECOND
+
+
+def fingerprint(conversation: Conversation) -> str:
+    """A hash of the light row: equal when nothing but the transcript can differ."""
+    return _digest(_light_json(conversation))
+
+
+def stored_from(row: sqlite3.Row) -> Stored:
+    """The light `Stored` of a row of `conversations`."""
+    return Stored(
+        conversation=_light(row),
+        transcript=row["transcript"],
+        starred=None if row["starred"] is None else bool(row["starred"]),
+        hidden=bool(row["hidden"]),
+        synced_at=moment(row["synced"]),
+    )
+
+
+def _light_json(conversation: Conversation) -> str:
+    fields = conversation.model_dump(mode="json", exclude={"transcript_segments"}, exclude_defaults=True)
+    return json.dumps(fields, separators=(",", ":"), sort_keys=True)
+
+
+def _digest(light: str) -> str:
+    return hashlib.blake2b(light.encode(), digest_size=16).hexdigest()
+
+
+def _light(row: sqlite3.Row) -> Conversation:
+    return Conversation.model_validate(json.loads(row["light"]))
+
+
+def _row(connection: sqlite3.Connection, conversation_id: str) -> sqlite3.Row | None:
+    row: sqlite3.Row | None = connection.execute(
+        "select * from conversations where id = ?", (storable(conversation_id),)
+    ).fetchone()
+    return row
+
+
+def _rows(connection: sqlite3.Connection, ids: Iterable[str]) -> Iterator[sqlite3.Row]:
+    for conversation_id in ids:
+        row = _row(connection, conversation_id)
+        if row is not None:
+            yield row
+
+
+def _set_transcript(
+    connection: sqlite3.Connection,
+    row: sqlite3.Row,
+    segments: Sequence[Segment],
+    state: TranscriptState,
+    *,
+    indexed: bool,
+) -> bool:
+    """Store a transcript or the reason for none; False when nothing is different."""
+    replaced = index.replace_transcript(connection, row["row"], segments, indexed=indexed)
+    if not replaced and state == row["transcript"]:
+        return False
+    connection.execute(
+        "update conversations set transcript = ?, speakers = ?, segments = ? where row = ?",
+        (state, json.dumps(index.by_words_spoken(segments)), len(segments), row["row"]),
+    )
+    return True
+
+
+def _read_state(connection: sqlite3.Connection, key: str) -> Any:
+    row = connection.execute("select value from state where key = ?", (key,)).fetchone()
+    return None if row is None else json.loads(row["value"])
+
+
+def _write_state(connection: sqlite3.Connection, key: str, value: Any) -> None:
+    connection.execute(
+        "insert into state(key, value) values (?, ?) on conflict(key) do update set value = excluded.value",
+        (key, json.dumps(value)),
+    )

@@ -1,0 +1,98 @@
+"""Words as the index sees them: one way to fold, split and stem text, for indexing, for queries and for snippets.
+
+The tokenizer is SQLite's own (porter over unicode61). Characters of scripts written without spaces, and pictures such
+as emoji, are set apart first: each is a word of its own, and a run of them an ordinary phrase.
+"""
+
+import re
+import sqlite3
+import unicodedata
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from typing import NamedTuple
+
+TOKENIZER = "porter unicode61 remove_diacritics 2 categories 'L* N* Co M* So'"
+"""FTS5's `tokenize` option: letters, digits, marks and symbols make words, diacritics do not count."""
+
+_WIDE = (
+    "\u3040-\u30ff\u3100-\u312f\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\ua000-\ua4cf\uac00-\ud7a3\uf900-\ufaff"
+    "\U00020000-\U0003ffff"
+)
+_RUNNING = "\u0e01-\u0e3a\u0e40-\u0e4e\u0e81-\u0ece\u1000-\u103f\u1780-\u17d3"
+_PICTURES = "\u2190-\u2bff\U0001f000-\U0001faff"
+_MARKS = (
+    "\u0300-\u036f\u0483-\u0489\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06dc\u06df-\u06ed\u0900-\u0963"
+    "\u0971-\u0dff\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe00-\ufe0f\ufe20-\ufe2f"
+)
+_SINGLE = f"[{_WIDE}{_RUNNING}{_PICTURES}][{_MARKS}]*"
+_WORD = re.compile(f"{_SINGLE}|(?:(?![{_WIDE}{_RUNNING}])[^\\W_]|[{_MARKS}])+")
+_APART = re.compile(_SINGLE)
+_WIDE_CHARACTER = re.compile(f"[{_WIDE}]")
+_RUNNING_CHARACTER = re.compile(f"[{_RUNNING}]")
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+_STEMS_KEPT = 200_000
+_stems: dict[str, str] = {}
+
+
+class Word(NamedTuple):
+    """One word of a text: its place in characters, and its folded form."""
+
+    start: int
+    end: int
+    folded: str
+
+
+def storable(text: str) -> str:
+    """`text` as SQLite can take it: lone surrogates and NUL become U+FFFD."""
+    return _UNSTORABLE.sub("\ufffd", text)
+
+
+def fold(text: str) -> str:
+    """`text` without differences of case and width; accents stay (the tokenizer removes them)."""
+    if text.isascii():
+        return text.lower()
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+
+
+def bare(text: str) -> str:
+    """`text` folded, without accents and with single spaces: how names and titles are compared."""
+    folded = unicodedata.normalize("NFKD", fold(storable(text)))
+    return " ".join("".join(character for character in folded if not unicodedata.combining(character)).split())
+
+
+def indexable(text: str) -> str:
+    """`text` as it is handed to the tokenizer."""
+    return text if text.isascii() else _APART.sub(r" \g<0> ", fold(text))
+
+
+def words(text: str) -> Iterator[Word]:
+    """The words of `text` in order."""
+    for match in _WORD.finditer(text):
+        yield Word(match.start(), match.end(), fold(match.group()))
+
+
+def run_length(word: str) -> int:
+    """How many single characters of this word's script make a searchable piece; 1 where words have spaces."""
+    if word.isascii():
+        return 1
+    if _WIDE_CHARACTER.match(word):
+        return 2
+    return 3 if _RUNNING_CHARACTER.match(word) else 1
+
+
+def stems(folded: Iterable[str]) -> dict[str, str]:
+    """The index term of each folded word, as SQLite's tokenizer makes it; a word it finds nothing in is left out."""
+    wanted = set(folded)
+    unknown = [word for word in wanted if word not in _stems]
+    if unknown:
+        if len(_stems) + len(unknown) > _STEMS_KEPT:
+            _stems.clear()
+            unknown = list(wanted)
+        with closing(sqlite3.connect(":memory:")) as scratch:
+            scratch.execute("create virtual table lexicon using fts5(word, content='', tokenize=\"" + TOKENIZER + '")')
+            scratch.execute("create virtual table term using fts5vocab(lexicon, instance)")
+            scratch.executemany("insert into lexicon(rowid, word) values (?, ?)", enumerate(unknown))
+            for place, term in scratch.execute("select doc, term from term order by doc, offset desc"):
+                _stems[unknown[place]] = term
+    return {word: _stems[word] for word in wanted if word in _stems}
