@@ -7,6 +7,7 @@ text it refuses.
 import math
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import NamedTuple
 
@@ -116,10 +117,8 @@ def format_offset(seconds: float) -> str:
 
 def local(moment: datetime, zone: tzinfo) -> datetime:
     """`moment` in `zone`, to the second; left as it is at the far ends of the calendar, where zones run out."""
-    try:
+    with suppress(OverflowError):
         moment = moment.astimezone(zone)
-    except OverflowError:
-        pass
     return moment.replace(microsecond=0)
 
 
@@ -224,7 +223,7 @@ def _relative_stretch(words: str, today: date) -> tuple[date, date] | None:
 def _days(first: date, after: date, zone: tzinfo) -> Span:
     """From the first instant of `first` to the last microsecond before `after`, in `zone`.
 
-    Counted through UTC, because a day that a clock change shortens or lengthens is not 24 hours, and some begin at 01:00.
+    Counted through UTC, because a day that a clock change shortens or lengthens is not 24 hours and may begin at 01:00.
     """
     opens = datetime.combine(first, time(), zone).astimezone(UTC)
     closes = datetime.combine(after, time(), zone).astimezone(UTC) - _TICK

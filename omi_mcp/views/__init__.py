@@ -1,0 +1,1 @@
+"""What a model reads: small, exact and honest renderings of conversations. Pure functions, no I/O."""

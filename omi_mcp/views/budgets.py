@@ -1,0 +1,149 @@
+"""Every size a model is asked to read, in characters, and how text is cut to it: between words, and saying so."""
+
+import json
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import Any
+
+WINDOW = 16_000
+"""A transcript window when nothing is asked for; about 17 minutes of speech."""
+WINDOW_MIN = 2_000
+WINDOW_MAX = 40_000
+
+RUN = 2_000
+"""A line of one speaker longer than this gets a fresh time at its next segment, so that what is said can be cited."""
+SPLIT = 1_000
+"""Space at the end of a window worth splitting a segment for; anything smaller is left empty."""
+
+SPEAKER_NAME = 40
+NAME = 60
+TITLE = 120
+SPEAKERS = 6
+SNIPPET = 200
+MOMENTS = 10
+
+OVERVIEW = 4_000
+ITEM = 300
+ITEMS = 4_000
+EVENTS = 2_000
+NOTE = 400
+
+
+@dataclass(frozen=True)
+class CardSize:
+    """How much of a conversation its card in a search may show; `items` is for all action items together."""
+
+    title: int = TITLE
+    speakers: int = SPEAKERS
+    overview: int = 240
+    items: int = 0
+    hits: int = 3
+    snippet: int = SNIPPET
+
+
+CONCISE = (
+    CardSize(),
+    CardSize(title=100, speakers=4, overview=160),
+    CardSize(title=80, speakers=4, overview=120, hits=2, snippet=160),
+    CardSize(title=80, speakers=3, overview=100, hits=1, snippet=120),
+    CardSize(title=60, speakers=2, overview=0, hits=1, snippet=80),
+    CardSize(title=60, speakers=1, overview=0, hits=0),
+)
+"""From what a card shows where there is room, to what it keeps where there is none."""
+CONCISE_CARD = 550
+
+FULL = (
+    CardSize(overview=4_000, items=2_000),
+    CardSize(overview=1_500, items=1_000),
+    CardSize(overview=600, items=500),
+    *CONCISE,
+)
+FULL_PAGE = 40_000
+_ROOMY_PAGE = 10
+
+
+def concise_page(cards: int) -> int:
+    """The characters that many concise cards share; a short page leaves each of them more room."""
+    return CONCISE_CARD * max(cards, _ROOMY_PAGE)
+
+
+_SENTENCE_END = re.compile(
+    r"[.!?\u2026][\"')\]\u201d\u2019]*(?=\s)|[\u3002\uff01\uff1f\u061f\u06d4\u0964][\u300d\u300f\u201d]*"
+)
+
+
+def shorten(text: str, limit: int) -> str:
+    """`text` in at most `limit` characters, cut after a word and ended with "..."."""
+    if len(text) <= limit:
+        return text
+    return text[: _word_end(text, limit - 3)].rstrip() + "..."
+
+
+def excerpt(text: str, limit: int) -> str:
+    """`text` in at most `limit` characters, cut after a sentence or word and ended with the number left out.
+
+    Empty where there is no room for more than that number.
+    """
+    if len(text) <= limit:
+        return text
+    room = limit - len(_left_out(len(text)))
+    if room < 1:
+        return ""
+    kept = text[: break_before(text, room)].rstrip()
+    return kept + _left_out(len(text) - len(kept))
+
+
+def break_before(text: str, limit: int) -> int:
+    """Where to end a first part of at most `limit` characters: after the last sentence that fills at least half of
+    it, else after the last word, else between two characters as a reader sees them. At least 1.
+    """
+    if len(text) <= limit:
+        return len(text)
+    ends = [match.end() for match in _SENTENCE_END.finditer(text, limit // 2, limit + 1) if match.end() <= limit]
+    return ends[-1] if ends else _word_end(text, limit)
+
+
+def break_after(text: str, limit: int) -> int:
+    """Where to begin a last part of at most `limit` characters: the mirror image of `break_before`."""
+    if len(text) <= limit:
+        return 0
+    earliest = len(text) - limit
+    for pattern in (_SENTENCE_END, re.compile(r"(?=\s)")):
+        if match := pattern.search(text, earliest, earliest + limit // 2):
+            return match.end() + len(text[match.end() :]) - len(text[match.end() :].lstrip())
+    return next((at for at in range(earliest, len(text)) if not _attached(text, at)), earliest)
+
+
+def json_size(value: Any) -> int:
+    """How many characters `value` takes as the compact JSON that is sent."""
+    return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+
+
+def _left_out(count: int) -> str:
+    return f"... [+{count:,} characters]"
+
+
+def _word_end(text: str, limit: int) -> int:
+    """The end of the last word within `limit`, unless that gives up more than half of it."""
+    if text[limit : limit + 1].isspace():
+        return limit
+    space = max(text.rfind(" ", limit // 2, limit), text.rfind("\n", limit // 2, limit))
+    if space > 0:
+        return space
+    return next((at for at in range(limit, max(1, limit - 64), -1) if not _attached(text, at)), max(1, limit))
+
+
+def _attached(text: str, at: int) -> bool:
+    """Whether the character at `at` is shown as part of the one before it."""
+    char, before = text[at], text[at - 1]
+    if unicodedata.category(char).startswith("M") or "\u200d" in (char, before) or "\U0001f3fb" <= char <= "\U0001f3ff":
+        return True
+    if "\u1160" <= char <= "\u11ff":
+        return True
+    if not ("\U0001f1e6" <= char <= "\U0001f1ff"):
+        return False
+    flags = 0
+    while flags < at and "\U0001f1e6" <= text[at - 1 - flags] <= "\U0001f1ff":
+        flags += 1
+    return flags % 2 == 1

@@ -1,0 +1,162 @@
+"""Conversations as cards: what helps a reader, in local time, cleaned, bounded, nothing empty."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, tzinfo
+from itertools import product
+from typing import Literal, TypedDict, TypeVar
+
+from omi_mcp import dates
+from omi_mcp.api import models as api
+from omi_mcp.mirror import types as mirror
+from omi_mcp.views import budgets
+from omi_mcp.views.models import ActionItem, ConversationCard, ConversationDetail, Event, Hit
+from omi_mcp.views.text import clean_line, clean_prose
+from omi_mcp.views.transcripts import speaker_name
+
+Detail = Literal["concise", "full"]
+UNTITLED = "(untitled)"
+
+Part = TypeVar("Part", ActionItem, Event)
+
+
+class _Heading(TypedDict):
+    id: str
+    title: str
+    started: str
+    weekday: str
+    minutes: int | None
+    category: str | None
+    folder: str | None
+    starred: bool | None
+
+
+def search_cards(matches: Sequence[mirror.Match], zone: tzinfo, detail: Detail = "concise") -> list[ConversationCard]:
+    """One card for each match, best first. Where the page is too long, the last ones give way first: they lose
+    hits and overview, never a fact of the heading.
+    """
+    concise = detail == "concise"
+    sizes = budgets.CONCISE if concise else budgets.FULL
+    allowance = budgets.concise_page(len(matches)) if concise else budgets.FULL_PAGE
+    cards = [_search_card(match, zone, sizes[0]) for match in matches]
+    taken = [budgets.json_size(card.dump()) + 1 for card in cards]
+    for size, index in _tightenings(sizes, len(cards)):
+        if sum(taken) <= allowance:
+            break
+        cards[index] = _search_card(matches[index], zone, size)
+        taken[index] = budgets.json_size(cards[index].dump()) + 1
+    return cards
+
+
+def detail_card(stored: mirror.Stored, zone: tzinfo, speakers: Sequence[str] = ()) -> ConversationDetail:
+    """The whole card, without `moments`, `transcript` and `note`. `speakers` as the transcript names them."""
+    conversation = stored.conversation
+    structured = conversation.structured
+    items, items_left_out = _bounded(_action_items(structured.action_items, zone), budgets.ITEMS)
+    events, events_left_out = _bounded([_event(event, zone) for event in structured.events], budgets.EVENTS)
+    return ConversationDetail(
+        **_heading(stored, zone),
+        language=_line(conversation.language, budgets.NAME),
+        place=_line(conversation.geolocation.address, budgets.TITLE) if conversation.geolocation else None,
+        speakers=_speakers(speakers),
+        overview=budgets.excerpt(clean_prose(structured.overview), budgets.OVERVIEW) or None,
+        action_items=items,
+        action_items_left_out=items_left_out,
+        events=events,
+        events_left_out=events_left_out,
+    )
+
+
+def hit(found: mirror.Hit, limit: int = budgets.SNIPPET) -> Hit:
+    return Hit(
+        at=None if found.at is None else dates.format_offset(found.at),
+        segment=found.segment,
+        speaker=found.speaker and speaker_name(found.speaker),
+        text=budgets.shorten(clean_line(found.text), limit),
+    )
+
+
+def title(conversation: api.Conversation, limit: int = budgets.TITLE) -> str:
+    return _line(conversation.structured.title, limit) or UNTITLED
+
+
+def _tightenings(sizes: Sequence[budgets.CardSize], cards: int) -> list[tuple[budgets.CardSize, int]]:
+    """In which order cards get smaller: step by step, the last card about two steps before the first."""
+    steps = product(range(1, len(sizes)), range(cards))
+    return [(sizes[step], index) for step, index in sorted(steps, key=lambda at: (at[0] - 2 * at[1] / cards, -at[1]))]
+
+
+def _search_card(match: mirror.Match, zone: tzinfo, size: budgets.CardSize) -> ConversationCard:
+    structured = match.stored.conversation.structured
+    items = _action_items(structured.action_items, zone)
+    # The title is on the card already: a hit in it would say it twice.
+    hits = [found for found in match.hits if found.field != "title"][: size.hits]
+    return ConversationCard(
+        **_heading(match.stored, zone, size.title),
+        speakers=_speakers(match.speakers, size.speakers),
+        overview=budgets.excerpt(clean_prose(structured.overview), size.overview) or None,
+        open_action_items=sum(item.completed is None for item in items) or None,
+        action_items=_bounded(items, size.items)[0],
+        hits=[hit(found, size.snippet) for found in hits] or None,
+    )
+
+
+def _heading(stored: mirror.Stored, zone: tzinfo, title_limit: int = budgets.TITLE) -> _Heading:
+    conversation = stored.conversation
+    started = dates.local(conversation.began, zone)
+    return {
+        "id": conversation.id,
+        "title": title(conversation, title_limit),
+        "started": started.isoformat(),
+        "weekday": dates.weekday(started),
+        "minutes": max(1, round(conversation.seconds / 60)) if conversation.seconds else None,
+        "category": _line(conversation.structured.category, budgets.NAME),
+        "folder": _line(conversation.folder_name, budgets.NAME),
+        "starred": stored.starred or None,
+    }
+
+
+def _speakers(names: Iterable[str], limit: int = budgets.SPEAKERS) -> list[str] | None:
+    shown = list(dict.fromkeys(speaker_name(name) for name in names))
+    more = len(shown) - limit
+    return ([*shown[:limit], f"{more} more"] if more > 0 else shown) or None
+
+
+def _action_items(items: Iterable[api.ActionItem], zone: tzinfo) -> list[ActionItem]:
+    """Open ones first, each group in the API's order."""
+    return [
+        ActionItem(
+            description=budgets.excerpt(clean_line(item.description), budgets.ITEM),
+            completed=item.completed or None,
+            due=_local(item.due_at, zone),
+        )
+        for item in sorted(items, key=lambda item: item.completed)
+        if item.description.strip()
+    ]
+
+
+def _event(event: api.Event, zone: tzinfo) -> Event:
+    return Event(
+        title=_line(event.title, budgets.TITLE) or UNTITLED,
+        description=budgets.excerpt(clean_line(event.description), budgets.ITEM) or None,
+        start=_local(event.start, zone),
+        minutes=event.duration,
+    )
+
+
+def _bounded(parts: Sequence[Part], limit: int) -> tuple[list[Part] | None, int | None]:
+    """As many of the first parts as fit in `limit` characters of JSON, and the number of those left out."""
+    kept: list[Part] = []
+    for part in parts:
+        limit -= budgets.json_size(part.dump()) + 1
+        if limit < 0:
+            break
+        kept.append(part)
+    return kept or None, len(parts) - len(kept) or None
+
+
+def _line(text: str | None, limit: int) -> str | None:
+    return budgets.shorten(clean_line(text), limit) if text else None
+
+
+def _local(moment: datetime | None, zone: tzinfo) -> str | None:
+    return dates.local(moment, zone).isoformat() if moment else None

@@ -1,0 +1,119 @@
+"""The shapes of what the reading tools answer. Absent means unknown or none: dump them without nulls."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+
+class View(BaseModel):
+    """A frozen answer whose JSON schema says only what its dump can hold: no nulls, no titles."""
+
+    model_config = ConfigDict(frozen=True)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        schema = handler.resolve_ref_schema(handler(core_schema))
+        schema.pop("title", None)
+        schema.pop("description", None)
+        schema["properties"] = {name: _lean(field) for name, field in schema.get("properties", {}).items()}
+        return schema
+
+    def dump(self) -> dict[str, Any]:
+        """JSON-ready, without nulls."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+
+def _lean(field: dict[str, Any]) -> dict[str, Any]:
+    kept = {key: value for key, value in field.items() if key not in ("title", "default", "anyOf")}
+    options = [option for option in field.get("anyOf", ()) if option != {"type": "null"}]
+    return {**options[0], **kept} if len(options) == 1 else {**kept, **({"anyOf": options} if options else {})}
+
+
+LocalTime = Annotated[str, Field(description="Local time with its offset from UTC.")]
+
+
+class Hit(View):
+    """One moment that matched; without a time it is outside the transcript."""
+
+    at: Annotated[str | None, Field(description="hh:mm:ss from the start.")] = None
+    segment: int | None = None
+    speaker: str | None = None
+    text: str
+
+
+class ActionItem(View):
+    description: str
+    completed: bool | None = None
+    due: str | None = None
+
+
+class Event(View):
+    title: str
+    description: str | None = None
+    start: str | None = None
+    minutes: int | None = None
+
+
+class ConversationCard(View):
+    """One conversation of a search."""
+
+    id: str
+    title: str
+    started: LocalTime
+    weekday: str
+    minutes: int | None = None
+    category: str | None = None
+    folder: str | None = None
+    starred: bool | None = None
+    speakers: list[str] | None = None
+    overview: str | None = None
+    open_action_items: int | None = None
+    action_items: list[ActionItem] | None = None
+    hits: list[Hit] | None = None
+
+
+class TranscriptWindow(View):
+    """A stretch of a transcript and where it lies in the whole."""
+
+    text: str
+    segments: Annotated[str, Field(description="First-last shown, counted from 0, of how many.")]
+    covers: Annotated[str, Field(description="Time shown, from the start, of the whole.")]
+    next_cursor: str | None = None
+    previous_cursor: str | None = None
+
+
+class ConversationDetail(View):
+    """One conversation to read."""
+
+    id: str
+    title: str
+    started: LocalTime
+    weekday: str
+    minutes: int | None = None
+    category: str | None = None
+    folder: str | None = None
+    starred: bool | None = None
+    language: str | None = None
+    place: str | None = None
+    speakers: list[str] | None = None
+    overview: str | None = None
+    action_items: list[ActionItem] | None = None
+    action_items_left_out: int | None = None
+    events: list[Event] | None = None
+    events_left_out: int | None = None
+    moments: Annotated[list[Hit] | None, Field(description="Where the words of `find` were said, best first.")] = None
+    transcript: TranscriptWindow | None = None
+    note: str | None = None
+
+
+class CoverageBlock(View):
+    """How much of the person's conversations a search could see."""
+
+    conversations: int
+    transcripts: int
+    complete: bool
+    oldest: str | None = None
+    synced: str | None = None
+    note: str | None = None

@@ -1,0 +1,48 @@
+"""Untrusted text made safe to show: nothing invisible, nothing that reorders or breaks a line, nothing unprintable."""
+
+import re
+import unicodedata
+
+# Control characters (line breaks and tabs apart), fillers, bidirectional marks and overrides, tags and every other
+# character that shows nothing. The joiners and the emoji variation selectors are looked at in context, below.
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u034f\u061c\u070f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f"
+    "\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0d\ufeff\uffa0\ufff0-\ufffb"
+    "\U00013430-\U00013455\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]+"
+)
+_SURROGATE = re.compile("[\ud800-\udfff]")
+# Persian, Indic scripts and emoji need single joiners between two of their letters; anywhere else they only hide.
+_LOOSE_JOINER = re.compile(
+    "(?<![^\x00-\x7f\\s\u200c\u200d])[\u200c\u200d]+|[\u200c\u200d]+(?![^\x00-\x7f\\s\u200c\u200d])"
+    "|(?<=[\u200c\u200d])[\u200c\u200d]+"
+)
+_LOOSE_SELECTOR = re.compile("(?<![^\\s\ufe0e\ufe0f])[\ufe0e\ufe0f]+|(?<=[\ufe0e\ufe0f])[\ufe0e\ufe0f]+")
+_NAME_MARKS = re.compile(r"[\[\]:]")
+
+
+def clean_line(text: str) -> str:
+    """`text` on one line: every run of white space and line breaks becomes one space."""
+    return " ".join(_visible(text).split())
+
+
+def clean_prose(text: str) -> str:
+    """`text` with its paragraphs kept: line breaks stay, empty lines and runs of spaces are closed up."""
+    lines = (" ".join(line.split()) for line in _visible(text).splitlines())
+    return "\n".join(line for line in lines if line)
+
+
+def clean_name(text: str) -> str:
+    """A name on one line, without the characters that punctuate a transcript line (`[`, `]` and `:`)."""
+    return clean_line(_NAME_MARKS.sub(" ", text))
+
+
+def fold(text: str) -> str:
+    """`text` for comparing names: without case and accents."""
+    return "".join(char for char in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(char))
+
+
+def _visible(text: str) -> str:
+    if text.isascii() and text.isprintable():
+        return text
+    text = _SURROGATE.sub("\ufffd", _INVISIBLE.sub("", text))
+    return _LOOSE_SELECTOR.sub("", _LOOSE_JOINER.sub("", text))

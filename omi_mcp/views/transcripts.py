@@ -1,0 +1,286 @@
+"""Transcripts as turns, read in windows that tile them exactly.
+
+One line is one turn: `[hh:mm:ss] Name: words`. Nothing that was said can start a line or look like such a time.
+Segments are counted from 0 in time order, which is how a `Conversation` holds them.
+"""
+
+import re
+import sys
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from hashlib import blake2b
+
+from omi_mcp.api.models import Segment
+from omi_mcp.dates import format_offset
+from omi_mcp.views import budgets
+from omi_mcp.views.models import TranscriptWindow
+from omi_mcp.views.text import clean_line, clean_name, fold
+
+_STAMP = re.compile(r"\[(\s*\d{1,6}(?:\s*:\s*\d{1,6}){1,2}[^\[\]]{0,8})\]")
+_CONTINUED = " (continued)"
+_PROFILE_FALLBACK = "User"
+_CURSOR = re.compile(r"t(\d{1,9})\.(\d{1,9})(?:-(\d{1,9})\.(\d{1,9}))?(?:~([\w-]+))?\.([0-9a-f]{8})", re.ASCII)
+
+
+def speaker_name(name: str) -> str:
+    """How a speaker is shown. OMI API: the person's own speech is named `User` while their profile has no name."""
+    if name == _PROFILE_FALLBACK:
+        return "You"
+    return budgets.shorten(clean_name(name), budgets.SPEAKER_NAME) or "Speaker"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a window opens: before character `offset` of a segment's cleaned words.
+
+    It ends at `until` (segment, offset) at the latest, and shows only the turns of `speaker` when one is named.
+    """
+
+    segment: int = 0
+    offset: int = 0
+    until: tuple[int, int] | None = None
+    speaker: str | None = None
+
+
+START = Place()
+
+
+@dataclass(frozen=True)
+class Window:
+    """Turns from `first_segment` to `last_segment`, inclusive; either may be shown in part and go on in a neighbour.
+
+    `begins` and `ends` are the seconds it covers of `seconds`. `following` and `previous` are None at the ends.
+    """
+
+    text: str
+    first_segment: int
+    last_segment: int
+    total: int
+    begins: float
+    ends: float
+    seconds: float
+    following: Place | None
+    previous: Place | None
+
+
+class Transcript:
+    """The transcript of one conversation, to be read in windows. Words are cleaned only where a window shows them."""
+
+    def __init__(self, conversation_id: str, segments: Sequence[Segment], seconds: float = 0.0) -> None:
+        """`seconds` is the conversation's length where it is known; its last word may come later than that."""
+        self._id = conversation_id
+        self._segments = sorted(segments, key=lambda segment: segment.start)
+        self._names = [speaker_name(segment.speaker) for segment in self._segments]
+        self._seconds = max((seconds, *(segment.end for segment in self._segments)))
+
+    def __len__(self) -> int:
+        return len(self._segments)
+
+    @cached_property
+    def speakers(self) -> tuple[str, ...]:
+        """Everyone who speaks, by words spoken, most first."""
+        spoken: Counter[str] = Counter()
+        for name, segment in zip(self._names, self._segments, strict=True):
+            spoken[name] += len(segment.text.split())
+        return tuple(name for name, _ in spoken.most_common())
+
+    def at_segment(self, index: int, speaker: str | None = None) -> Place:
+        """Raises ValueError outside the transcript, and for a speaker who is not in it."""
+        if not 0 <= index < len(self):
+            raise ValueError(f"segment must be between 0 and {len(self) - 1}.")
+        return self._only(speaker, Place(index))
+
+    def at_time(self, seconds: float, speaker: str | None = None) -> Place:
+        """The segment spoken `seconds` from the start, or the next one. Raises ValueError beyond the end, and for a
+        speaker who is not in it.
+        """
+        if not 0 <= seconds <= self._seconds:
+            raise ValueError(f"the conversation is {format_offset(self._seconds)} long.")
+        index = max(0, bisect_right(self._segments, seconds, key=lambda segment: segment.start) - 1)
+        if self._segments[index].end <= seconds and index + 1 < len(self):
+            index += 1
+        return self._only(speaker, Place(index))
+
+    def at_cursor(self, cursor: str) -> Place:
+        """Raises ValueError for a cursor of another conversation, or of a transcript that has changed since."""
+        place = _parse_cursor(cursor)
+        if place is None or place.segment >= len(self) or self.cursor(place) != cursor:
+            raise ValueError(
+                "this cursor does not belong to this conversation as it is now. "
+                "Leave it out to read from the start, or open at a time or segment."
+            )
+        return place
+
+    def cursor(self, place: Place) -> str:
+        """`place` as a short string that only this transcript reads back."""
+        until = "-{}.{}".format(*place.until) if place.until else ""
+        speaker = "~" + urlsafe_b64encode(place.speaker.encode()).decode().rstrip("=") if place.speaker else ""
+        text = f"t{place.segment}.{place.offset}{until}{speaker}"
+        segment = self._segments[place.segment]
+        sealed = f"{self._id}\n{text}\n{len(self)}\n{segment.start}\n{segment.text}"
+        return f"{text}.{blake2b(sealed.encode(errors='surrogatepass'), digest_size=4).hexdigest()}"
+
+    def window(self, place: Place = START, max_chars: int = budgets.WINDOW) -> Window:
+        """The turns from `place` on that fit in `max_chars` (at least 100) characters."""
+        names = self._called(place.speaker)
+        end = place.until or (len(self), 0)
+        page = _Page(max_chars)
+        index, offset = place.segment, place.offset
+        while (index, offset) < end:
+            if self._names[index] not in names:
+                page.interrupt()
+            elif words := self._words(index)[offset : end[1] if index == end[0] else None]:
+                taken = page.add(self._segments[index], self._names[index], words, continued=offset > 0)
+                if taken < len(words):
+                    offset += taken
+                    break
+            index, offset = (index, end[1]) if index == end[0] else (index + 1, 0)
+        following = self._following(replace(place, segment=index, offset=offset, until=None), names)
+        last = len(self) - 1 if following is None else following.segment - (following.offset == 0)
+        opening = self._segments[place.segment].start
+        return Window(
+            text=page.text,
+            first_segment=place.segment,
+            last_segment=max(last, place.segment),
+            total=len(self),
+            begins=opening if page.begins is None else page.begins,
+            ends=max(opening, page.ends),
+            seconds=self._seconds,
+            following=following,
+            previous=self._previous(place, names, max_chars),
+        )
+
+    def view(self, window: Window) -> TranscriptWindow:
+        covers = f"{format_offset(window.begins)}-{format_offset(window.ends)} of {format_offset(window.seconds)}"
+        return TranscriptWindow(
+            text=window.text,
+            segments=f"{window.first_segment}-{window.last_segment} of {window.total}",
+            covers=covers,
+            next_cursor=self.cursor(window.following) if window.following else None,
+            previous_cursor=self.cursor(window.previous) if window.previous else None,
+        )
+
+    def whole(self) -> str:
+        """Every turn, however long."""
+        return self.window(START, max_chars=sys.maxsize).text if self._segments else ""
+
+    def _only(self, speaker: str | None, place: Place) -> Place:
+        if speaker is None:
+            return place
+        if not self._called(speaker):
+            known = ", ".join(self.speakers[: budgets.SPEAKERS])
+            raise ValueError(f"nobody of that name speaks in this conversation. Speakers: {known}.")
+        return replace(place, speaker=fold(speaker))
+
+    def _called(self, speaker: str | None) -> frozenset[str]:
+        """The names that `speaker` means: all of them for None, else those it is, or is one word of."""
+        if speaker is None:
+            return frozenset(self._names)
+        wanted = fold(speaker).strip()
+        return frozenset(name for name in self._names if wanted == fold(name) or wanted in fold(name).split())
+
+    def _words(self, index: int) -> str:
+        return _STAMP.sub(r"(\1)", clean_line(self._segments[index].text))
+
+    def _following(self, place: Place, names: frozenset[str]) -> Place | None:
+        """`place`, moved on to the next words to show; None when there are none."""
+        for index in range(place.segment, len(self)):
+            offset = place.offset if index == place.segment else 0
+            if self._names[index] in names and len(self._words(index)) > offset:
+                return replace(place, segment=index, offset=offset)
+        return None
+
+    def _previous(self, place: Place, names: frozenset[str], max_chars: int) -> Place | None:
+        """Where to open so that a window of `max_chars` ends just before `place`; None when nothing comes before."""
+        opening: tuple[int, int] | None = None
+        # Reckoned high, as a window opened there is filled forwards: room for one mark of a continued turn, and in
+        # each run of one speaker a line for every full RUN.
+        spent, run, run_head, run_name = len(_CONTINUED), 0, 0, ""
+        for index in range(place.segment, -1, -1):
+            words = self._words(index)[: place.offset if index == place.segment else None]
+            if not words or self._names[index] not in names:
+                run_name = run_name if not words else ""
+                continue
+            if self._names[index] != run_name:
+                spent += _run_size(run, run_head)
+                run, run_name = 0, self._names[index]
+                run_head = len(_head(self._segments[index], run_name)) + 1
+            room = max_chars - spent - _run_size(run + 1 + len(words), run_head) + len(words)
+            if len(words) > room:
+                if opening is None or room >= _worth_splitting(max_chars):
+                    opening = (index, budgets.break_after(words, room))
+                break
+            run += 1 + len(words)
+            opening = (index, 0)
+        else:
+            opening = opening and (0, 0)
+        return opening and replace(place, segment=opening[0], offset=opening[1], until=(place.segment, place.offset))
+
+
+class _Page:
+    """The lines of one window as they fill up."""
+
+    def __init__(self, max_chars: int) -> None:
+        self._max_chars = max_chars
+        self._room = max_chars
+        self._parts: list[str] = []
+        self._speaking = ""
+        self._run = 0
+        self.begins: float | None = None
+        self.ends = 0.0
+
+    @property
+    def text(self) -> str:
+        return "".join(self._parts)
+
+    def interrupt(self) -> None:
+        """Somebody speaks who is not shown: the next words are a new turn."""
+        self._speaking = ""
+
+    def add(self, segment: Segment, name: str, words: str, *, continued: bool) -> int:
+        """How many characters of `words` were taken: all, a first part where none or little is left, or none."""
+        goes_on = name == self._speaking and self._run < budgets.RUN
+        lead = " " if goes_on else ("\n" if self._parts else "") + _head(segment, name, continued=continued)
+        room = self._room - len(lead)
+        taken = len(words)
+        if taken > room:
+            if self._parts and room < _worth_splitting(self._max_chars):
+                return 0
+            taken = budgets.break_before(words, room)
+        shown = words[:taken].rstrip()
+        self._parts += (lead, shown)
+        self._room -= len(lead) + len(shown)
+        self._run = len(shown) + (self._run + 1 if goes_on else 0)
+        self._speaking = name
+        self.begins = segment.start if self.begins is None else self.begins
+        self.ends = max(self.ends, segment.end)
+        return taken + len(words[taken:]) - len(words[taken:].lstrip())
+
+
+def _head(segment: Segment, name: str, *, continued: bool = False) -> str:
+    return f"[{format_offset(segment.start)}] {name}{_CONTINUED if continued else ''}: "
+
+
+def _run_size(chars: int, head: int) -> int:
+    return chars + head * (1 + chars // budgets.RUN) if chars else 0
+
+
+def _worth_splitting(max_chars: int) -> int:
+    return min(budgets.SPLIT, max_chars // 4)
+
+
+def _parse_cursor(cursor: str) -> Place | None:
+    match = _CURSOR.fullmatch(cursor)
+    if match is None:
+        return None
+    segment, offset, until_segment, until_offset, speaker, _ = match.groups()
+    try:
+        name = urlsafe_b64decode(speaker + "=" * (-len(speaker) % 4)).decode() if speaker else None
+    except ValueError:
+        return None
+    until = (int(until_segment), int(until_offset)) if until_segment else None
+    return Place(int(segment), int(offset), until, name)
