@@ -9,7 +9,7 @@ import math
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 CATEGORIES: tuple[str, ...] = (
     "personal", "education", "health", "finance", "legal", "philosophy", "spiritual", "science",
@@ -92,6 +92,11 @@ def _list_of_objects_or_none(value: Any) -> list[Any] | None:
     return None if value is None else _list_of_objects(value)
 
 
+def _in_time_order(segments: tuple["Segment", ...] | None) -> tuple["Segment", ...] | None:
+    """Segments are counted by time everywhere: a hit's number must be the same in the transcript it points into."""
+    return None if segments is None else tuple(sorted(segments, key=lambda segment: segment.start))
+
+
 def _object_or_empty(value: Any) -> Any:
     return value if isinstance(value, dict | BaseModel) else {}
 
@@ -161,7 +166,7 @@ class Geolocation(_Record):
 
 
 class Conversation(_Record):
-    """One conversation. `transcript_segments` is None when it was not asked for, empty when there is none."""
+    """One conversation. `transcript_segments` is None when not asked for, empty when there is none; by start."""
 
     id: Annotated[str, Field(min_length=1, max_length=256)]
     created_at: Moment
@@ -170,7 +175,9 @@ class Conversation(_Record):
     structured: Annotated[Structured, BeforeValidator(_object_or_empty)] = Structured()
     language: OptionalText = None
     source: OptionalText = None
-    transcript_segments: Annotated[tuple[Segment, ...] | None, BeforeValidator(_list_of_objects_or_none)] = None
+    transcript_segments: Annotated[
+        tuple[Segment, ...] | None, BeforeValidator(_list_of_objects_or_none), AfterValidator(_in_time_order)
+    ] = None
     geolocation: Annotated[Geolocation | None, BeforeValidator(_object_or_none)] = None
     folder_id: OptionalText = None
     folder_name: OptionalText = None
