@@ -1,86 +1,325 @@
 """One SQLite file, shared safely by threads and processes: who may read, who may write, and when.
 
-The rooms above keep their tables in it. Every method blocks: call it from a worker thread.
+The rooms above keep their tables in it. Every method blocks: call it from a worker thread, through `run`.
+
+The file is a copy of what the API has, so it may always be lost: one that is damaged or another program's is moved
+aside to `<name>.corrupt-<time>` and begun anew, and where no file can be used memory takes its place. Both are told
+in `Database.warning`.
 """
 
+import logging
+import os
 import sqlite3
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar, TypeVarTuple
+
+import anyio
+import anyio.to_thread
+from anyio.lowlevel import RunVar
+
+APPLICATION_ID = 0x4F4D_694D
+"""In the header of every file of ours ("OMiM"): tells them from other programs' files."""
+
+MIGRATIONS: tuple[str, ...] = ()
+"""Statements, separated by semicolons; those at index n lift a file from schema version n + 1 to n + 2."""
 
 BUSY_SECONDS = 30.0
 """How long a writer waits for another process before SQLite gives up; longer than any transaction of ours."""
+
+THREADS = 8
+"""Worker threads for database work. The transports have others: neither can starve the other."""
+
+_DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+
+log = logging.getLogger(__name__)
+
+Arguments = TypeVarTuple("Arguments")
+Result = TypeVar("Result")
+Identity = tuple[int, int] | None
+
+_limiter: RunVar[anyio.CapacityLimiter] = RunVar("omi_mcp.database")
+
+
+class Damaged(Exception):
+    """The file was damaged. It has been moved aside, and the same call now meets an empty one."""
+
+
+class _Foreign(Exception):
+    """The file is not one of ours."""
+
+
+class _Newer(Exception):
+    """The file was written by a later release."""
+
+
+def threads() -> anyio.CapacityLimiter:
+    """What limits the worker threads of the running event loop for database work."""
+    try:
+        return _limiter.get()
+    except LookupError:
+        limiter = anyio.CapacityLimiter(THREADS)
+        _limiter.set(limiter)
+        return limiter
+
+
+async def run(function: Callable[[*Arguments], Result], *arguments: *Arguments) -> Result:
+    """`function(*arguments)` in a worker thread, to its end even when cancelled; once more when it met damage."""
+    try:
+        return await anyio.to_thread.run_sync(function, *arguments, limiter=threads())
+    except Damaged:
+        return await anyio.to_thread.run_sync(function, *arguments, limiter=threads())
+
+
+def files(path: Path) -> list[Path]:
+    """Every file there is of the database at `path`, those moved aside included: what a purge has to delete."""
+    return sorted(other for other in path.parent.glob("*") if other.name.startswith(path.name))
 
 
 class Database:
     """Readers run side by side on connections of their own (WAL); writers queue for the one write connection.
 
-    `path` None keeps everything in memory, on one connection that all share.
+    `path` None keeps everything in memory, on one connection that all share. On disk only the owner can read the
+    file. Where another process replaced or removed it, the next transaction is in the file that is there now.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, *, migrations: Sequence[str] = MIGRATIONS) -> None:
         self.path = path
-        self._write_lock = threading.RLock()
+        self.warning: str | None = None
+        self._migrations = migrations
+        self._preparations: list[Callable[[sqlite3.Connection], object]] = []
+        self._lock = threading.RLock()
         self._pool_lock = threading.Lock()
         self._idle: list[sqlite3.Connection] = []
         self._closed = False
-        self._writer = self._connect()
+        self._identity: Identity = None
+        self._open()
 
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            ":memory:" if self.path is None else self.path,
-            timeout=BUSY_SECONDS,
-            isolation_level=None,
-            check_same_thread=False,
-        )
-        connection.row_factory = sqlite3.Row
-        connection.execute("pragma foreign_keys = on")
-        if self.path is not None:
-            connection.execute("pragma journal_mode = wal")
-            connection.execute("pragma synchronous = normal")
-        return connection
+    def prepare(self, create: Callable[[sqlite3.Connection], object]) -> None:
+        """Run `create` in a transaction now, and again whenever the file is begun anew."""
+        with self.writing() as connection:
+            create(connection)
+        self._preparations.append(create)
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """One immediate transaction: committed on a clean exit, rolled back on an exception."""
-        with self._write_lock:
-            self._writer.execute("begin immediate")
-            try:
-                yield self._writer
-            except BaseException:
-                self._writer.execute("rollback")
-                raise
-            self._writer.execute("commit")
+        with self._lock:
+            self._follow()
+            with self._replacing_damage():
+                self._writer.execute("begin immediate")
+                try:
+                    yield self._writer
+                except BaseException:
+                    self._writer.execute("rollback")
+                    raise
+                self._writer.execute("commit")
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """A consistent snapshot for reading, for as long as the block lasts."""
         if self.path is None:
-            with self._write_lock:
+            with self._lock:
                 yield self._writer
             return
-        with self._pool_lock:
-            connection = self._idle.pop() if self._idle else None
-        connection = connection or self._connect()
-        connection.execute("begin")
-        try:
+        self._follow()
+        with self._replacing_damage(), self._reader() as connection:
+            connection.execute("begin")
             yield connection
-        finally:
             connection.execute("rollback")
-            with self._pool_lock:
-                keep = not self._closed
-                if keep:
-                    self._idle.append(connection)
-            if not keep:
-                connection.close()
 
     def close(self) -> None:
         """Close every connection; one still reading closes when its block ends."""
-        with self._pool_lock:
+        with self._lock:
             self._closed = True
-            idle, self._idle = self._idle, []
-        for connection in idle:
+            self._disconnect()
+
+    @contextmanager
+    def _reader(self) -> Iterator[sqlite3.Connection]:
+        with self._pool_lock:
+            identity = self._identity
+            connection = self._idle.pop() if self._idle else None
+        connection = connection or self._connect()
+        try:
+            yield connection
+        except BaseException:
             connection.close()
-        with self._write_lock:
+            raise
+        with self._pool_lock:
+            keep = not self._closed and identity == self._identity
+            if keep:
+                self._idle.append(connection)
+        if not keep:
+            connection.close()
+
+    def _open(self) -> None:
+        if self.path is not None:
+            try:
+                try:
+                    self._open_file(self.path)
+                except (_Foreign, sqlite3.DatabaseError) as error:
+                    if not (isinstance(error, _Foreign) or _is_damage(error)):
+                        raise
+                    self._move_aside(self.path)
+                    self._open_file(self.path)
+            except _Newer:
+                self._give_up("the mirror's file was written by a later release: update this one to use it")
+            except (OSError, sqlite3.Error) as error:
+                self._give_up(f"the mirror's file cannot be used ({_reason(error)})")
+        if self.path is None:
+            self._writer = self._connect()
+
+    def _open_file(self, path: Path) -> None:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        for file in (path, *_companions(path)):
+            with suppress(FileNotFoundError, PermissionError):
+                file.chmod(0o600)
+        self._identity = _identity(path)
+        self._writer = self._connect()
+        try:
+            self._writer.execute("begin immediate")
+            self._claim()
+            self._writer.execute("commit")
+        except BaseException:
             self._writer.close()
+            raise
+
+    def _claim(self) -> None:
+        """Make sure that the file is ours and of this schema version; a new one becomes so."""
+        (application_id,) = self._writer.execute("pragma application_id").fetchone()
+        (version,) = self._writer.execute("pragma user_version").fetchone()
+        (tables,) = self._writer.execute("select count(*) from sqlite_master").fetchone()
+        current = 1 + len(self._migrations)
+        if application_id == 0 and version == 0 and tables == 0:
+            self._writer.execute(f"pragma application_id = {APPLICATION_ID}")
+            version = current
+        elif application_id != APPLICATION_ID:
+            raise _Foreign
+        if version > current:
+            raise _Newer
+        for script in self._migrations[version - 1 :]:
+            for statement in script.split(";"):
+                self._writer.execute(statement)
+        self._writer.execute(f"pragma user_version = {current}")
+
+    def _connect(self) -> sqlite3.Connection:
+        # mode=rw: only _open_file may create the file, so that no other hand gives it other rights.
+        connection = sqlite3.connect(
+            ":memory:" if self.path is None else f"{self.path.absolute().as_uri()}?mode=rw",
+            uri=True,
+            timeout=BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        try:
+            connection.row_factory = sqlite3.Row
+            connection.execute("pragma foreign_keys = on")
+            if self.path is not None:
+                _use_wal(connection)
+                connection.execute("pragma synchronous = normal")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _follow(self) -> None:
+        """Go on in the file that is at the path now."""
+        if self.path is None or self._closed or _identity(self.path) == self._identity:
+            return
+        with self._lock:
+            if not self._closed and _identity(self.path) != self._identity:
+                self._disconnect()
+                self._begin_anew()
+
+    @contextmanager
+    def _replacing_damage(self) -> Iterator[None]:
+        identity = self._identity
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            if self.path is None or not _is_damage(error):
+                raise
+            with self._lock:
+                if identity == self._identity and not self._closed:
+                    self._disconnect()
+                    try:
+                        self._move_aside(self.path)
+                    except OSError as problem:
+                        self._give_up(f"the mirror's file is damaged and cannot be moved ({_reason(problem)})")
+                    self._begin_anew()
+            raise Damaged from error
+
+    def _begin_anew(self) -> None:
+        self._open()
+        with self.writing() as connection:
+            for create in self._preparations:
+                create(connection)
+
+    def _disconnect(self) -> None:
+        with self._pool_lock:
+            idle, self._idle = self._idle, []
+        for connection in (*idle, self._writer):
+            connection.close()
+
+    def _move_aside(self, path: Path) -> None:
+        if _identity(path) != self._identity:
+            return  # another process has done it
+        aside = path.with_name(f"{path.name}.corrupt-{datetime.now(UTC):%Y%m%dT%H%M%S%f}")
+        # The log first: SQLite would replay one that is left behind into the new file.
+        for file in (*_companions(path), path):
+            with suppress(FileNotFoundError):
+                file.rename(aside.with_name(aside.name + file.name.removeprefix(path.name)))
+        self._warn(f"the mirror's file was damaged or not a mirror; it was moved to {aside.name} and is being rebuilt")
+
+    def _give_up(self, warning: str) -> None:
+        self.path = None
+        self._warn(f"{warning}; until then, nothing is kept on disk")
+
+    def _warn(self, warning: str) -> None:
+        self.warning = warning
+        log.warning("%s", warning)
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Turn on write-ahead logging. SQLite does not wait here when another process does the same, so this does."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("pragma journal_mode = wal")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+        else:
+            return
+
+
+def _is_damage(error: Exception) -> bool:
+    # The low byte is the kind of error, the others say where it was noticed.
+    return isinstance(error, sqlite3.DatabaseError) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE
+
+
+def _reason(error: Exception) -> str:
+    """Why, without naming a path."""
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
+    return str(getattr(error, "sqlite_errorname", type(error).__name__))
+
+
+def _companions(path: Path) -> tuple[Path, Path]:
+    return path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")
+
+
+def _identity(path: Path) -> Identity:
+    """Tells one file from another that comes to lie at the same path; None when there is none."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_dev, stat.st_ino
