@@ -15,7 +15,9 @@ from omi_mcp.api.models import Conversation, Folder, Segment
 from omi_mcp.clock import Clock
 from omi_mcp.database import Database
 from omi_mcp.mirror import index
-from omi_mcp.mirror.types import Counts, Stored, TranscriptState
+from omi_mcp.mirror.query import parse
+from omi_mcp.mirror.snippets import best_moments
+from omi_mcp.mirror.types import Counts, Hit, Stored, TranscriptState
 from omi_mcp.mirror.words import bare, storable
 
 _Outcome = Literal["new", "changed", "same"]
@@ -219,6 +221,13 @@ class Store:
     def recent(self, limit: int, offset: int) -> list[Stored]:
         """Visible conversations, newest `began` first; light."""
         return self._newest("", [], limit, offset)
+
+    def find_in(self, conversation_id: str, words: str, limit: int) -> tuple[Hit, ...]:
+        """The moments of one stored transcript in which most of `words` is found, best first, one of each passage."""
+        with self.database.reading() as connection:
+            row = _row(connection, conversation_id)
+            spoken = list(index.stored_passages(connection, row["row"])) if row is not None else []
+        return best_moments(parse(words), spoken, limit)
 
     def read_state(self, key: str) -> Any:
         """The JSON value kept under `key`, None when there is none."""
