@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from omi_mcp.api.connection import Connection
 from omi_mcp.api.drafts import SegmentsDraft, TextDraft
-from omi_mcp.api.errors import AnswerLost, InvalidRequest, NotFound
+from omi_mcp.api.errors import AnswerLost, InvalidRequest, Refused
 from omi_mcp.api.models import Conversation, Folder, Receipt, well_formed, wire_time
 from omi_mcp.clock import Clock
 
@@ -159,8 +159,10 @@ class OmiClient:
         """What the key may do, e.g. `conversations:write`; None where the backend cannot say."""
         try:
             answer = await self._connection.request("GET", KEY, buckets=_read_buckets(False))
-        except NotFound:
-            return None
+        except Refused as error:
+            if error.status == 404:
+                return None
+            raise
         scopes = answer.get("scopes") if isinstance(answer, dict) else None
         if not isinstance(scopes, list):
             return None

@@ -9,6 +9,7 @@ from contextlib import aclosing
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
+import anyio
 import httpx
 from pydantic import SecretStr
 
@@ -34,6 +35,10 @@ Method = Literal["GET", "POST", "PATCH", "DELETE"]
 READ_TIMEOUT = httpx.Timeout(20.0, connect=10.0)
 WRITE_TIMEOUT = httpx.Timeout(130.0, connect=10.0, pool=10.0)
 """OMI API: a create answers only when the language model is done, and the service gives up after 120 s."""
+
+READ_DEADLINE = 60.0
+WRITE_DEADLINE = 180.0
+"""Seconds for one whole try: the timeouts alone would let an answer trickle in for ever."""
 
 TRIES = 3
 PATIENCE = timedelta(seconds=20)
@@ -173,12 +178,13 @@ class Connection:
         headers: Mapping[str, str] = {}
         lost = "the connection to the Omi API broke before its answer was complete"
         try:
-            async with aclosing(await self._client().send(request, stream=True)) as response:
-                status, headers = response.status_code, response.headers
-                body = await _read(response)
+            with anyio.fail_after(READ_DEADLINE if request.method == "GET" else WRITE_DEADLINE):
+                async with aclosing(await self._client().send(request, stream=True)) as response:
+                    status, headers = response.status_code, response.headers
+                    body = await _read(response)
         except _NOTHING_SENT:
             return Unreachable("no connection to the Omi API could be made")
-        except httpx.TimeoutException:
+        except (httpx.TimeoutException, TimeoutError):
             lost = "the Omi API did not answer in time"
         except (httpx.RequestError, OSError):
             pass
@@ -216,7 +222,7 @@ def checked_base_url(base_url: str) -> str:
         InvalidRequest: it is no plain https URL (http for this machine itself), so the key would not be safe with it.
     """
     try:
-        url = httpx.URL(base_url.strip())
+        url = httpx.URL(str(httpx.URL(base_url.strip())))  # once alone keeps the default port after HTTPS://
     except (httpx.InvalidURL, ValueError):
         url = httpx.URL()
     if url.userinfo or url.query or url.fragment:

@@ -10,7 +10,7 @@
         ├── Unauthorized       401
         ├── PaymentRequired    402, the conversation is locked by the plan
         ├── Forbidden          403, usually a missing scope
-        ├── NotFound           404, gone, locked or never there
+        ├── NotFound           404 of a conversation: gone, locked or never there
         ├── Conflict           409
         ├── Rejected           400 and 422, with the fields it names
         ├── RateLimited        429
@@ -84,7 +84,7 @@ class Forbidden(Refused):
 
 
 class NotFound(Refused):
-    """404: deleted, locked by the plan (reads answer 404 for both), or never there."""
+    """404: deleted, locked by the plan (reads answer 404 for both), or never there. Not the 404 of a wrong address."""
 
 
 class Conflict(Refused):

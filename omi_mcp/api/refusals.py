@@ -35,7 +35,6 @@ SENTENCES = frozenset(
         "Method Not Allowed",
         "Missing API key identity",
         "Missing or invalid Authorization header. Must be 'Bearer API_KEY'",
-        "Not Found",
         "Rate limiter unavailable",
         "finished_at must be after started_at",
         "text cannot be empty",
@@ -115,8 +114,11 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes, *, mcp_key: bo
             return PaymentRequired(402, detail)
         case 403:
             return Forbidden(detail, scope=_first_group(_SCOPE, upstream))
-        case 404:
+        case 404 if isinstance(upstream, str) and upstream != "Not Found":
             return NotFound(404, detail)
+        case 404:
+            # A framework's or a proxy's own 404 says nothing about a conversation.
+            return Refused(404, "there is no such route: check OMI_API_BASE_URL")
         case 409:
             return Conflict(409, detail)
         case 429:
@@ -124,7 +126,7 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes, *, mcp_key: bo
         case _ if status >= 500:
             return ServerFault(status, detail)
         case _ if 300 <= status < 400:
-            return Refused(status, "a redirect, and none is followed: check OMI_API_BASE_URL")
+            return Refused(status, "a redirect, which is not followed: check OMI_API_BASE_URL")
         case _:
             return Refused(status, detail)
 
