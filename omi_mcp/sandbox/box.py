@@ -61,7 +61,7 @@ class Sandbox:
         self.key = self._keyring.named("full", ALL_SCOPES)
         self.read_only_key = self._keyring.named("read-only", READ_SCOPES)
         self.pause: Callable[[], Awaitable[None]] = anyio.lowlevel.checkpoint
-        """Awaited twice while a create is in progress: before its placeholder is stored, and before its result."""
+        """Awaited while a create is in progress; from segments twice: before its placeholder is stored, and after."""
         creator = Creator(self._store, now, lambda: self.pause())
         api = Api(self._store, self._keyring, Limiter(now, enabled=limits == "real"), creator)
         self.app: ASGIApp = self._recorded(api.app())

@@ -1,5 +1,6 @@
 """How a conversation comes to be: checks, defaults, idempotency and the processing that names or hides it."""
 
+import math
 import uuid
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
@@ -50,7 +51,7 @@ class Creator:
         segments = [_segment(segment) for segment in form.transcript_segments]
         try:
             length = timedelta(seconds=form.transcript_segments[-1].end)
-        except (OverflowError, ValueError):
+        except OverflowError:
             raise Crash from None
         started, finished = self._span(form.started_at, form.finished_at, length)
         if not _earlier(started, finished):
@@ -146,6 +147,8 @@ def _earlier(first: datetime, second: datetime) -> bool:
 
 
 def _check(index: int, segment: SegmentForm) -> None:
+    if not (math.isfinite(segment.start) and math.isfinite(segment.end)):
+        raise Crash
     if segment.end <= segment.start:
         raise Refusal(422, f"Segment {index}: end time must be after start time")
     if segment.start < 0:

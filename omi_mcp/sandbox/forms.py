@@ -108,15 +108,17 @@ class PatchForm(BaseModel):
 
 Form = TypeVar("Form", bound=BaseModel)
 
+_NO_BODY = object()
+
 
 async def read_json(request: Request) -> Any:
-    """The body as the framework sees it: parsed when its content type is JSON, raw text when not, None when empty.
+    """The body as the framework sees it: parsed when its content type is JSON, raw text when not.
 
     Broken JSON is refused here, which comes before authentication.
     """
     body = await request.body()
     if not body:
-        return None
+        return _NO_BODY
     essence = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if essence != "application/json" and not (essence.startswith("application/") and essence.endswith("+json")):
         return body.decode(errors="replace")
@@ -125,12 +127,12 @@ async def read_json(request: Request) -> Any:
     except json.JSONDecodeError as error:
         problem = {"type": "json_invalid", "loc": ["body", error.pos], "msg": "JSON decode error", "input": {}}
         raise Refusal(422, [{**problem, "ctx": {"error": error.msg}}]) from None
-    except UnicodeDecodeError:
+    except (UnicodeDecodeError, RecursionError):
         raise Refusal(400, "There was an error parsing the body") from None
 
 
 def parse_body(form: type[Form], body: Any) -> Form:
-    if body is None:
+    if body is _NO_BODY:
         raise Refusal(422, [{"type": "missing", "loc": ["body"], "msg": "Field required", "input": None}])
     return _parse(form, body, "body")
 

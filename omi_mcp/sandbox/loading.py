@@ -5,15 +5,16 @@ import json
 import re
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, timedelta
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from omi_mcp.sandbox.sample import dated
 from omi_mcp.sandbox.store import Record, Store
-from omi_mcp.sandbox.structuring import DEFAULT_EMOJI, structure
+from omi_mcp.sandbox.structuring import DEFAULT_EMOJI, emoji, structure
 from omi_mcp.sandbox.wire import CATEGORIES, aware, format_moment
 
 _LABEL = re.compile(r"SPEAKER_(\d{1,4})")
@@ -43,62 +44,6 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class SpokenLine(_Strict):
-    id: str | None = None
-    speaker: Annotated[str, Field(min_length=1)]
-    text: str
-    start: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    end: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    is_user: bool = False
-
-
-class PlainLine(_Strict):
-    """A conversation as a person would write it down; what is missing is made up by the structuring rules."""
-
-    id: Id
-    started_at: datetime
-    title: str | None = None
-    overview: str | None = None
-    category: Category | None = None
-    folder: str | None = None
-    starred: bool = False
-    segments: list[SpokenLine]
-
-    def record(self, folder_id: str | None) -> Record:
-        started = aware(self.started_at)
-        length = timedelta(seconds=max((segment.end for segment in self.segments), default=0.0))
-        return Record(
-            id=self.id,
-            created_at=format_moment(started),
-            started_at=format_moment(started),
-            finished_at=format_moment(started + length),
-            structured=self._structured(),
-            language="en",
-            source="omi",
-            segments=_segments(self.id, self.segments),
-            folder_id=folder_id,
-            starred=self.starred,
-        )
-
-    def _structured(self) -> dict[str, Any]:
-        structured = structure("\n".join(segment.text for segment in self.segments))
-        given = {"title": self.title, "overview": self.overview, "category": self.category}
-        return structured | {name: value for name, value in given.items() if value is not None}
-
-
-class SampleLine(_Strict):
-    """A line of the shipped sample: like a plain one, but dated relative to today."""
-
-    model_config = ConfigDict(extra="allow")
-
-    days_ago: Annotated[float, Field(ge=0)]
-    time: time
-
-    def started_at(self, now: datetime) -> datetime:
-        day = now.astimezone(UTC).date() - timedelta(days=self.days_ago)
-        return datetime.combine(day, self.time, tzinfo=UTC)
-
-
 class ActionItem(_Strict):
     description: str
     completed: bool = False
@@ -124,6 +69,59 @@ class Structured(_Strict):
     category: Category
     action_items: list[ActionItem] = []
     events: list[Event] = []
+
+
+class SpokenLine(_Strict):
+    id: str | None = None
+    speaker: Annotated[str, Field(min_length=1)]
+    text: str
+    start: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    end: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    is_user: bool = False
+
+    @model_validator(mode="after")
+    def _ends_after_its_start(self) -> Self:
+        if self.end < self.start:
+            raise ValueError("end is before start")
+        return self
+
+
+class PlainLine(_Strict):
+    """A conversation as a person would write it down; what is missing is made up by the structuring rules."""
+
+    id: Id
+    started_at: datetime
+    title: str | None = None
+    overview: str | None = None
+    category: Category | None = None
+    folder: str | None = None
+    starred: bool = False
+    language: str = "en"
+    action_items: list[ActionItem] | None = None
+    events: list[Event] | None = None
+    segments: list[SpokenLine]
+
+    def record(self, folder_id: str | None) -> Record:
+        started = aware(self.started_at)
+        length = timedelta(seconds=max((segment.end for segment in self.segments), default=0.0))
+        return Record(
+            id=self.id,
+            created_at=format_moment(started),
+            started_at=format_moment(started),
+            finished_at=format_moment(started + length),
+            structured=self._structured(),
+            language=self.language,
+            source="omi",
+            segments=_segments(self.id, self.segments),
+            folder_id=folder_id,
+            starred=self.starred,
+        )
+
+    def _structured(self) -> dict[str, Any]:
+        structured = structure("\n".join(segment.text for segment in self.segments))
+        given = self.model_dump(include=set(structured))
+        structured |= {name: value for name, value in given.items() if value is not None}
+        return _wire(structured | {"emoji": emoji(structured["category"])})
 
 
 class Segment(_Strict):
@@ -156,7 +154,7 @@ class ApiConversation(_Strict):
             created_at=format_moment(self.created_at),
             started_at=format_moment(self.started_at) if self.started_at else None,
             finished_at=format_moment(self.finished_at) if self.finished_at else None,
-            structured=_wire(self.structured),
+            structured=_wire(self.structured.model_dump()),
             language=self.language,
             source=self.source,
             segments=[segment.model_dump() for segment in self.transcript_segments or []],
@@ -175,12 +173,7 @@ def read_file(path: Path) -> Iterator[tuple[int, Any]]:
 def read_sample(now: datetime) -> Iterator[tuple[int, Any]]:
     """The shipped sample library, dated relative to `now`."""
     with resources.files("omi_mcp.sandbox").joinpath("sample.jsonl").open(encoding="utf-8") as lines:
-        for number, line in _parsed(lines):
-            try:
-                sample = SampleLine.model_validate(line)
-            except ValidationError as error:
-                raise BadLine(number, _reason(error)) from None
-            yield number, {**(sample.model_extra or {}), "started_at": sample.started_at(now)}
+        yield from dated(_parsed(lines), now)
 
 
 def _parsed(lines: Iterable[str]) -> Iterator[tuple[int, Any]]:
@@ -221,13 +214,15 @@ def _segments(conversation_id: str, spoken: list[SpokenLine]) -> list[dict[str, 
     """A label keeps its number; a display name gets one by order of appearance."""
     numbers: dict[str, int] = {}
     segments = []
+    # Ids that look like the API's, at a fraction of the cost of a uuid each.
+    stem = str(uuid.uuid5(_NAMESPACE, conversation_id))[:-12]
     for index, line in enumerate(spoken):
         label = _LABEL.fullmatch(line.speaker)
         number = int(label[1]) if label else numbers.setdefault(line.speaker, len(numbers))
         name = line.speaker if not label else "User" if line.is_user else f"Speaker {number}"
         segments.append(
             {
-                "id": str(uuid.uuid5(_NAMESPACE, f"{conversation_id}/{index}")),
+                "id": f"{stem}{index:012x}",
                 "text": line.text,
                 "speaker_id": number,
                 "speaker_name": name,
@@ -238,11 +233,10 @@ def _segments(conversation_id: str, spoken: list[SpokenLine]) -> list[dict[str, 
     return segments
 
 
-def _wire(structured: Structured) -> dict[str, Any]:
-    value = structured.model_dump()
-    for item in (*value["action_items"], *value["events"]):
+def _wire(structured: dict[str, Any]) -> dict[str, Any]:
+    for item in (*structured["action_items"], *structured["events"]):
         item.update({name: format_moment(at) for name, at in item.items() if isinstance(at, datetime)})
-    return value
+    return structured
 
 
 def _reason(error: ValidationError) -> str:

@@ -11,6 +11,7 @@ The rules, so that a test can predict them:
 
 import re
 from collections import Counter
+from itertools import islice
 from typing import Any
 
 _SENTENCE = re.compile(r"[^.!?\n]+[.!?]*")
@@ -64,11 +65,15 @@ def structure(text: str) -> dict[str, Any]:
     return {
         "title": _cut(sentences[0], 60).rstrip(".!?,;: ") if sentences else "",
         "overview": _cut(" ".join(sentences[:20]), 300),
-        "emoji": _EMOJI.get(category, DEFAULT_EMOJI),
+        "emoji": emoji(category),
         "category": category,
-        "action_items": [_action_item(sentence) for sentence in sentences if _ACTION.search(sentence)][:10],
+        "action_items": [_action_item(sentence) for sentence in islice(filter(_ACTION.search, sentences), 10)],
         "events": [],
     }
+
+
+def emoji(category: str) -> str:
+    return _EMOJI.get(category, DEFAULT_EMOJI)
 
 
 def discarded(text: str) -> bool:
