@@ -53,48 +53,48 @@ def detail(status: int, detail: Any, **headers: str) -> Refused:
     ],
 )
 def test_the_api_s_own_sentences_are_passed_on(status: int, said: str, error: type[Refused]) -> None:
-    refusal = detail(status, said)
-    assert type(refusal) is error
-    assert (refusal.status, refusal.detail) == (status, said)
-    assert str(refusal) == f"the Omi API answered {status}: {said}"
+    answered = detail(status, said)
+    assert type(answered) is error
+    assert (answered.status, answered.detail) == (status, said)
+    assert str(answered) == f"the Omi API answered {status}: {said}"
 
 
 def test_a_missing_scope_is_named() -> None:
-    refusal = detail(403, "Insufficient permissions. Required scope: conversations:write")
-    assert isinstance(refusal, Forbidden)
-    assert refusal.scope == "conversations:write"
+    answered = detail(403, "Insufficient permissions. Required scope: conversations:write")
+    assert isinstance(answered, Forbidden)
+    assert answered.scope == "conversations:write"
 
 
 @pytest.mark.parametrize("said", [f"Insufficient permissions. Required scope: {INJECTION}", INJECTION, "", None, 7, []])
 def test_another_403_names_no_scope(said: Any) -> None:
-    refusal = detail(403, said)
-    assert isinstance(refusal, Forbidden)
-    assert (refusal.scope, refusal.detail) == (None, "")
+    answered = detail(403, said)
+    assert isinstance(answered, Forbidden)
+    assert (answered.scope, answered.detail) == (None, "")
 
 
 def test_a_detail_that_is_an_object_is_told_by_its_code() -> None:
-    refusal = detail(403, {"code": "account_deletion_in_progress", "status": INJECTION, "retryable": False})
-    assert refusal.detail == "the account is being deleted"
+    answered = detail(403, {"code": "account_deletion_in_progress", "status": INJECTION, "retryable": False})
+    assert answered.detail == "the account is being deleted"
     assert detail(503, {"code": INJECTION}).detail == ""
     assert detail(503, {"code": ["provider_unavailable"]}).detail == ""
 
 
 def test_a_key_of_the_other_family_is_told_apart() -> None:
     said = "MCP API keys (omi_mcp_...) only authenticate the MCP endpoints under /v1/mcp/ ... ."
-    for refusal in (detail(401, said), refused(401, mcp_key=True)):
-        assert isinstance(refusal, Unauthorized)
-        assert refusal.wrong_family
-    refusal = detail(401, "Invalid API Key")
-    assert isinstance(refusal, Unauthorized)
-    assert not refusal.wrong_family
+    for answered in (detail(401, said), refused(401, mcp_key=True)):
+        assert isinstance(answered, Unauthorized)
+        assert answered.wrong_family
+    answered = detail(401, "Invalid API Key")
+    assert isinstance(answered, Unauthorized)
+    assert not answered.wrong_family
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>404</html>", {"detail": "Not Found"}, {"detail": None}, []])
 def test_a_404_that_is_not_about_a_conversation_does_not_say_that_one_is_gone(body: Any) -> None:
-    refusal = refused(404, body)
-    assert not isinstance(refusal, NotFound)
-    assert refusal.status == 404
-    assert "OMI_API_BASE_URL" in str(refusal)
+    answered = refused(404, body)
+    assert not isinstance(answered, NotFound)
+    assert answered.status == 404
+    assert "OMI_API_BASE_URL" in str(answered)
 
 
 def test_a_redirect_says_so() -> None:
@@ -102,9 +102,9 @@ def test_a_redirect_says_so() -> None:
 
 
 def test_a_rate_limit_tells_when_and_how_much() -> None:
-    refusal = detail(429, "Rate limit exceeded. Try again in 1234s.", Retry_After="1230", X_RateLimit_Limit="60")
-    assert isinstance(refusal, RateLimited)
-    assert (refusal.retry_after, refusal.limit) == (1230, 60)
+    answered = detail(429, "Rate limit exceeded. Try again in 1234s.", Retry_After="1230", X_RateLimit_Limit="60")
+    assert isinstance(answered, RateLimited)
+    assert (answered.retry_after, answered.limit) == (1230, 60)
 
 
 @pytest.mark.parametrize(
@@ -119,14 +119,14 @@ def test_a_rate_limit_tells_when_and_how_much() -> None:
     ],
 )
 def test_the_wait_is_read_from_header_or_sentence_and_bounded(said: Any, header: str | None, seconds: Any) -> None:
-    refusal = detail(429, said, **({"Retry_After": header} if header else {}))
-    assert isinstance(refusal, RateLimited)
-    assert refusal.retry_after == seconds
-    assert refusal.limit is None
+    answered = detail(429, said, **({"Retry_After": header} if header else {}))
+    assert isinstance(answered, RateLimited)
+    assert answered.retry_after == seconds
+    assert answered.limit is None
 
 
 def test_the_fields_of_a_framework_422_are_named_without_what_was_sent() -> None:
-    refusal = detail(
+    answered = detail(
         422,
         [
             {
@@ -142,27 +142,27 @@ def test_the_fields_of_a_framework_422_are_named_without_what_was_sent() -> None
             INJECTION,
         ],
     )
-    assert isinstance(refusal, Rejected)
-    assert refusal.problems == (
+    assert isinstance(answered, Rejected)
+    assert answered.problems == (
         ("text", "is too long"),
         ("transcript_segments[3].end", "is required"),
         ("request", "is not accepted"),
         ("request", "is not accepted"),
     )
-    assert INJECTION not in str(refusal)
+    assert INJECTION not in str(answered)
 
 
 def test_an_unknown_category_is_told_without_repeating_it() -> None:
-    refusal = detail(400, f"Invalid category '{INJECTION}' is not a valid CategoryEnum")
-    assert isinstance(refusal, Rejected)
-    assert refusal.detail == "unknown category"
+    answered = detail(400, f"Invalid category '{INJECTION}' is not a valid CategoryEnum")
+    assert isinstance(answered, Rejected)
+    assert answered.detail == "unknown category"
 
 
 @pytest.mark.parametrize("body", [b"", b"Internal Server Error", b"\xff", b"[" * 100_000, b'{"detail": ', b"null"])
 def test_a_body_that_is_not_the_api_s_leaves_the_status(body: bytes) -> None:
-    refusal = refused(500, body)
-    assert type(refusal) is ServerFault
-    assert str(refusal) == "the Omi API answered 500"
+    answered = refused(500, body)
+    assert type(answered) is ServerFault
+    assert str(answered) == "the Omi API answered 500"
 
 
 _anything = st.recursive(
@@ -174,11 +174,11 @@ _anything = st.recursive(
 
 @given(st.integers(100, 999).filter(lambda status: status // 100 != 2), _anything, st.text(max_size=8))
 def test_nothing_of_an_unknown_body_gets_into_the_exception(status: int, said: Any, header: str) -> None:
-    refusal = detail(status, said, Retry_After=header.encode("ascii", "ignore").decode())
-    assert type(refusal).__name__ in vars(errors)
-    assert refusal.status == status
+    answered = detail(status, said, Retry_After=header.encode("ascii", "ignore").decode())
+    assert type(answered).__name__ in vars(errors)
+    assert answered.status == status
     known = {"", "unknown category", *SENTENCES, *CODES.values()}
-    assert refusal.detail in known or status // 100 == 3 or status in (401, 404)
-    if isinstance(refusal, Rejected):
-        assert all(message in (*PROBLEMS.values(), "is not accepted") for _, message in refusal.problems)
-        assert all(field == "request" or field.split("[")[0].split(".")[0] in FIELDS for field, _ in refusal.problems)
+    assert answered.detail in known or status // 100 == 3 or status in (401, 404)
+    if isinstance(answered, Rejected):
+        assert all(message in (*PROBLEMS.values(), "is not accepted") for _, message in answered.problems)
+        assert all(field == "request" or field.split("[")[0].split(".")[0] in FIELDS for field, _ in answered.problems)
