@@ -35,19 +35,17 @@ def coverage(counts: Counts, progress: "Progress", zone: tzinfo, now: datetime) 
     )
 
 
-def no_transcript(
-    state: TranscriptState, *, asked: bool, zone: tzinfo, now: datetime, retry_at: datetime | None = None
-) -> str:
-    """Why a conversation is shown without its transcript. `retry_at` is when a pending one can be fetched."""
+def no_transcript(state: TranscriptState, *, asked: bool) -> str:
+    """Why a conversation is shown without its transcript."""
     match state:
         case "none":
-            return "There is no transcript: conversations made from text keep only their summary."
+            return "There is no transcript: made from text (Omi gives back only the summary), or no speech was kept."
         case "locked":
             return "The transcript is locked by the plan of the Omi account."
-        case _ if not asked:
+        case "stored" | "pending" if not asked:
             return "The transcript was not asked for (include_transcript=false)."
         case "pending":
-            return f"The transcript has not been copied yet.{_again(retry_at, zone, now)}"
+            return "The transcript has not been copied yet. Try again in a minute."
         case "stored":
             return "The transcript is empty."
 

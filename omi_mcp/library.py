@@ -1,0 +1,327 @@
+"""THE door: a person's conversations. Everything above talks to the library, and to nothing below it.
+
+The library decides what the mirror answers and what the API must be asked; what is said about it is decided above.
+Its errors are those of `omi_mcp.api.errors`.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+
+import anyio
+import httpx
+from anyio.abc import TaskGroup
+
+from omi_mcp import database
+from omi_mcp.api.budget import Budget
+from omi_mcp.api.client import LIST_LIMIT, OmiClient
+from omi_mcp.api.drafts import SegmentsDraft, TextDraft
+from omi_mcp.api.errors import (
+    BudgetSpent,
+    InvalidRequest,
+    NotConfigured,
+    NotFound,
+    OmiError,
+    PaymentRequired,
+    RateLimited,
+)
+from omi_mcp.api.models import Conversation, Folder, Receipt
+from omi_mcp.clock import Clock, SystemClock
+from omi_mcp.database import Database
+from omi_mcp.mirror.journal import Journal
+from omi_mcp.mirror.search import search
+from omi_mcp.mirror.store import Store
+from omi_mcp.mirror.sync import Progress, Sync
+from omi_mcp.mirror.types import Counts, Filters, Hit, Results, Stored
+from omi_mcp.settings import Settings
+from omi_mcp.writes import Created, Writer
+
+UNMIRRORED_PAGES = 10
+"""How many list pages (100 conversations each) one search may ask for when nothing is mirrored."""
+
+RECENT_SECONDS = 3.0
+"""How long a list of the recent ones waits: hosts ask for it while they connect."""
+
+Report = Callable[[Progress], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Found:
+    """A search's answer, and how far the search could see."""
+
+    results: Results
+    counts: Counts
+    progress: Progress
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One conversation. `obstacle` says why a transcript that was asked for could not be fetched now."""
+
+    stored: Stored
+    obstacle: OmiError | None = None
+
+
+@dataclass(frozen=True)
+class _Mirror:
+    database: Database
+    store: Store
+    client: OmiClient
+    sync: Sync
+    writer: Writer
+
+
+class Library:
+    """The user's conversations. Nothing is opened or asked before the first call; use inside `running()`."""
+
+    def __init__(
+        self, settings: Settings, *, transport: httpx.AsyncBaseTransport | None = None, clock: Clock | None = None
+    ) -> None:
+        self._settings = settings
+        self._transport = transport
+        self._clock = clock or SystemClock()
+        self._opening = anyio.Lock()
+        self._mirror: _Mirror | None = None
+        self._tasks: TaskGroup | None = None
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Keep the library open: background sync starts with the first call and ends, files closed, with the block."""
+        async with anyio.create_task_group() as self._tasks:
+            try:
+                yield
+            finally:
+                self._tasks.cancel_scope.cancel()
+                with anyio.CancelScope(shield=True):
+                    await self._close()
+
+    async def search(
+        self,
+        text: str,
+        filters: Filters,
+        *,
+        folder: str | None = None,
+        limit: int,
+        offset: int = 0,
+        report: Report | None = None,
+    ) -> Found:
+        """Find by words and filters; without words, the newest first. `folder` is an id or a name.
+
+        Raises:
+            InvalidRequest: there is no such folder.
+            OmiError: nothing is mirrored and the API cannot be asked.
+        """
+        mirror = await self._open()
+        if self._settings.mirror == "off":
+            return await self._search_unmirrored(mirror, text, filters, folder=folder, limit=limit, offset=offset)
+        await mirror.sync.refresh(wait_for_first=True, report=report)
+        if folder is not None:
+            filters = await self._in_folder(mirror, filters, folder)
+
+        def look() -> tuple[Results, Counts]:
+            return search(mirror.store, text, filters, limit=limit, offset=offset), mirror.store.counts()
+
+        results, counts = await database.run(look)
+        return Found(results, counts, mirror.sync.progress())
+
+    async def get(self, conversation_id: str, *, transcript: bool = True) -> Reading:
+        """One conversation, from the mirror where it has what is asked for, else from the API.
+
+        Raises:
+            NotFound: there is none with this id that this key can see.
+            OmiError: it is not mirrored and the API cannot be asked.
+        """
+        mirror = await self._open()
+        stored = await database.run(mirror.store.get, conversation_id)
+        if stored and (not transcript or stored.transcript in ("stored", "none")):
+            return Reading(stored)
+        try:
+            fetched = await mirror.client.get_conversation(conversation_id, include_transcript=transcript)
+        except NotFound:
+            await database.run(mirror.store.remove, [conversation_id])
+            raise
+        except OmiError as error:
+            if stored is None:
+                raise
+            return Reading(stored, error)
+        return Reading(await self._keep(mirror, fetched, hidden=stored.hidden if stored else None))
+
+    async def find_in(self, conversation_id: str, words: str, limit: int) -> tuple[Hit, ...]:
+        """The best moments for `words` inside one conversation that `get` has returned before, best first."""
+        mirror = await self._open()
+        return await database.run(mirror.store.find_in, conversation_id, words, limit)
+
+    async def recent(self, *, limit: int, offset: int = 0) -> list[Stored]:
+        """The newest conversations the mirror knows, without transcripts; waits only shortly for news of them."""
+        mirror = await self._open()
+        if self._settings.mirror != "off":
+            with anyio.move_on_after(RECENT_SECONDS), suppress(OmiError):
+                await mirror.sync.refresh(wait_for_first=True)
+        return await database.run(mirror.store.recent, limit, offset)
+
+    async def titled(self, words: str, *, limit: int) -> list[Stored]:
+        """Mirrored conversations whose title holds all `words` (the last may be unfinished), newest first."""
+        mirror = await self._open()
+        return await database.run(mirror.store.titles, words, limit)
+
+    async def create_from_text(self, draft: TextDraft, *, dated: bool, allow_duplicate: bool = False) -> Created:
+        """Create from text, once: a lost answer is resolved, a repeat within minutes returns the first.
+
+        `dated`: the start was given, not assumed to be now, and so tells this text from the same text of another day.
+        """
+        mirror = await self._open()
+        created = await mirror.writer.create_from_text(draft, dated=dated, allow_duplicate=allow_duplicate)
+        await self._mirror_created(mirror, created.receipt, transcript=False)
+        return created
+
+    async def create_from_segments(self, draft: SegmentsDraft) -> Created:
+        """Create from a diarised transcript, once: the session id makes a repeat return the first."""
+        mirror = await self._open()
+        created = await mirror.writer.create_from_segments(draft)
+        await self._mirror_created(mirror, created.receipt, transcript=True)
+        return created
+
+    async def update_title(self, conversation_id: str, title: str) -> Conversation:
+        """Rename. Returns the conversation as the API has it now, without transcript."""
+        return await self._update(conversation_id, title=title)
+
+    async def discard(self, conversation_id: str) -> Conversation:
+        """Hide from lists and search. `restore` brings it back."""
+        return await self._update(conversation_id, discarded=True)
+
+    async def restore(self, conversation_id: str) -> Conversation:
+        return await self._update(conversation_id, discarded=False)
+
+    async def _update(
+        self, conversation_id: str, *, title: str | None = None, discarded: bool | None = None
+    ) -> Conversation:
+        mirror = await self._open()
+        try:
+            updated = await mirror.client.update(conversation_id, title=title, discarded=discarded)
+        except NotFound:
+            await database.run(mirror.store.remove, [conversation_id])
+            raise
+        except PaymentRequired:
+            await database.run(mirror.store.set_transcript_state, [conversation_id], "locked")
+            raise
+        await self._keep(mirror, updated, hidden=discarded)
+        return updated
+
+    async def _keep(self, mirror: _Mirror, conversation: Conversation, *, hidden: bool | None) -> Stored:
+        """Write what the API just said through to the mirror. `hidden` None leaves what the mirror knows."""
+
+        def keep() -> Stored:
+            before = mirror.store.get(conversation.id)
+            mirror.store.upsert([conversation])
+            if hidden or (hidden is None and before and before.hidden):
+                mirror.store.set_hidden(conversation.id, True)
+            stored = mirror.store.get(conversation.id)
+            assert stored is not None
+            return stored
+
+        return await database.run(keep)
+
+    async def _mirror_created(self, mirror: _Mirror, receipt: Receipt, *, transcript: bool) -> None:
+        """Make a new conversation findable at once. One that cannot be read now is found by the next sync."""
+        if receipt.discarded or receipt.status != "completed" or self._settings.mirror == "off":
+            return
+        try:
+            created = await mirror.client.get_conversation(receipt.id, include_transcript=transcript)
+        except OmiError:
+            return
+        if not transcript:
+            created = created.model_copy(update={"transcript_segments": ()})
+        await self._keep(mirror, created, hidden=False)
+
+    async def _in_folder(self, mirror: _Mirror, filters: Filters, folder: str) -> Filters:
+        folders = await database.run(mirror.store.folders) or await mirror.client.folders()
+        return _filter_folder(filters, folder, folders)
+
+    async def _search_unmirrored(
+        self, mirror: _Mirror, text: str, filters: Filters, *, folder: str | None, limit: int, offset: int
+    ) -> Found:
+        """Rank titles and summaries of the list pages that the read allowance permits; keep nothing afterwards."""
+        if folder is not None:
+            filters = _filter_folder(filters, folder, await mirror.client.folders())
+        passing = Store(Database(None), self._clock)
+        try:
+            progress = await self._list_into(passing, mirror.client, filters)
+            results = await database.run(lambda: search(passing, text, filters, limit=limit, offset=offset))
+            counts = await database.run(passing.counts)
+        finally:
+            await database.run(passing.database.close)
+        return Found(results, counts, progress)
+
+    async def _list_into(self, store: Store, client: OmiClient, filters: Filters) -> Progress:
+        complete, blocked, oldest, listed = False, None, None, 0
+        for page_number in range(UNMIRRORED_PAGES):
+            try:
+                page = await client.list_conversations(
+                    offset=page_number * LIST_LIMIT,
+                    categories=filters.categories,
+                    folder_id=filters.folder_id,
+                    starred=filters.starred,
+                    background=True,
+                )
+            except (BudgetSpent, RateLimited) as error:
+                if page_number == 0:
+                    raise
+                blocked = str(error)
+                break
+            await database.run(store.upsert, page.conversations)
+            listed += len(page.conversations)
+            oldest = min((c.created_at for c in page.conversations), default=oldest)
+            if page.received == 0:
+                complete = True
+                break
+        return Progress(
+            phase="idle",
+            conversations=listed,
+            oldest=oldest,
+            complete=complete,
+            synced=self._clock.now(),
+            blocked=blocked,
+            retry_at=None,
+            warning=None,
+        )
+
+    async def _open(self) -> _Mirror:
+        if not self._settings.api_key:
+            raise NotConfigured("OMI_API_KEY is not set")
+        async with self._opening:
+            if self._mirror is None:
+                self._mirror = await database.run(self._open_blocking)
+                if self._tasks is not None:
+                    self._tasks.start_soon(self._mirror.writer.settle)
+                    if self._settings.mirror != "off":
+                        self._tasks.start_soon(self._mirror.sync.run)
+            return self._mirror
+
+    def _open_blocking(self) -> _Mirror:
+        opened = Database(self._settings.mirror_path)
+        store = Store(opened, self._clock)
+        budget = Budget(opened, self._clock)
+        client = OmiClient(
+            self._settings.base_url,
+            self._settings.api_key,
+            clock=self._clock,
+            budget=budget,
+            transport=self._transport,
+        )
+        sync = Sync(client, store, self._clock)
+        return _Mirror(opened, store, client, sync, Writer(client, Journal(opened, self._clock), self._clock))
+
+    async def _close(self) -> None:
+        if self._mirror is not None:
+            mirror, self._mirror = self._mirror, None
+            await mirror.client.aclose()
+            await database.run(mirror.database.close)
+
+
+def _filter_folder(filters: Filters, folder: str, folders: Sequence[Folder]) -> Filters:
+    wanted = folder.strip().casefold()
+    for candidate in folders:
+        if wanted in (candidate.id.casefold(), candidate.name.casefold()):
+            return replace(filters, folder_id=candidate.id)
+    names = ", ".join(sorted(candidate.name for candidate in folders)) or "none yet"
+    raise InvalidRequest("folder", f"there is no such folder. Folders: {names}.")

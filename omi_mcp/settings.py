@@ -1,0 +1,120 @@
+"""Every setting, read once from the environment. A wrong value is refused by name, with what is accepted."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, TypeVar, get_args
+from zoneinfo import ZoneInfo
+
+Mirror = Literal["disk", "memory", "off"]
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+
+DEFAULT_BASE_URL = "https://api.omi.me"
+
+Choice = TypeVar("Choice", bound=str)
+
+_SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+
+
+class SettingsError(Exception):
+    """A setting has a value that cannot be used. `str()` names the variable and what is accepted."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How this server runs. `api_key` is kept out of `repr()`."""
+
+    timezone: ZoneInfo
+    data_dir: Path
+    api_key: str | None = field(default=None, repr=False)
+    base_url: str = DEFAULT_BASE_URL
+    read_only: bool = False
+    mirror: Mirror = "disk"
+    structured: bool = True
+    log_level: LogLevel = "WARNING"
+    demo: bool = False
+
+    @property
+    def account(self) -> str:
+        """Names this account's files: a hash of base URL and key, so neither can be read from a file name."""
+        return hashlib.sha256(f"{self.base_url}\0{self.api_key or ''}".encode()).hexdigest()[:16]
+
+    @property
+    def mirror_path(self) -> Path | None:
+        """The mirror's SQLite file, or None when nothing is kept on disk."""
+        return self.data_dir / f"mirror-{self.account}.sqlite3" if self.mirror == "disk" else None
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> "Settings":
+        """Read the settings from `env`. Empty values and placeholders a host left unfilled (`${...}`) count as unset.
+
+        Raises:
+            SettingsError: a variable has a value that cannot be used.
+        """
+        given = {name: value.strip() for name, value in env.items() if value.strip()}
+        given = {name: value for name, value in given.items() if not value.startswith("${")}
+        return cls(
+            api_key=_api_key(given),
+            base_url=given.get("OMI_API_BASE_URL", DEFAULT_BASE_URL).rstrip("/"),
+            data_dir=_data_dir(given),
+            timezone=_timezone(given),
+            read_only=_switch(given, "OMI_MCP_READ_ONLY", default=False),
+            mirror=_choice(given, "OMI_MCP_MIRROR", get_args(Mirror), default="disk"),
+            structured=_switch(given, "OMI_MCP_STRUCTURED", default=True),
+            log_level=_choice(given, "OMI_MCP_LOG_LEVEL", get_args(LogLevel), default="WARNING"),
+        )
+
+
+def _api_key(env: Mapping[str, str]) -> str | None:
+    if key := env.get("OMI_API_KEY"):
+        return key
+    if name := env.get("OMI_API_KEY_FILE"):
+        try:
+            return Path(name).expanduser().read_text(encoding="utf-8").strip() or None
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+            raise SettingsError(f"OMI_API_KEY_FILE: the file cannot be read ({reason}).") from None
+    return None
+
+
+def _data_dir(env: Mapping[str, str]) -> Path:
+    if name := env.get("OMI_MCP_DATA_DIR"):
+        return Path(name).expanduser()
+    from platformdirs import user_data_path
+
+    return user_data_path("omi-mcp", appauthor=False)
+
+
+def _timezone(env: Mapping[str, str]) -> ZoneInfo:
+    if name := env.get("OMI_MCP_TIMEZONE"):
+        try:
+            return ZoneInfo(name)
+        except (OSError, ValueError, KeyError):
+            raise SettingsError(
+                "OMI_MCP_TIMEZONE: not a known timezone. Accepted: IANA names such as Europe/Berlin, "
+                "America/New_York or UTC; unset means this computer's own timezone."
+            ) from None
+    import tzlocal
+
+    try:
+        return ZoneInfo(tzlocal.get_localzone_name())
+    except (OSError, ValueError, KeyError, LookupError):
+        return ZoneInfo("UTC")
+
+
+def _switch(env: Mapping[str, str], name: str, *, default: bool) -> bool:
+    value = env.get(name)
+    if value is None:
+        return default
+    if value.lower() not in _SWITCH:
+        raise SettingsError(f"{name}: not a switch. Accepted: on, off (or 1/0, true/false, yes/no).")
+    return _SWITCH[value.lower()]
+
+
+def _choice(env: Mapping[str, str], name: str, accepted: tuple[Choice, ...], *, default: Choice) -> Choice:
+    value = env.get(name, default)
+    for choice in accepted:
+        if value.lower() == choice.lower():
+            return choice
+    raise SettingsError(f"{name}: not one of the accepted values: {', '.join(accepted)}.")

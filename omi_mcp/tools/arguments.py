@@ -1,0 +1,82 @@
+"""Arguments as hosts really send them: numbers and lists as strings, empty strings for "not given"."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from mcp.server.mcpserver.exceptions import ToolError
+from pydantic import BeforeValidator, Field
+
+from omi_mcp import dates
+from omi_mcp.api.models import CATEGORIES
+from omi_mcp.clock import Clock
+from omi_mcp.settings import Settings
+
+
+def _blank_is_none(value: Any) -> Any:
+    return None if isinstance(value, str) and not value.strip() else value
+
+
+def _comma_list(value: Any) -> Any:
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+def as_text(value: Any) -> Any:
+    """A number where a word is expected is meant as its digits: the title 2026, the offset 2460."""
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+ConversationId = Annotated[
+    str, Field(min_length=1, max_length=256, description="id from search_conversations, copied whole")
+]
+Words = Annotated[str | None, BeforeValidator(as_text), BeforeValidator(_blank_is_none)]
+Number = Annotated[int | None, BeforeValidator(_blank_is_none)]
+Switch = Annotated[bool | None, BeforeValidator(_blank_is_none)]
+Categories = Annotated[list[str] | None, BeforeValidator(_comma_list), BeforeValidator(_blank_is_none)]
+
+
+def check_categories(categories: list[str] | None) -> tuple[str, ...]:
+    """The categories in the API's spelling.
+
+    Raises:
+        ToolError: one is not among the API's 33; the message lists them.
+    """
+    wanted = tuple(dict.fromkeys(category.strip().lower() for category in categories or ()))
+    if any(category not in CATEGORIES for category in wanted):
+        raise ToolError(f"categories: there is no such category. Categories: {', '.join(CATEGORIES)}.")
+    return wanted
+
+
+def time_range(
+    start: str | None, end: str | None, settings: Settings, clock: Clock
+) -> tuple[datetime | None, datetime | None]:
+    """The first and last instant meant by `start` and `end`, in the user's timezone.
+
+    Raises:
+        ToolError: a date cannot be read, or the end lies before the start.
+    """
+    now = clock.now()
+    bounds: list[datetime | None] = []
+    for name, text in (("start", start), ("end", end)):
+        try:
+            span = dates.parse_span(text, now, settings.timezone) if text else None
+        except ValueError as error:
+            raise ToolError(f"{name}: {error}") from None
+        bounds.append(span and (span.first if name == "start" else span.last))
+    first, last = bounds
+    if first and last and last < first:
+        raise ToolError("end lies before start: exchange them. Both are inclusive.")
+    return first, last
+
+
+def moment(name: str, text: str | None, settings: Settings) -> datetime | None:
+    """One exact moment for a conversation that is about to be made.
+
+    Raises:
+        ToolError: it cannot be read.
+    """
+    try:
+        return dates.parse_moment(text, settings.timezone) if text else None
+    except ValueError as error:
+        raise ToolError(f"{name}: {error} Nothing was created.") from None

@@ -1,0 +1,150 @@
+"""`create_from_text` and `create_from_segments`: new conversations, each made once."""
+
+from typing import Annotated, Any, Literal
+
+from mcp.server import MCPServer
+from mcp.types import CallToolResult
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from omi_mcp.api.drafts import ACCEPTED_SOURCES, SEGMENT_LIMIT, TEXT_LIMIT, SegmentsDraft, draft_segments, draft_text
+from omi_mcp.api.models import TEXT_SOURCES
+from omi_mcp.clock import Clock
+from omi_mcp.library import Library
+from omi_mcp.settings import Settings
+from omi_mcp.tools.arguments import Switch, Words, as_text, moment
+from omi_mcp.tools.errors import explained
+from omi_mcp.tools.replies import CREATE, CREATE_ONCE, Replies
+from omi_mcp.views.models import View
+from omi_mcp.writes import Created
+
+FROM_TEXT = f"""\
+Save text as a new Omi conversation: notes, a message, a summary the user wants to keep. Omi writes title, overview, \
+category and action items itself; they cannot be given. The text itself cannot be read back later, only Omi's \
+summary of it; for a transcript with speakers use create_from_segments. At most {TEXT_LIMIT:,} characters. The call \
+waits while Omi works, up to two minutes; the same text within ten minutes returns the first conversation."""
+
+FROM_SEGMENTS = f"""\
+Save a diarised transcript (who said what, when) as a new Omi conversation that can be searched and read back. Omi \
+writes title, overview and action items itself. 1 to {SEGMENT_LIMIT} segments; merge turns or split into parts beyond \
+that. Sending the same transcript again returns the first conversation. Very short scraps are saved but hidden by \
+Omi; the answer says so. Not for plain notes: use create_from_text."""
+
+Started = Annotated[
+    Words, Field(description="When it began: 2025-03-14T09:30, in the user's timezone without offset; default now")
+]
+Finished = Annotated[Words, Field(description="When it ended; same form")]
+Language = Annotated[Words, Field(description="Two-letter code such as en or de")]
+Latitude = Annotated[float | None, Field(description="Degrees; with longitude")]
+Longitude = Annotated[float | None, Field(description="Degrees; with latitude")]
+
+
+class SegmentArgument(BaseModel):
+    """One stretch of speech, as a host sends it; checked by the draft."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: Annotated[str, BeforeValidator(as_text)]
+    start: Annotated[float, Field(description="Seconds from the start of the conversation")]
+    end: Annotated[float, Field(description="Seconds, after start")]
+    speaker: Annotated[str | None, BeforeValidator(as_text), Field(description="Label, e.g. SPEAKER_00")] = None
+    is_user: Annotated[bool, Field(description="true: the user is speaking")] = False
+    person_id: str | None = None
+
+
+class Saved(View):
+    id: str
+    status: Literal["created", "exists", "processing"]
+    discarded: bool
+    note: str | None = None
+
+
+def register(server: MCPServer[None], library: Library, settings: Settings, clock: Clock, replies: Replies) -> None:
+    @replies.tool(server, title="Create from text", description=FROM_TEXT, annotations=CREATE)
+    async def create_from_text(
+        text: Annotated[str, BeforeValidator(as_text), Field(description="The text to save")],
+        started_at: Started = None,
+        finished_at: Finished = None,
+        text_source: Annotated[Words, Field(description=", ".join(TEXT_SOURCES))] = None,
+        language: Language = None,
+        latitude: Latitude = None,
+        longitude: Longitude = None,
+        allow_duplicate: Annotated[Switch, Field(description="true: save again what was just saved")] = None,
+    ) -> Annotated[CallToolResult, Saved]:
+        started = moment("started_at", started_at, settings)
+        with explained("create"):
+            draft = draft_text(
+                text,
+                now=clock.now(),
+                started_at=started,
+                finished_at=moment("finished_at", finished_at, settings),
+                text_source=text_source,
+                language=language,
+                latitude=latitude,
+                longitude=longitude,
+            )
+            created = await library.create_from_text(
+                draft, dated=started is not None, allow_duplicate=bool(allow_duplicate)
+            )
+        return replies.reply(_saved(created))
+
+    @replies.tool(server, title="Create from segments", description=FROM_SEGMENTS, annotations=CREATE_ONCE)
+    async def create_from_segments(
+        segments: Annotated[list[SegmentArgument], Field(description="In any order; sorted by start before saving")],
+        started_at: Started = None,
+        finished_at: Finished = None,
+        source: Annotated[Words, Field(description=f"{', '.join(ACCEPTED_SOURCES[:6])}, ...; default phone")] = None,
+        language: Language = None,
+        latitude: Latitude = None,
+        longitude: Longitude = None,
+        client_session_id: Annotated[
+            Words, Field(description="Identifies this recording, up to 200 characters; default: from the content")
+        ] = None,
+    ) -> Annotated[CallToolResult, Saved]:
+        with explained("create"):
+            draft = draft_segments(
+                [segment.model_dump(exclude_none=True) for segment in segments],
+                now=clock.now(),
+                started_at=moment("started_at", started_at, settings),
+                finished_at=moment("finished_at", finished_at, settings),
+                source=source,
+                language=language,
+                latitude=latitude,
+                longitude=longitude,
+                client_session_id=client_session_id,
+            )
+            created = await library.create_from_segments(draft)
+        return replies.reply(_saved(created, *_renaming(draft)))
+
+
+def _saved(created: Created, *notes: str) -> Saved:
+    receipt = created.receipt
+    said = list(notes)
+    processing = receipt.status not in ("", "completed")
+    if created.repeated:
+        said.insert(
+            0, "This had already been saved a moment ago; nothing new was created. allow_duplicate saves again."
+        )
+    elif created.recovered:
+        said.insert(0, "The first answer was lost; asked again, the conversation exists, once.")
+    if receipt.discarded:
+        said.append(
+            "Saved but hidden: Omi took it for too little to list, so search does not find it. "
+            "get_conversation with this id reads it; discard with restore=true lists it."
+        )
+    elif processing:
+        said.append("Omi is still working on it: it is listed and searchable once that is done.")
+    return Saved(
+        id=receipt.id,
+        status="exists" if created.repeated else "processing" if processing else "created",
+        discarded=receipt.discarded,
+        note=" ".join(said) or None,
+    )
+
+
+def _renaming(draft: SegmentsDraft) -> list[str]:
+    """Tells which speaker labels the API could not take, so that later answers can be understood."""
+    named: list[tuple[str, Any]] = [(label, sent) for label, sent in draft.renamed if label]
+    if not named:
+        return []
+    pairs = ", ".join(f"{label[:40]} as {sent}" for label, sent in named[:20])
+    return [f"Omi takes numbered speakers only: saved {pairs}."]

@@ -1,0 +1,69 @@
+"""`update_title` and `discard`: the two changes the API allows, both harmless to repeat."""
+
+from typing import Annotated, Literal
+
+from mcp.server import MCPServer
+from mcp.types import CallToolResult
+from pydantic import BeforeValidator, Field
+
+from omi_mcp.library import Library
+from omi_mcp.tools.arguments import ConversationId, Switch, as_text
+from omi_mcp.tools.errors import explained
+from omi_mcp.tools.replies import CHANGE, Replies
+from omi_mcp.views import cards
+from omi_mcp.views.models import View
+
+UPDATE_TITLE = """\
+Give a conversation a new title. Use it only when the user asks for a rename; the title is the one thing that can \
+be edited (overview, category, folder and star cannot)."""
+
+DISCARD = """\
+Hide a conversation from Omi's lists and from search, as the user asks; nothing is deleted. restore=true brings a \
+hidden one back. Needs the id: note it before hiding, a hidden conversation is not found by search."""
+
+
+class Renamed(View):
+    id: str
+    title: str
+    status: Literal["renamed"] = "renamed"
+
+
+class Discarded(View):
+    id: str
+    title: str
+    status: Literal["hidden", "restored"]
+    note: str
+
+
+def register(server: MCPServer[None], library: Library, replies: Replies) -> None:
+    @replies.tool(server, title="Rename a conversation", description=UPDATE_TITLE, annotations=CHANGE)
+    async def update_title(
+        conversation_id: ConversationId,
+        title: Annotated[
+            str, BeforeValidator(as_text), Field(max_length=500, description="The new title, 1 to 500 characters")
+        ],
+    ) -> Annotated[CallToolResult, Renamed]:
+        with explained("edit"):
+            conversation = await library.update_title(conversation_id, title)
+        return replies.reply(Renamed(id=conversation.id, title=cards.title(conversation)))
+
+    @replies.tool(server, title="Hide or restore a conversation", description=DISCARD, annotations=CHANGE)
+    async def discard(
+        conversation_id: ConversationId,
+        restore: Annotated[Switch, Field(description="true: bring a hidden conversation back")] = None,
+    ) -> Annotated[CallToolResult, Discarded]:
+        with explained("edit"):
+            if restore:
+                conversation = await library.restore(conversation_id)
+            else:
+                conversation = await library.discard(conversation_id)
+        return replies.reply(
+            Discarded(
+                id=conversation.id,
+                title=cards.title(conversation),
+                status="restored" if restore else "hidden",
+                note="It is listed and searched again."
+                if restore
+                else "Hidden from lists and search, not deleted. To undo: discard with this id and restore=true.",
+            )
+        )

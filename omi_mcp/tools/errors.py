@@ -1,0 +1,113 @@
+"""What the model is told when something fails: what happened, whether anything changed, what to do next."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+from mcp.server.mcpserver.exceptions import ToolError
+
+from omi_mcp.api.errors import (
+    AnswerLost,
+    BudgetSpent,
+    Conflict,
+    Forbidden,
+    InvalidRequest,
+    NotConfigured,
+    NotFound,
+    OmiError,
+    PaymentRequired,
+    RateLimited,
+    Refused,
+    Rejected,
+    ServerFault,
+    Unauthorized,
+    Unreachable,
+)
+from omi_mcp.writes import NotCreated, OutcomeUnknown
+
+Action = Literal["read", "create", "edit"]
+
+NOTHING = {"read": "", "create": " Nothing was created.", "edit": " Nothing was changed."}
+
+KEY_HELP = (
+    "In the Omi app: Settings > Developer > Create Key (it starts with omi_dev_). Put it into the environment variable "
+    "OMI_API_KEY of this server's entry in the host's configuration and restart the host."
+)
+
+
+@contextmanager
+def explained(action: Action) -> Iterator[None]:
+    """Turn every `OmiError` inside the block into a `ToolError` the model can act on."""
+    try:
+        yield
+    except OmiError as error:
+        raise ToolError(explain(error, action)) from error
+
+
+def explain(error: OmiError, action: Action = "read") -> str:
+    """One or two sentences for the model. Never an upstream body, a key, or the user's own text."""
+    nothing = NOTHING[action]
+    match error:
+        case NotConfigured():
+            return f"No usable Omi API key is set.{nothing} {KEY_HELP}"
+        case InvalidRequest():
+            return f"{error}{nothing}"
+        case OutcomeUnknown():
+            return (
+                "The answer was lost and the Omi API cannot be asked now: the conversation may or may not exist. "
+                "Make exactly the same call again in a few minutes: it first looks for what this one created, "
+                "and does not create it twice."
+            )
+        case NotCreated():
+            return (
+                "The Omi API failed and, asked again, has no such conversation. Nothing was created; try again later."
+            )
+        case BudgetSpent() | RateLimited():
+            return f"The hourly limit of the Omi API is reached.{nothing} {_when(error.retry_after)}"
+        case Unauthorized():
+            if error.wrong_family:
+                return (
+                    "The Omi API refuses this key: it is an MCP key (omi_mcp_...), but this server needs a developer "
+                    f"key.{nothing} {KEY_HELP}"
+                )
+            return f"The Omi API does not accept the key: it is mistyped, revoked or incomplete.{nothing} {KEY_HELP}"
+        case PaymentRequired():
+            return f"This conversation is locked by the account's Omi plan.{nothing} It can be used with a paid plan."
+        case Forbidden():
+            scope = error.scope or ("conversations:read" if action == "read" else "conversations:write")
+            return (
+                f"The key is not allowed to do this: it lacks the scope {scope}.{nothing} Keys are read-only unless "
+                "write access was chosen: create a new key in the Omi app under Settings > Developer."
+            )
+        case NotFound():
+            return (
+                f"There is no conversation with this id: it was deleted, is locked by the account's plan, or the id is "
+                f"wrong.{nothing} Use an id from search_conversations, copied whole."
+            )
+        case Conflict():
+            return f"The same create is already in progress.{nothing} Make the same call again in a minute."
+        case Rejected():
+            fields = "; ".join(f"{field}: {message}" for field, message in error.problems) or error.detail
+            return f"The Omi API rejected the request{': ' + fields if fields else ''}.{nothing}"
+        case Unreachable():
+            return f"The Omi API could not be reached.{nothing} Check the network connection, then try again."
+        case ServerFault() | AnswerLost():
+            if action == "edit":
+                return (
+                    "The Omi API did not confirm the change: it may or may not have been applied. "
+                    "Make the same call again: repeating it does no harm."
+                )
+            return f"The Omi API failed to answer.{nothing} Try again in a minute."
+        case Refused():
+            return f"The Omi API answered with status {error.status}.{nothing}"
+        case _:
+            return f"The request could not be completed.{nothing}"
+
+
+def _when(seconds: float | None) -> str:
+    if seconds is None:
+        return "Try again later."
+    if seconds < 90:
+        return f"Try again in {max(1, math.ceil(seconds))} seconds."
+    return f"Try again in {math.ceil(seconds / 60)} minutes; until then say so instead of retrying."

@@ -1,0 +1,94 @@
+"""`get_conversation`: the card in full and a window of the transcript, opened where it matters."""
+
+from typing import Annotated
+
+from mcp.server import MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp.types import CallToolResult
+from pydantic import Field
+
+from omi_mcp import dates
+from omi_mcp.library import Library, Reading
+from omi_mcp.settings import Settings
+from omi_mcp.tools.arguments import ConversationId, Number, Words
+from omi_mcp.tools.errors import explain, explained
+from omi_mcp.tools.replies import READ, Replies
+from omi_mcp.views import budgets
+from omi_mcp.views.cards import detail_card, hit
+from omi_mcp.views.models import ConversationDetail
+from omi_mcp.views.notes import RECORDED_SPEECH, no_transcript
+from omi_mcp.views.transcripts import Place, Transcript
+
+DESCRIPTION = """\
+Read one conversation: summary, action items, events and a window of its transcript. Open the window where it matters: \
+find (words; opens at the best passage and lists other moments), at (time), segment (from a search hit), or cursor to \
+page on; speaker shows only that person's turns. Check transcript.covers: it tells which part you have. Do not page \
+through a whole long transcript to find something: use find. include_transcript=false gives the summary alone."""
+
+HIDDEN = "This conversation is hidden (discarded): not in lists or search. discard with restore=true brings it back."
+
+
+def register(server: MCPServer[None], library: Library, settings: Settings, replies: Replies) -> None:
+    @replies.tool(server, title="Read a conversation", description=DESCRIPTION, annotations=READ)
+    async def get_conversation(
+        conversation_id: ConversationId,
+        include_transcript: Annotated[bool, Field(description="false: only the summary")] = True,
+        find: Annotated[Words, Field(description="Open at the best match for these words")] = None,
+        at: Annotated[Words, Field(description="Open at this time: 00:41:00, 41:00 or seconds")] = None,
+        segment: Annotated[Number, Field(ge=0, description="Open at this segment, counted from 0")] = None,
+        cursor: Annotated[Words, Field(description="next_cursor or previous_cursor of this transcript")] = None,
+        speaker: Annotated[Words, Field(description="Only this person's turns")] = None,
+        max_chars: Annotated[
+            int, Field(ge=budgets.WINDOW_MIN, le=budgets.WINDOW_MAX, description="Size of the window")
+        ] = budgets.WINDOW,
+    ) -> Annotated[CallToolResult, ConversationDetail]:
+        places = {"find": find, "at": at, "segment": segment, "cursor": cursor}
+        given = [name for name, value in places.items() if value is not None]
+        if len(given) > 1:
+            raise ToolError(f"Give one of find, at, segment and cursor, not {' and '.join(given)}.")
+        with explained("read"):
+            reading = await library.get(conversation_id, transcript=include_transcript)
+            stored = reading.stored
+            hits = await library.find_in(stored.conversation.id, find, budgets.MOMENTS) if find else ()
+        segments = stored.conversation.transcript_segments
+        notes = [HIDDEN] if stored.hidden else []
+        if not (include_transcript and segments):
+            card = detail_card(stored, settings.timezone)
+            notes.append(_absence(reading, asked=include_transcript))
+            return replies.reply(card.model_copy(update={"note": " ".join(notes)}))
+        transcript = Transcript(stored.conversation.id, segments, stored.conversation.seconds)
+        moments = [found for found in hits if found.segment is not None]
+        if find and not moments:
+            notes.append("None of the words of find occur in this transcript; it opens at the start.")
+        if moments:
+            segment = moments[0].segment
+        try:
+            place = _place(transcript, at=at, segment=segment, cursor=cursor, speaker=speaker)
+        except ValueError as error:
+            raise ToolError(f"{given[0] if given else 'speaker'}: {error}") from None
+        card = detail_card(stored, settings.timezone, transcript.speakers)
+        return replies.reply(
+            card.model_copy(
+                update={
+                    "moments": [hit(moment) for moment in moments] or None,
+                    "transcript": transcript.view(transcript.window(place, max_chars)),
+                    "note": " ".join([*notes, RECORDED_SPEECH]),
+                }
+            )
+        )
+
+
+def _place(
+    transcript: Transcript, *, at: str | None, segment: int | None, cursor: str | None, speaker: str | None
+) -> Place:
+    if cursor:
+        return transcript.at_cursor(cursor)
+    if at:
+        return transcript.at_time(dates.parse_offset(at), speaker)
+    return transcript.at_segment(segment or 0, speaker)
+
+
+def _absence(reading: Reading, *, asked: bool) -> str:
+    if asked and reading.obstacle is not None:
+        return f"The transcript has not been copied yet and cannot be fetched now. {explain(reading.obstacle)}"
+    return no_transcript(reading.stored.transcript, asked=asked)

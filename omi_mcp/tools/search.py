@@ -1,0 +1,134 @@
+"""`search_conversations`: find by words and filters, or list the newest."""
+
+import base64
+import hashlib
+import json
+from typing import Annotated
+
+from mcp.server import MCPServer
+from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp.types import CallToolResult
+from pydantic import Field
+
+from omi_mcp.clock import Clock
+from omi_mcp.library import Library
+from omi_mcp.mirror.sync import Progress
+from omi_mcp.mirror.types import Filters, Method
+from omi_mcp.settings import Settings
+from omi_mcp.tools.arguments import Categories, Switch, Words, check_categories, time_range
+from omi_mcp.tools.errors import explained
+from omi_mcp.tools.replies import READ, Replies
+from omi_mcp.views.cards import Detail, search_cards
+from omi_mcp.views.models import ConversationCard, CoverageBlock, View
+from omi_mcp.views.notes import coverage
+
+DEFAULT_LIMIT = 10
+MAX_LIMIT = 50
+
+DESCRIPTION = """\
+Find the user's conversations by what was said, by title, people or dates; without a query, list the newest first. \
+Use it first for any question about past conversations, and for "today" or "last week" with start and end. \
+Any word may match, best first: add synonyms and related words; "quotes" keep a phrase together. \
+Each hit gives the moment (at, segment) to open with get_conversation. \
+Not for reading: hits are short snippets. coverage and note say what could not be searched."""
+
+RELAXED = {
+    "unquoted": "No conversation has the quoted phrase; these match its words.",
+    "prefix": "No conversation has these words; these have words that begin like them.",
+    "trigram": "No conversation has these words; these have similar letters.",
+}
+
+
+class SearchAnswer(View):
+    conversations: list[ConversationCard]
+    matched: Annotated[int, Field(description="How many match in all, on every page.")]
+    next_cursor: str | None = None
+    note: str | None = None
+    coverage: CoverageBlock
+
+
+def register(server: MCPServer[None], library: Library, settings: Settings, clock: Clock, replies: Replies) -> None:
+    @replies.tool(server, title="Search conversations", description=DESCRIPTION, annotations=READ)
+    async def search_conversations(
+        ctx: Context[None],
+        query: Annotated[Words, Field(description='Words, "quoted phrases", names. Empty lists by date.')] = None,
+        start: Annotated[
+            Words,
+            Field(
+                description="First day or moment: 2025-03-14, 2025-03-14T09:30, 2025-03, yesterday, monday, last week"
+            ),
+        ] = None,
+        end: Annotated[Words, Field(description="Last day or moment, inclusive; same forms")] = None,
+        categories: Annotated[Categories, Field(description="Any of these, e.g. work, health, family")] = None,
+        folder: Annotated[Words, Field(description="Folder name or id")] = None,
+        starred: Annotated[Switch, Field(description="true: only starred ones")] = None,
+        speaker: Annotated[Words, Field(description="Only conversations in which this person speaks")] = None,
+        limit: Annotated[int, Field(ge=1, le=MAX_LIMIT, description="Conversations per page")] = DEFAULT_LIMIT,
+        cursor: Annotated[Words, Field(description="next_cursor of the same search")] = None,
+        detail: Annotated[Detail, Field(description="full: whole overviews and action items")] = "concise",
+    ) -> Annotated[CallToolResult, SearchAnswer]:
+        first, last = time_range(start, end, settings, clock)
+        filters = Filters(
+            start=first,
+            end=last,
+            categories=check_categories(categories),
+            starred=starred,
+            speaker=speaker,
+        )
+        text = query or ""
+        binding = _binding(text, start, end, filters.categories, folder, starred, speaker)
+        offset = _offset(cursor, binding) if cursor else 0
+
+        async def report(progress: Progress) -> None:
+            await ctx.report_progress(progress.conversations, None, "Reading your conversations for the first time")
+
+        with explained("read"):
+            found = await library.search(text, filters, folder=folder, limit=limit, offset=offset, report=report)
+        results = found.results
+        return replies.reply(
+            SearchAnswer(
+                conversations=search_cards(results.matches, settings.timezone, detail),
+                matched=results.total,
+                next_cursor=_cursor(results.next_offset, binding) if results.next_offset is not None else None,
+                note=_note(results.method, results.total, filtered=filters != Filters() or folder is not None),
+                coverage=coverage(found.counts, found.progress, settings.timezone, clock.now()),
+            )
+        )
+
+
+def _note(method: Method, total: int, *, filtered: bool) -> str | None:
+    if total:
+        return RELAXED.get(method)
+    if method == "listed":
+        return "No conversation passes these filters: widen or drop them." if filtered else "There are none yet."
+    if filtered:
+        return "Nothing matches these words within the filters: try other words or synonyms, or widen the filters."
+    return "Nothing matches: try other words, synonyms, a name, or list by date without a query."
+
+
+def _binding(*parts: object) -> str:
+    """What a cursor belongs to: a hash of the search as it was asked, dates as written."""
+    return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()[:10]
+
+
+def _cursor(offset: int, binding: str) -> str:
+    return base64.urlsafe_b64encode(f"s:{offset}:{binding}".encode()).decode().rstrip("=")
+
+
+def _offset(cursor: str, binding: str) -> int:
+    try:
+        decoded = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+        kind, offset, bound = decoded.split(":")
+        place = int(offset)
+    except ValueError:
+        kind, place, bound = "", 0, ""
+    if kind != "s" or place < 0:
+        raise ToolError(
+            "cursor: this is not a cursor of search_conversations. Leave it out to start at the first page."
+        )
+    if bound != binding:
+        raise ToolError(
+            "cursor: it belongs to another search. Repeat the query and filters it came from, or leave it out."
+        )
+    return place

@@ -1,0 +1,134 @@
+"""Bad input as a new user would try it: each gets a sentence that helps, and the server lives on."""
+
+from typing import Any
+
+import pytest
+from hosting import Connect, call, refusal, segments_of, talk
+
+from omi_mcp.sandbox import Sandbox
+
+pytestmark = pytest.mark.anyio
+
+SEGMENTS = segments_of("the lighthouse")
+
+
+async def test_without_a_key_every_tool_explains_how_to_set_it(connect: Connect) -> None:
+    async with connect(api_key=None) as client:
+        for tool, arguments in (
+            ("search_conversations", {}),
+            ("get_conversation", {"conversation_id": "a"}),
+            ("create_from_text", {"text": "a note"}),
+            ("create_from_segments", {"segments": SEGMENTS}),
+            ("update_title", {"conversation_id": "a", "title": "b"}),
+            ("discard", {"conversation_id": "a"}),
+        ):
+            said = await refusal(client, tool, **arguments)
+            assert "OMI_API_KEY" in said
+            assert "Settings > Developer" in said
+        assert (await client.list_resources()).resources == []
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [("omi_dev_wrong", "does not accept the key"), ("omi_mcp_0123456789abcdef", "developer key")],
+)
+async def test_a_refused_key_is_told_apart_from_one_of_another_family(
+    connect: Connect, key: str, expected: str
+) -> None:
+    async with connect(api_key=key) as client:
+        said = await refusal(client, "search_conversations")
+        assert expected in said
+        assert key not in said
+
+
+async def test_a_read_only_key_reads_and_is_told_what_a_write_needs(connect: Connect, sandbox: Sandbox) -> None:
+    sandbox.load([talk("harbour")])
+    async with connect(api_key=sandbox.read_only_key) as client:
+        assert (await call(client, "search_conversations"))["matched"] == 1
+        said = await refusal(client, "update_title", conversation_id="harbour", title="x")
+        assert "conversations:write" in said
+        assert "Nothing was changed" in said
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "expected"),
+    [
+        (
+            "get_conversation",
+            {"conversation_id": "00000000-0000-0000-0000-000000000000"},
+            "no conversation with this id",
+        ),
+        ("get_conversation", {"conversation_id": "../keys"}, "conversation_id"),
+        ("get_conversation", {"conversation_id": "a/../../keys"}, "conversation_id"),
+        ("get_conversation", {"conversation_id": "search"}, "conversation_id"),
+        ("get_conversation", {"conversation_id": ""}, "conversation_id"),
+        ("update_title", {"conversation_id": "..", "title": "x"}, "conversation_id"),
+        ("discard", {"conversation_id": "%2e%2e%2fkeys"}, "no conversation with this id"),
+        ("search_conversations", {"categories": ["romance"]}, "romantic"),
+        ("search_conversations", {"folder": "Nowhere"}, "Folders: "),
+        ("search_conversations", {"start": "2025-02-01", "end": "2025-01-01"}, "end lies before start"),
+        ("search_conversations", {"start": "soonish"}, "yesterday"),
+        ("search_conversations", {"limit": 51}, "limit"),
+        ("search_conversations", {"limit": "many"}, "limit"),
+        ("search_conversations", {"cursor": "gibberish"}, "not a cursor"),
+        ("search_conversations", {"detail": "all"}, "'concise' or 'full'"),
+        ("create_from_text", {"text": "x" * 100_001}, "100,001"),
+        ("create_from_text", {"text": "  \n "}, "text"),
+        ("create_from_text", {"text": "hello", "started_at": "noon"}, "started_at"),
+        ("create_from_text", {"text": "hello", "language": "english"}, "language"),
+        ("create_from_text", {"text": "hello", "text_source": "email"}, "audio_transcript"),
+        ("create_from_text", {"text": "hello", "latitude": 95, "longitude": 10}, "latitude"),
+        ("create_from_segments", {"segments": []}, "segments"),
+        ("create_from_segments", {"segments": [*SEGMENTS, {"text": "late", "start": 30, "end": 29}]}, "4"),
+        ("create_from_segments", {"segments": [{"text": " ", "start": 0, "end": 1}]}, "0"),
+        ("create_from_segments", {"segments": [{"text": "a", "start": -1, "end": 1}]}, "start"),
+        ("create_from_segments", {"segments": [{"text": "a", "start": 0}]}, "end"),
+        ("create_from_segments", {"segments": SEGMENTS, "source": "external_integration"}, "source"),
+        ("create_from_segments", {"segments": SEGMENTS, "client_session_id": "x" * 201}, "200"),
+        ("update_title", {"conversation_id": "a", "title": "   "}, "title"),
+        ("update_title", {"conversation_id": "a", "title": "t" * 501}, "500"),
+        ("get_conversation", {"conversation_id": "a", "at": "0", "segment": 1}, "one of find, at, segment and cursor"),
+    ],
+)
+async def test_bad_input_gets_a_sentence_that_helps(
+    connect: Connect, sandbox: Sandbox, tool: str, arguments: dict[str, Any], expected: str
+) -> None:
+    sandbox.load([talk("harbour")])
+    async with connect() as client:
+        said = await refusal(client, tool, **arguments)
+        assert expected in said
+        assert len(said) < 1_000
+        assert "Traceback" not in said
+        assert "pydantic" not in said
+        assert (await call(client, "search_conversations"))["matched"] == 1
+    assert len(sandbox.ids(listable=False)) == 1
+
+
+async def test_501_segments_are_refused_with_what_to_do(connect: Connect, sandbox: Sandbox) -> None:
+    many = [{"text": f"line {i}", "start": i, "end": i + 1} for i in range(501)]
+    async with connect() as client:
+        said = await refusal(client, "create_from_segments", segments=many)
+        assert "501" in said
+        assert "500" in said
+        assert "Nothing was created" in said
+    assert sandbox.ids(listable=False) == []
+
+
+async def test_a_place_outside_the_transcript_is_refused_with_its_bounds(connect: Connect, sandbox: Sandbox) -> None:
+    sandbox.load([talk("harbour", minutes=5)])
+    async with connect() as client:
+        assert "19" in await refusal(client, "get_conversation", conversation_id="harbour", segment=20)
+        assert "00:04:59" in await refusal(client, "get_conversation", conversation_id="harbour", at="01:00:00")
+        said = await refusal(client, "get_conversation", conversation_id="harbour", speaker="Carla")
+        assert "Ana, Ben" in said
+        assert "cursor" in await refusal(client, "get_conversation", conversation_id="harbour", cursor="t0.0.00000000")
+
+
+async def test_a_cursor_of_another_search_is_refused(connect: Connect, sandbox: Sandbox) -> None:
+    sandbox.load([talk(name) for name in ("harbour", "kitchen", "garden")])
+    async with connect() as client:
+        first = await call(client, "search_conversations", query="winter", limit=1)
+        second = await call(client, "search_conversations", query="winter", limit=1, cursor=first["next_cursor"])
+        assert first["conversations"][0]["id"] != second["conversations"][0]["id"]
+        said = await refusal(client, "search_conversations", query="summer", limit=1, cursor=first["next_cursor"])
+        assert "another search" in said

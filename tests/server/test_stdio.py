@@ -1,0 +1,196 @@
+"""What only a real process shows: the wire, the probes of hosts, signals, and what is logged."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hosting import call, segments_of
+from mcp import Client, StdioServerParameters
+
+ENVELOPE = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientCapabilities": {},
+    "io.modelcontextprotocol/clientInfo": {"name": "host", "version": "1"},
+}
+DISCOVER = {"jsonrpc": "2.0", "id": "probe", "method": "server/discover", "params": {"_meta": ENVELOPE}}
+INITIALIZE = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "initialize",
+    "params": {
+        "protocolVersion": "2025-06-18",
+        "capabilities": {},
+        "clientInfo": {"name": "host", "version": "1"},
+    },
+}
+INITIALIZED = {"jsonrpc": "2.0", "method": "notifications/initialized"}
+
+
+def request(number: int, method: str, **params: Any) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
+
+
+def environment(tmp_path: Path, **changes: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("OMI_")}
+    return {**kept, "OMI_MCP_DATA_DIR": str(tmp_path), "OMI_MCP_TIMEZONE": "UTC", **changes}
+
+
+@contextmanager
+def serving(tmp_path: Path, *arguments: str, **changes: str) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "omi_mcp", *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        env=environment(tmp_path, **changes),
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def send(process: subprocess.Popen[str], *messages: dict[str, Any]) -> None:
+    assert process.stdin is not None
+    for message in messages:
+        process.stdin.write(json.dumps(message) + "\n")
+    process.stdin.flush()
+
+
+def receive(process: subprocess.Popen[str]) -> dict[str, Any]:
+    assert process.stdout is not None
+    message: dict[str, Any] = json.loads(process.stdout.readline())
+    return message
+
+
+@pytest.mark.parametrize("pipelined", [True, False])
+def test_a_probe_before_the_handshake_on_one_pipe_is_survived(tmp_path: Path, pipelined: bool) -> None:
+    with serving(tmp_path, "--demo") as server:
+        if pipelined:
+            send(server, DISCOVER, INITIALIZE)
+            discovered = receive(server)
+        else:
+            send(server, DISCOVER)
+            discovered = receive(server)
+            send(server, INITIALIZE)
+        assert discovered["id"] == "probe"
+        assert "2026-07-28" in discovered["result"]["supportedVersions"]
+        assert receive(server)["result"]["protocolVersion"] == "2025-06-18"
+        send(server, INITIALIZED, request(2, "tools/list"))
+        assert len(receive(server)["result"]["tools"]) == 6
+
+
+def test_the_answer_to_a_probe_is_what_the_sdk_itself_would_say(tmp_path: Path) -> None:
+    """The probe is answered outside the SDK; a second one, after a real request, is answered inside."""
+    with serving(tmp_path, "--demo") as server:
+        send(server, DISCOVER)
+        outside = receive(server)["result"]
+        listing = request(2, "tools/list", _meta=ENVELOPE)
+        send(server, listing)
+        receive(server)
+        send(server, DISCOVER)
+        assert outside == receive(server)["result"]
+
+
+def test_a_modern_connection_still_refuses_a_late_handshake(tmp_path: Path) -> None:
+    with serving(tmp_path, "--demo") as server:
+        send(server, request(2, "tools/list", _meta=ENVELOPE))
+        assert receive(server)["result"]["tools"]
+        send(server, INITIALIZE)
+        assert receive(server)["error"]["code"] == -32022
+
+
+def test_the_end_of_input_ends_the_process_cleanly(tmp_path: Path) -> None:
+    with serving(tmp_path, "--demo") as server:
+        send(server, INITIALIZE, INITIALIZED, request(2, "tools/call", name="search_conversations", arguments={}))
+        receive(server)
+        output, errors = server.communicate(timeout=30)
+        assert server.returncode == 0
+        assert errors == ""
+        assert all(json.loads(line)["jsonrpc"] == "2.0" for line in output.splitlines())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_ends_the_process_with_the_database_closed(tmp_path: Path, number: signal.Signals, code: int) -> None:
+    with serving(tmp_path, OMI_API_KEY="omi_dev_x", OMI_API_BASE_URL="http://127.0.0.1:9") as server:
+        search = request(2, "tools/call", name="search_conversations", arguments={})
+        send(server, INITIALIZE, INITIALIZED, search)
+        receive(server)
+        assert "could not be reached" in receive(server)["result"]["content"][0]["text"]
+        server.send_signal(number)
+        _, errors = server.communicate(timeout=30)
+        assert server.returncode == code
+        assert "Traceback" not in errors
+    assert list(tmp_path.glob("*.sqlite3"))
+    assert not list(tmp_path.glob("*-wal"))
+
+
+def test_garbage_on_the_wire_does_not_end_the_server(tmp_path: Path) -> None:
+    with serving(tmp_path, "--demo") as server:
+        assert server.stdin is not None
+        server.stdin.write("\n{]\n[]\n" + "x" * 100_000 + "\n")
+        send(server, INITIALIZE)
+        assert receive(server)["result"]["serverInfo"]["name"] == "omi"
+
+
+def test_a_wrong_setting_is_refused_at_start_with_its_name_and_what_is_accepted(tmp_path: Path) -> None:
+    for name, value, accepted in (
+        ("OMI_MCP_MIRROR", "ram", "disk, memory, off"),
+        ("OMI_MCP_TIMEZONE", "Mars/Base", "Europe/Berlin"),
+        ("OMI_MCP_READ_ONLY", "maybe", "on, off"),
+        ("OMI_MCP_LOG_LEVEL", "loud", "WARNING"),
+        ("OMI_API_BASE_URL", "http://example.com", "https"),
+    ):
+        with serving(tmp_path, OMI_API_KEY="omi_dev_secret", **{name: value}) as server:
+            output, errors = server.communicate(timeout=30)
+            assert server.returncode == 2
+            assert output == ""
+            assert name in errors
+            assert accepted in errors
+            assert value not in errors or name == "OMI_API_BASE_URL"
+            assert "secret" not in errors
+
+
+@pytest.mark.anyio
+async def test_the_whole_path_against_a_served_sandbox_with_nothing_secret_in_the_log(tmp_path: Path) -> None:
+    box = subprocess.Popen(
+        [sys.executable, "-m", "omi_mcp", "sandbox", "--port", "0"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment(tmp_path),
+    )
+    with box, (tmp_path / "log").open("w+") as log:
+        assert box.stdout is not None
+        try:
+            account = dict(box.stdout.readline().strip().split("=", 1) for _ in range(2))
+            parameters = StdioServerParameters(
+                command=sys.executable,
+                args=["-m", "omi_mcp"],
+                env=environment(tmp_path, **account, OMI_MCP_LOG_LEVEL="DEBUG"),
+            )
+            from mcp.client.stdio import stdio_client
+
+            async with Client(stdio_client(parameters, errlog=log)) as client:
+                created = await call(client, "create_from_segments", segments=segments_of("the lighthouse keeper"))
+                found = await call(client, "search_conversations", query="lighthouse keeper")
+                assert found["conversations"][0]["id"] == created["id"]
+                read = await call(client, "get_conversation", conversation_id=created["id"])
+                assert "lighthouse" in read["transcript"]["text"]
+        finally:
+            box.terminate()
+        log.seek(0)
+        logged = log.read()
+        assert account["OMI_API_KEY"] not in logged
+        assert "/v1/dev" not in logged
+        assert "lighthouse" not in logged
