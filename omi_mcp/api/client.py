@@ -4,20 +4,18 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import httpx
 from pydantic import BaseModel, ValidationError
 
+from omi_mcp.api.budget import Bucket, Budget
 from omi_mcp.api.connection import Connection
 from omi_mcp.api.drafts import SegmentsDraft, TextDraft
 from omi_mcp.api.errors import AnswerLost, InvalidRequest, Refused
 from omi_mcp.api.models import Conversation, Folder, Receipt, well_formed, wire_time
 from omi_mcp.clock import Clock
-
-if TYPE_CHECKING:
-    from omi_mcp.api.budget import Bucket, Budget
 
 LIST_LIMIT = 100
 TRANSCRIPT_LIST_LIMIT = 25
@@ -37,7 +35,7 @@ FOLDERS = "/v1/dev/user/folders"
 KEY = "/v1/dev/key"
 
 _RESERVED_IDS = frozenset({".", "..", "search", "from-segments"})
-_WRITES: Sequence["Bucket"] = ("writes",)
+_WRITES: Sequence[Bucket] = ("writes",)
 
 Record = TypeVar("Record", bound=BaseModel)
 
@@ -60,7 +58,7 @@ class OmiClient:
         api_key: str | None,
         *,
         clock: Clock,
-        budget: "Budget | None" = None,
+        budget: Budget | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         rng: random.Random | None = None,
     ) -> None:
@@ -172,7 +170,7 @@ class OmiClient:
         await self._connection.aclose()
 
     async def _read_rows(
-        self, path: str, params: dict[str, str | None], *, buckets: Sequence["Bucket"], background: bool
+        self, path: str, params: dict[str, str | None], *, buckets: Sequence[Bucket], background: bool
     ) -> list[Any]:
         # OMI API: a parameter that is there but empty is refused.
         given = {name: value for name, value in params.items() if value}
@@ -203,7 +201,7 @@ def _checked_title(title: str) -> str:
     return title
 
 
-def _read_buckets(include_transcript: bool) -> Sequence["Bucket"]:
+def _read_buckets(include_transcript: bool) -> Sequence[Bucket]:
     return ("reads", "transcripts") if include_transcript else ("reads",)
 
 

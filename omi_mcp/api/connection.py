@@ -7,13 +7,14 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import anyio
 import httpx
 from pydantic import SecretStr
 
 from omi_mcp._version import __version__
+from omi_mcp.api.budget import SLACK, Bucket, Budget
 from omi_mcp.api.errors import (
     AnswerLost,
     BudgetSpent,
@@ -26,9 +27,6 @@ from omi_mcp.api.errors import (
 )
 from omi_mcp.api.refusals import refusal
 from omi_mcp.clock import Clock
-
-if TYPE_CHECKING:
-    from omi_mcp.api.budget import Bucket, Budget
 
 Method = Literal["GET", "POST", "PATCH", "DELETE"]
 
@@ -73,7 +71,7 @@ class Connection:
         api_key: str | None,
         *,
         clock: Clock,
-        budget: "Budget | None",
+        budget: Budget | None,
         transport: httpx.AsyncBaseTransport | None,
         rng: random.Random | None,
     ) -> None:
@@ -90,7 +88,7 @@ class Connection:
         method: Method,
         path: str,
         *,
-        buckets: Sequence["Bucket"],
+        buckets: Sequence[Bucket],
         background: bool = False,
         params: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
@@ -105,31 +103,32 @@ class Connection:
         request = self._request(method, path, params, body)
         began = self._clock.now()
         failure: OmiError | None = None
-        for tries in range(1, TRIES + 1):
-            if self._budget is not None:
-                try:
-                    await self._budget.book(buckets, background=background)
-                except BudgetSpent:
-                    if failure is None:
-                        raise
-                    break
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                await self._book(buckets, background)
+            except BudgetSpent as spent:
+                raise (failure or spent) from None
             outcome = await self._try(request)
-            if not isinstance(outcome, OmiError):
+            if isinstance(outcome, bytes):
                 return _parsed(outcome)
             failure = outcome
             if self._budget is not None and isinstance(failure, RateLimited):
                 await self._budget.refused(buckets, failure)
             wait = self._wait(method, failure, tries)
             if wait is None or self._clock.now() - began >= PATIENCE:
-                break
+                raise failure
             await self._clock.sleep(wait)
-        assert failure is not None
-        raise failure
 
     async def aclose(self) -> None:
         http, self._http = self._http, None
         if http is not None:
             await http.aclose()
+
+    async def _book(self, buckets: Sequence[Bucket], background: bool) -> None:
+        if self._budget is not None:
+            await self._budget.book(buckets, background=background)
 
     def _request(
         self, method: Method, path: str, params: Mapping[str, str] | None, body: Mapping[str, Any] | None
@@ -176,7 +175,7 @@ class Connection:
         """
         status, body = 0, b""
         headers: Mapping[str, str] = {}
-        lost = "the connection to the Omi API broke before its answer was complete"
+        lost: AnswerLost | None = None
         try:
             with anyio.fail_after(READ_DEADLINE if request.method == "GET" else WRITE_DEADLINE):
                 async with aclosing(await self._client().send(request, stream=True)) as response:
@@ -185,20 +184,20 @@ class Connection:
         except _NOTHING_SENT:
             return Unreachable("no connection to the Omi API could be made")
         except (httpx.TimeoutException, TimeoutError):
-            lost = "the Omi API did not answer in time"
+            lost = AnswerLost("the Omi API did not answer in time")
         except (httpx.RequestError, OSError):
-            pass
-        else:
-            lost = ""
-        if 200 <= status < 300:
-            return AnswerLost(lost) if lost else body
-        if not status:
-            return AnswerLost(lost)
-        mcp_key = self._key.get_secret_value().startswith("omi_mcp_")
-        return refusal(status, headers, body, mcp_key=mcp_key)
+            lost = AnswerLost("the connection to the Omi API broke before its answer was complete")
+        succeeded = 200 <= status < 300
+        if lost is not None and (succeeded or not status):
+            return lost
+        if succeeded:
+            return body
+        return refusal(status, headers, body, mcp_key=self._key.get_secret_value().startswith("omi_mcp_"))
 
     def _wait(self, method: Method, failure: OmiError, tries: int) -> float | None:
         """Seconds until the next try, None for none."""
+        if tries == TRIES:
+            return None
         jitter = self._rng.uniform(0.2, 0.6)
         match failure:
             case Unreachable():
@@ -206,7 +205,7 @@ class Connection:
             case _ if method != "GET":
                 return None
             case RateLimited(retry_after=float(seconds)) if seconds <= LONGEST_WAIT:
-                return seconds + jitter
+                return seconds + SLACK + jitter
             case AnswerLost():
                 return jitter * tries
             case ServerFault(status=status) if status in _PASSING:

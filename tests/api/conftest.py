@@ -3,11 +3,12 @@
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
 
+from omi_mcp.api.budget import Budget
 from omi_mcp.api.client import OmiClient
 from omi_mcp.api.errors import BudgetSpent, RateLimited
 
@@ -113,7 +114,9 @@ def budget() -> FakeBudget:
 
 @pytest.fixture
 async def client(upstream: Upstream, clock: FakeClock, budget: FakeBudget) -> AsyncIterator[OmiClient]:
-    client = OmiClient(BASE_URL, KEY, clock=clock, budget=budget, transport=upstream, rng=random.Random(1))
+    client = OmiClient(
+        BASE_URL, KEY, clock=clock, budget=cast(Budget, budget), transport=upstream, rng=random.Random(1)
+    )
     yield client
     await client.aclose()
 

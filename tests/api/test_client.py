@@ -164,8 +164,8 @@ async def test_a_delete_counts_only_when_confirmed(client: OmiClient, upstream: 
     upstream.answer(httpx.Response(200, json={"success": True}))
     await client.delete("c1")
     assert (upstream.request.method, upstream.request.url.path) == ("DELETE", "/v1/dev/user/conversations/c1")
-    for unconfirmed in ({"success": False}, [], None):
-        upstream.answer(httpx.Response(200, json=unconfirmed))
+    for unconfirmed in (b'{"success": false}', b"[]", b"null"):
+        upstream.answer(httpx.Response(200, content=unconfirmed))
         with pytest.raises(AnswerLost):
             await client.delete("c1")
 

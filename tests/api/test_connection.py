@@ -4,6 +4,7 @@ import gzip
 import logging
 import random
 import traceback
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -232,15 +233,15 @@ class Still:
 def test_whatever_comes_back_only_omi_errors_come_out_and_they_repeat_nothing(answer: Any, verb: str) -> None:
     class Transport(httpx.AsyncBaseTransport):
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-            come = answer()
+            come: httpx.Response | Exception = answer()
             if isinstance(come, Exception):
                 raise come
             return come
 
-    async def call() -> None:
+    async def call() -> Any:
         clock = Still()
         client = make("https://api.test", KEY, clock, Transport())
-        calls = {
+        calls: dict[str, Callable[[], Awaitable[Any]]] = {
             "list": lambda: client.list_conversations(),
             "get": lambda: client.get_conversation("c1"),
             "folders": lambda: client.folders(),
@@ -250,7 +251,7 @@ def test_whatever_comes_back_only_omi_errors_come_out_and_they_repeat_nothing(an
             "scopes": lambda: client.scopes(),
         }
         try:
-            await calls[verb]()
+            return await calls[verb]()
         finally:
             await client.aclose()
 

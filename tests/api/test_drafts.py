@@ -231,7 +231,7 @@ def test_the_order_of_appearance_is_that_of_time() -> None:
 
 
 def test_a_transcript_as_the_api_gives_it_can_be_sent() -> None:
-    read = [
+    read: list[dict[str, Any]] = [
         {"id": "x", "text": "Hi", "speaker_id": 4, "speaker_name": None, "start": 0.0, "end": 1.0},
         {"id": None, "text": "Ho", "speaker_id": 0, "speaker_name": "Ana", "start": 1.0, "end": 2.0},
         {"id": None, "text": "Hm", "speaker_id": 1, "speaker_name": "Speaker 1", "start": 2.0, "end": 3.0},

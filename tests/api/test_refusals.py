@@ -33,7 +33,7 @@ def refused(status: int, body: Any = b"", *, mcp_key: bool = False, **headers: s
 
 
 def detail(status: int, detail: Any, **headers: str) -> Refused:
-    return refused(status, {"detail": detail}, **headers)
+    return refused(status, {"detail": detail}, mcp_key=False, **headers)
 
 
 @pytest.mark.parametrize(

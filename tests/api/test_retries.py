@@ -8,9 +8,11 @@ import httpx
 import pytest
 
 from omi_mcp.api import connection
+from omi_mcp.api.budget import Budget
 from omi_mcp.api.client import OmiClient
 from omi_mcp.api.drafts import draft_segments, draft_text
 from omi_mcp.api.errors import AnswerLost, BudgetSpent, Conflict, RateLimited, ServerFault, Unreachable
+from omi_mcp.database import Database
 
 pytestmark = pytest.mark.anyio
 
@@ -22,6 +24,7 @@ PERHAPS_SENT = [
     httpx.WriteError("x"),
     httpx.RemoteProtocolError("x"),
     OSError("x"),
+    TimeoutError("x"),
 ]
 WRITES = ["create_from_text", "create_from_segments", "update", "delete"]
 
@@ -155,6 +158,16 @@ async def test_a_short_retry_after_is_waited_for(client: OmiClient, upstream: An
     assert len(clock.slept) == 1
     assert clock.slept[0] >= 3
     assert [(buckets, error.retry_after) for buckets, error in budget.refusals] == [(("reads",), 3)]
+
+
+async def test_a_short_retry_after_is_waited_for_as_long_as_the_ledger_wants(upstream: Any, clock: Any) -> None:
+    database = Database(None)
+    client = OmiClient("https://api.test", "omi_dev_a", clock=clock, budget=Budget(database, clock), transport=upstream)
+    upstream.answer(httpx.Response(429, headers={"Retry-After": "3"}), httpx.Response(200, json=[]))
+    await client.folders()
+    assert len(upstream.requests) == 2
+    await client.aclose()
+    database.close()
 
 
 @pytest.mark.parametrize("headers", [{"Retry-After": "4"}, {"Retry-After": "3600"}, {}])
