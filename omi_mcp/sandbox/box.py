@@ -1,6 +1,7 @@
 """The sandbox as its users hold it: an Omi account with keys, an API to call, and hands to act as the app does."""
 
 import dataclasses
+import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
@@ -16,15 +17,18 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from omi_mcp.sandbox import loading
 from omi_mcp.sandbox.app import Api, answer
 from omi_mcp.sandbox.creating import Creator, complete
+from omi_mcp.sandbox.disturbing import Background, Disturbance
+from omi_mcp.sandbox.faults import Faults
 from omi_mcp.sandbox.keys import ALL_SCOPES, READ_SCOPES, Keyring
 from omi_mcp.sandbox.limits import Limiter
 from omi_mcp.sandbox.store import Record, Store
+from omi_mcp.sandbox.transport import InProcess
 
 REMEMBERED_REQUESTS = 10_000
 
 
 class Served(NamedTuple):
-    """One request that was answered; `query` keeps the last of repeated parameters."""
+    """One request; `query` keeps the last of repeated parameters, `status` is 0 where no answer began."""
 
     method: str
     path: str
@@ -64,18 +68,29 @@ class Sandbox:
         """Awaited while a create is in progress; from segments twice: before its placeholder is stored, and after."""
         creator = Creator(self._store, now, lambda: self.pause())
         api = Api(self._store, self._keyring, Limiter(now, enabled=limits == "real"), creator)
-        self.app: ASGIApp = self._recorded(api.app())
+        self.faults = Faults()
+        """What goes wrong on the way; `Faults.parse` makes it from a spec, `seed` throws the dice."""
+        self.sleep: Callable[[float], Awaitable[None]] = anyio.sleep
+        """How a fault waits."""
+        self._dice = random.Random(seed)
+        self._background = Background()
+        self.app: ASGIApp = self._behind_faults(api.app())
 
     def transport(self) -> httpx.AsyncBaseTransport:
-        """Into the app without a network."""
-        return httpx.ASGITransport(self.app)
+        """Into the app without a network. A connection that a fault breaks is an httpx error, as it would be."""
+        return InProcess(self.app, self._background)
+
+    async def settle(self) -> None:
+        """Wait until everything that goes on behind the client's back is done."""
+        await self._background.settle()
 
     @property
     def requests(self) -> list[Served]:
-        """What was asked and answered, newest last, at most the last 10,000."""
+        """What was asked and how it ended, newest last, at most the last 10,000."""
         return list(self._served)
 
     def close(self) -> None:
+        self._background.cancel()
         self._store.close()
 
     def __enter__(self) -> Self:
@@ -170,14 +185,22 @@ class Sandbox:
     def _change(self, conversation_id: str, **fields: Any) -> None:
         self._store.put([dataclasses.replace(self._get(conversation_id), **fields)])
 
-    def _recorded(self, app: ASGIApp) -> ASGIApp:
-        async def recording(scope: Scope, receive: Receive, send: Send) -> None:
+    def _behind_faults(self, service: ASGIApp) -> ASGIApp:
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            status = 0
+
             async def noting(message: Message) -> None:
+                nonlocal status
                 if message["type"] == "http.response.start":
-                    query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
-                    self._served.append(Served(scope["method"], scope["path"], query, message["status"]))
+                    status = message["status"]
                 await send(message)
 
-            await app(scope, receive, noting)
+            rule = self.faults.pick(scope["method"], scope["path"], self._dice)
+            disturbed = Disturbance(rule, service, self.sleep, self._background) if rule else service
+            try:
+                await disturbed(scope, receive, noting)
+            finally:
+                query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
+                self._served.append(Served(scope["method"], scope["path"], query, status))
 
-        return recording
+        return app
