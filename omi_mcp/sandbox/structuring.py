@@ -17,11 +17,10 @@ from typing import Any
 _SENTENCE = re.compile(r"[^.!?\n]+[.!?]*")
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
 _MARKUP = re.compile(r"^[\s#>*\-\[\]]+")
-_ACTION = re.compile(
-    r"\b(?:i'll|i will|we'll|we will|i need to|we need to|you need to|i have to|we have to|don't forget to|remember to"
-    r"|action item|to-?do)\b",
-    re.IGNORECASE,
-)
+_TAKEN_ON = (
+    " i'll ", " i will ", " we'll ", " we will ", " i need to ", " we need to ", " you need to ", " i have to ",
+    " we have to ", " don't forget to ", " remember to ", " action item", " todo", " to-do",
+)  # fmt: skip
 _CHATTER = """
 a ah alright and are bye cool day did do doing fine good goodbye great have hello hey hi how hm hmm huh i i'm is it
 it's later mhm mm morning nice night no ok okay oh right see sounds sure thank thanks that that's the there too
@@ -67,7 +66,7 @@ def structure(text: str) -> dict[str, Any]:
         "overview": _cut(" ".join(sentences[:20]), 300),
         "emoji": emoji(category),
         "category": category,
-        "action_items": [_action_item(sentence) for sentence in islice(filter(_ACTION.search, sentences), 10)],
+        "action_items": [_action_item(sentence) for sentence in islice(filter(_taken_on, sentences), 10)],
         "events": [],
     }
 
@@ -83,8 +82,13 @@ def discarded(text: str) -> bool:
 
 
 def _category(text: str) -> str:
-    counts = Counter(category for word in _WORD.findall(text.lower()) if (category := _VOCABULARY.get(word)))
+    counts = Counter(filter(None, map(_VOCABULARY.get, _WORD.findall(text.lower()))))
     return counts.most_common(1)[0][0] if counts else "other"
+
+
+def _taken_on(sentence: str) -> bool:
+    words = " " + sentence.lower().replace("\u2019", "'")
+    return any(phrase in words for phrase in _TAKEN_ON)
 
 
 def _action_item(sentence: str) -> dict[str, Any]:
