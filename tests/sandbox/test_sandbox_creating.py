@@ -227,6 +227,18 @@ async def test_the_receipt_of_a_repeat_tells_the_present_state(sandbox: Sandbox,
     assert (await from_segments(client, client_session_id="one")).json() == {**first, "discarded": True}
 
 
+async def test_a_session_that_was_completed_is_remembered_for_good(
+    sandbox: Sandbox, client: httpx.AsyncClient, clock: Clock
+) -> None:
+    done = (await from_segments(client, client_session_id="one")).json()
+    deferred = (await from_segments(client, client_session_id="two", source="desktop")).json()
+    clock.advance(days=400)
+    assert (await from_segments(client, client_session_id="one")).json() == done
+    assert (await from_segments(client, client_session_id="two")).json() == deferred
+    assert set(sandbox.ids(listable=False)) == {done["id"], deferred["id"]}
+    assert sandbox.record(done["id"])["created_at"] == "2026-03-04T12:00:00Z"
+
+
 @pytest.mark.parametrize("alias", ["client_conversation_id", "session_id", "client_id"])
 async def test_the_session_id_has_three_aliases(sandbox: Sandbox, client: httpx.AsyncClient, alias: str) -> None:
     first = (await from_segments(client, client_session_id="one")).json()

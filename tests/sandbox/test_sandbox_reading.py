@@ -162,6 +162,11 @@ async def test_an_unknown_category_is_refused_by_name(client: httpx.AsyncClient)
     assert answer.json() == {"detail": "Invalid category 'romance' is not a valid CategoryEnum"}
 
 
+async def test_more_categories_than_the_database_takes_crash_the_service(client: httpx.AsyncClient) -> None:
+    assert (await client.get(CONVERSATIONS, params={"categories": ",".join(["work"] * 30)})).status_code == 200
+    assert (await client.get(CONVERSATIONS, params={"categories": ",".join(["work"] * 31)})).status_code == 500
+
+
 async def test_folder_and_star_filter(sandbox: Sandbox, client: httpx.AsyncClient) -> None:
     sandbox.load([plain("a", "2025-01-01", folder="Work"), plain("b", "2025-01-02", starred=True)])
     [folder] = (await client.get("/v1/dev/user/folders")).json()

@@ -44,7 +44,10 @@ async def test_it_answers_on_a_free_port_of_this_machine(sandbox: Sandbox, clien
 
 @pytest.mark.anyio
 async def test_a_port_that_is_taken_is_an_oserror(sandbox: Sandbox) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OSError, match=r"in use|Only one usage|forbidden"):
+    with (
+        socket.create_server(("127.0.0.1", 0)) as taken,
+        pytest.raises(OSError, match=r"in use|Only one usage|forbidden"),
+    ):
         async with serving(sandbox, taken.getsockname()[1]):
             pass
 
