@@ -1,0 +1,184 @@
+"""Passes over the list: pages written to the mirror, and compared with what was there.
+
+The head is looked at when the mirror is used; the newest seven days are compared in the same looks once an hour, 90
+days once a day and everything once a week. The first pass over everything is the backfill of summaries.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from omi_mcp import database
+from omi_mcp.api.client import LIST_LIMIT, OmiClient, Page
+from omi_mcp.clock import Clock
+from omi_mcp.mirror.absences import Absences
+from omi_mcp.mirror.paging import EMPTY_PAGES, advance
+from omi_mcp.mirror.state import LONG_AGO, Head, Missing, Pass, Passes
+from omi_mcp.mirror.store import Store
+
+LOOK_BACK = timedelta(hours=48)
+"""How far behind the newest one known a look goes: conversations complete late, with their old `created_at`."""
+
+LOOK_AGAIN = timedelta(minutes=1)
+LOOK_SELDOM = timedelta(minutes=15)
+"""Looks are this far apart. Each that brings nothing multiplies the first by `PATIENCE`, up to the second."""
+
+PATIENCE = 4
+
+WEEK, WEEK_EVERY = timedelta(days=7), timedelta(hours=1)
+QUARTER, QUARTER_EVERY = timedelta(days=90), timedelta(days=1)
+WHOLE_EVERY = timedelta(days=7)
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """A pass after one page more; `finished` when it has reached its floor or the end."""
+
+    after: Pass
+    finished: bool
+
+
+class PassReader:
+    """One page at a time; where it stands is in the mirror's database. Methods that are not async block."""
+
+    def __init__(self, client: OmiClient, store: Store, clock: Clock, absences: Absences) -> None:
+        self._client = client
+        self._store = store
+        self._clock = clock
+        self._absences = absences
+
+    def begun(self) -> bool:
+        """Whether the first page has come."""
+        passes = Passes.load(self._store)
+        return passes.whole is not None or passes.current is not None
+
+    def looking(self) -> bool:
+        """Whether a look is under way."""
+        return Head.load(self._store).current is not None
+
+    def look_due(self) -> bool:
+        """Whether the head may be looked at again."""
+        head = Head.load(self._store)
+        pause = min(LOOK_AGAIN * PATIENCE**head.quiet, LOOK_SELDOM)
+        return head.tried is None or not head.tried <= self._clock.now() < head.tried + pause
+
+    def begin_look(self) -> bool:
+        """Begin a look from the top if one is due."""
+        if not self.look_due():
+            return False
+        now = self._clock.now()
+        head = Head.load(self._store)
+        oldest = self._store.counts().oldest
+        weekly = head.week is None or now >= head.week + WEEK_EVERY
+        floor = None
+        if head.seen and oldest:
+            floor = max(oldest, min(head.seen - LOOK_BACK, now - WEEK) if weekly else head.seen - LOOK_BACK)
+        rested = head.tried is None or now >= head.tried + 2 * LOOK_SELDOM
+        head.model_copy(
+            update={
+                "tried": now,
+                "quiet": 0 if rested else head.quiet,
+                "current": Pass(depth="week" if weekly else "head", began=now, floor=floor),
+            }
+        ).save(self._store)
+        return True
+
+    async def look(self, *, background: bool) -> bool:
+        """Read one page of the look under way; True while there is more."""
+        head = await database.run(Head.load, self._store)
+        if head.current is None:
+            return False
+        turn = await self._turn(head.current, background=background)
+        await database.run(self._save_look, turn)
+        return not turn.finished
+
+    def look_failed(self) -> None:
+        """Wait longer before the next look."""
+        head = Head.load(self._store)
+        head.model_copy(update={"quiet": head.quiet + 1}).save(self._store)
+
+    def due(self) -> datetime:
+        """When a page of a long pass is to be read; the long past when one is under way or none has been complete."""
+        passes = Passes.load(self._store)
+        if passes.whole is None or passes.current is not None:
+            return LONG_AGO
+        quarter = max(passes.whole, passes.quarter or LONG_AGO)
+        return min(passes.whole + WHOLE_EVERY, quarter + QUARTER_EVERY)
+
+    async def read_on(self, *, background: bool) -> None:
+        """Read one page of the long pass that is under way, or begin the one that is due."""
+        now = self._clock.now()
+        passes = await database.run(Passes.load, self._store)
+        current = passes.current
+        if current is None and (passes.whole is None or now >= passes.whole + WHOLE_EVERY):
+            current = Pass(depth="whole", began=now, floor=None)
+        elif current is None:
+            current = Pass(depth="quarter", began=now, floor=now - QUARTER)
+        turn = await self._turn(current, background=background)
+        await database.run(self._save_long, passes, turn)
+
+    async def _turn(self, current: Pass, *, background: bool) -> _Turn:
+        asked = self._clock.now()
+        page = await self._client.list_conversations(
+            offset=current.position.offset, end=current.position.end, background=background
+        )
+        return await database.run(self._record, current, page, asked)
+
+    def _record(self, current: Pass, page: Page, asked: datetime) -> _Turn:
+        long = current.depth in ("quarter", "whole")
+        position, span = advance(current.position, page, patience=EMPTY_PAGES if long else 1)
+        listed = {conversation.id for conversation in page.conversations}
+        known: set[str] = set()
+        # That a list seems to end is enough to stop a look, and not enough to doubt all that should follow.
+        if span and (long or span.oldest):
+            known = set(self._store.fingerprints(span.oldest, span.newest))
+        dropped = page.received < LIST_LIMIT
+        missing = known - listed - (self._absences.locked() if dropped else frozenset())
+        changes = self._store.upsert(page.conversations)
+        self._absences.listed(listed)
+        stirred = changes.new | changes.changed
+        below = {each.id for each in page.conversations if current.floor and each.created_at <= current.floor}
+        newest = max((each.created_at for each in page.conversations), default=None)
+        after = current.model_copy(
+            update={
+                "position": position or current.position,
+                "newest": current.newest or newest,
+                "stirred": current.stirred or bool(stirred),
+                "known": current.known + len(known),
+                "missing": current.missing
+                + tuple(Missing(id=each, noticed=asked, dropped=dropped) for each in sorted(missing)),
+            }
+        )
+        return _Turn(after, finished=position is None or bool(below and (long or not below & stirred)))
+
+    def _save_look(self, turn: _Turn) -> None:
+        head = Head.load(self._store)
+        if not turn.finished:
+            head.model_copy(update={"current": turn.after}).save(self._store)
+            return
+        self._absences.judge(turn.after)
+        self._seen(head, turn.after).model_copy(
+            update={
+                "quiet": 0 if turn.after.stirred else head.quiet + 1,
+                "week": turn.after.began if turn.after.depth == "week" else head.week,
+                "current": None,
+            }
+        ).save(self._store)
+
+    def _save_long(self, passes: Passes, turn: _Turn) -> None:
+        now = self._clock.now()
+        after = turn.after
+        head = Head.load(self._store)
+        if head.looked is None:
+            self._seen(head, after).model_copy(update={"tried": after.began}).save(self._store)
+        if not turn.finished:
+            passes.model_copy(update={"stepped": now, "current": after}).save(self._store)
+            return
+        self._absences.judge(after)
+        done: dict[str, datetime] = {after.depth: after.began}
+        passes.model_copy(update={"stepped": now, "current": None, **done}).save(self._store)
+
+    @staticmethod
+    def _seen(head: Head, done: Pass) -> Head:
+        # A conversation can be dated in the future; what comes after it now would then be below every floor.
+        seen = min(done.newest, done.began) if done.newest else head.seen
+        return head.model_copy(update={"seen": seen, "looked": done.began})

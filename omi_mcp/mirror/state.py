@@ -1,0 +1,138 @@
+"""How far the sync has come, as it stands in the mirror's database: any process can go on from there."""
+
+from datetime import UTC, datetime
+from typing import ClassVar, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from omi_mcp.mirror.paging import Position
+from omi_mcp.mirror.store import Store
+
+Depth = Literal["head", "week", "quarter", "whole"]
+DEPTHS: tuple[Depth, ...] = ("head", "week", "quarter", "whole")
+
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
+class _State(BaseModel):
+    """Frozen; kept as JSON under `KEY`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    KEY: ClassVar[str]
+
+    @classmethod
+    def load(cls, store: Store) -> Self:
+        """What was saved last; the defaults where there is nothing usable."""
+        try:
+            return cls.model_validate(store.read_state(cls.KEY) or {})
+        except ValidationError:
+            return cls()
+
+    def save(self, store: Store) -> None:
+        store.write_state(self.KEY, self.model_dump(mode="json"))
+
+
+class Missing(BaseModel):
+    """A mirrored conversation that a page asked for at `noticed` should have listed and did not.
+
+    `dropped`: the page was not full, so the row may be there and have been dropped from it.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    noticed: datetime
+    dropped: bool
+
+
+class Pass(BaseModel):
+    """One reading of the list from the top down to `floor` (None: to the end), compared with the mirror.
+
+    `newest` is the first instant it saw, `stirred` whether anything was new or different, `known` counts the mirrored
+    rows it should have met, `missing` are those of them it did not.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    depth: Depth
+    began: datetime
+    floor: datetime | None
+    position: Position = Position()
+    newest: datetime | None = None
+    stirred: bool = False
+    known: int = 0
+    missing: tuple[Missing, ...] = ()
+
+
+class Head(_State):
+    """The looks at the newest conversations.
+
+    `seen` is the newest instant of the last complete look, `looked` when it was, `tried` when one was begun last,
+    `quiet` how many in a row brought nothing, `week` when the newest seven days were last compared.
+    """
+
+    KEY = "sync_head"
+
+    seen: datetime | None = None
+    looked: datetime | None = None
+    tried: datetime | None = None
+    quiet: int = 0
+    week: datetime | None = None
+    current: Pass | None = None
+
+
+class Passes(_State):
+    """The long passes: `whole` and `quarter` say when the last complete one over all, or over 90 days, began.
+
+    The first over all is the backfill. `stepped` is when a page was last asked for.
+    """
+
+    KEY = "sync_passes"
+
+    whole: datetime | None = None
+    quarter: datetime | None = None
+    stepped: datetime | None = None
+    current: Pass | None = None
+
+
+class Labels(_State):
+    """What rows do not carry: when folders and stars were learnt, and the stars of an unfinished reading."""
+
+    KEY = "sync_labels"
+
+    folders: datetime | None = None
+    stars: datetime | None = None
+    position: Position | None = None
+    starred: tuple[str, ...] = ()
+
+
+class Transcripts(_State):
+    """`alone` are to be fetched one by one, `unreadable` not before the given time; `batch` is how many at once."""
+
+    KEY = "sync_transcripts"
+
+    alone: tuple[str, ...] = ()
+    unreadable: dict[str, datetime] = {}
+    batch: int = 25
+
+
+class Trouble(_State):
+    """Why sync waits, in plain words, until when, and after how many failures in a row."""
+
+    KEY = "sync_trouble"
+
+    reason: str | None = None
+    until: datetime | None = None
+    failures: int = 0
+
+
+class Suspicion(_State):
+    """What a pass of `depth` found missing that was too much to be believed at once."""
+
+    KEY = "sync_suspicion"
+
+    depth: Depth = "head"
+    since: datetime | None = None
+    ids: frozenset[str] = frozenset()
+    of: int = 0

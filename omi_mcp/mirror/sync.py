@@ -1,0 +1,334 @@
+"""Keeping the mirror in step with the account, in as few requests as will do.
+
+What there is to do, the most urgent first: finish a look at the newest conversations, copy all summaries, learn stars
+and folders, fetch transcripts, settle what went missing, and compare again what was copied. How far each has come is
+in the mirror's database, page by page, so any process can go on after any crash; a lease says which one does.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+import anyio
+
+from omi_mcp import database
+from omi_mcp.api.budget import Bucket, Budget
+from omi_mcp.api.client import OmiClient
+from omi_mcp.api.errors import (
+    AnswerLost,
+    BudgetSpent,
+    Forbidden,
+    NotConfigured,
+    OmiError,
+    RateLimited,
+    Unauthorized,
+    Unreachable,
+)
+from omi_mcp.clock import Clock
+from omi_mcp.mirror.absences import Absences
+from omi_mcp.mirror.labels import LabelReader
+from omi_mcp.mirror.lease import Lease
+from omi_mcp.mirror.passes import PassReader
+from omi_mcp.mirror.state import LONG_AGO, Head, Passes, Trouble
+from omi_mcp.mirror.store import Store
+from omi_mcp.mirror.transcripts import TranscriptBackfill
+
+READS: Sequence[Bucket] = ("reads",)
+TRANSCRIPT_READS: Sequence[Bucket] = ("reads", "transcripts")
+
+ANSWER_SECONDS = 8.0
+"""How long a call waits for a look at the head, with conversations at hand that can be served without."""
+
+FIRST_SECONDS = 60.0
+"""How long a call waits for the first page of all."""
+
+QUIET_MOMENT = timedelta(minutes=2)
+PACE = timedelta(minutes=3)
+"""Long passes wait until nobody has asked for this long, and read a page so often. 20 an hour leave room for the
+transcripts' 16 in the 40 that the background may read."""
+
+RETRY_FIRST, RETRY_LAST = timedelta(seconds=15), timedelta(minutes=15)
+"""How long to wait after a failure; each in a row doubles it."""
+
+POLL_SECONDS = 5.0
+"""How often a process asks whether the one that syncs has gone."""
+
+Phase = Literal["idle", "summaries", "transcripts"]
+Report = Callable[["Progress"], Awaitable[None]]
+Step = Callable[[], Awaitable[object]]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the mirror has come.
+
+    `phase` is what is still to be copied, `oldest` how far back the summaries reach, `complete` whether they are all
+    there, `synced` when the newest ones were last looked at. `blocked` says in plain words why copying waits, and
+    `retry_at` until when; `warning` says what the user should know besides.
+    """
+
+    phase: Phase
+    conversations: int
+    oldest: datetime | None
+    complete: bool
+    synced: datetime | None
+    blocked: str | None
+    retry_at: datetime | None
+    warning: str | None
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What to do when: `step` after `seconds`."""
+
+    step: Step
+    seconds: float
+
+
+class Sync:
+    """The sync of one account in this process. `run` works in the background, `refresh` before an answer."""
+
+    def __init__(self, client: OmiClient, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._budget = Budget(store.database, clock)
+        self._absences = Absences(client, store, clock)
+        self._passes = PassReader(client, store, clock, self._absences)
+        self._transcripts = TranscriptBackfill(client, store, clock, self._absences)
+        self._labels = LabelReader(client, store, clock)
+        self._working, self._work_lease = anyio.Lock(), Lease(store.database, clock, "sync")
+        self._looking, self._look_lease = anyio.Lock(), Lease(store.database, clock, "look")
+        self._woken = anyio.Event()
+        self._broken: str | None = None
+        self._used = LONG_AGO
+        self._progress = Progress("summaries", 0, None, False, None, None, None, None)
+
+    def progress(self) -> Progress:
+        """As of the last `refresh` or background step; does not block."""
+        return self._progress
+
+    async def refresh(self, *, wait_for_first: bool, report: Report | None = None) -> None:
+        """See that the mirror is fresh enough to answer from: called before each answer.
+
+        Looks at the newest conversations when that is due. An empty mirror waits for its first page, with `report`
+        called once a second. When the API is down, what is mirrored is served, and `progress` tells.
+
+        Raises:
+            OmiError: nothing has ever been mirrored, and the API cannot be asked.
+        """
+        self._used = self._clock.now()
+        self._woken.set()
+        try:
+            if await database.run(self._passes.begun):
+                await self._look()
+            elif wait_for_first:
+                await self._wait_for_first(report)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._note_progress()
+
+    async def run(self) -> None:
+        """Sync until cancelled. Whatever fails is tried again later, and `progress` tells."""
+        while True:
+            try:
+                seconds = await self._work()
+                self._broken = None
+            except Exception as error:
+                # The server has to outlive a full disk, and a bug here. The text of the error may hold the user's own.
+                log.warning("sync failed: %s", type(error).__name__)
+                self._broken = "the mirror cannot be written"
+                seconds = RETRY_LAST.total_seconds()
+            await self._rest(seconds)
+
+    async def _work(self) -> float:
+        """Do the most urgent of what can be done now; seconds until there is more to do."""
+        plan = await database.run(self._plan)
+        if plan.seconds <= 0:
+            async with self._working, self._work_lease.held() as mine:
+                plan = await database.run(self._plan)
+                if not mine:
+                    plan = _Plan(plan.step, max(plan.seconds, POLL_SECONDS))
+                elif plan.seconds <= 0:
+                    await self._attempt(plan.step)
+        await self._note_progress()
+        return plan.seconds
+
+    async def _attempt(self, step: Step) -> None:
+        try:
+            await step()
+        except BudgetSpent:
+            pass  # another process was quicker; the next plan knows
+        except OmiError as error:
+            await database.run(self._note_trouble, error)
+        else:
+            await database.run(self._note_success)
+
+    async def _rest(self, seconds: float) -> None:
+        """Sleep for that long, or until the mirror is used."""
+
+        async def ring() -> None:
+            await self._clock.sleep(seconds)
+            rest.cancel_scope.cancel()
+
+        if seconds > 0:
+            async with anyio.create_task_group() as rest:
+                rest.start_soon(ring)
+                await self._woken.wait()
+                rest.cancel_scope.cancel()
+        self._woken = anyio.Event()
+
+    def _plan(self) -> _Plan:
+        """The most urgent of what the allowance permits now, else what it will permit first."""
+        now = self._clock.now()
+        trouble = Trouble.load(self._store)
+        held_up = (trouble.until - now).total_seconds() if trouble.until else 0.0
+        plans = []
+        for step, buckets, due in self._due(now):
+            wait = max(held_up, (due - now).total_seconds(), self._budget.wait(buckets, background=True))
+            if wait <= 0:
+                return _Plan(step, 0.0)
+            plans.append(_Plan(step, wait))
+        return min(plans, key=lambda plan: plan.seconds)
+
+    def _due(self, now: datetime) -> Iterator[tuple[Step, Sequence[Bucket], datetime]]:
+        """Everything there is to do and when, the most urgent first."""
+        passes = Passes.load(self._store)
+        leisure = self._used + QUIET_MOMENT
+        if self._passes.looking():
+            yield self._look_on, READS, now
+        if passes.whole is None:
+            yield self._read_on, READS, now
+        elif not self._labels.known():
+            yield self._labels.step, READS, now
+        if self._transcripts.waiting():
+            yield self._transcripts.step, TRANSCRIPT_READS, now
+        if self._absences.doubted():
+            yield self._absences.settle, READS, now
+        if passes.whole is not None:
+            yield self._read_on, READS, max(self._passes.due(), leisure, (passes.stepped or now) + PACE)
+            yield self._labels.step, READS, max(self._labels.due(), leisure)
+
+    async def _read_on(self) -> None:
+        await self._passes.read_on(background=True)
+
+    async def _look_on(self) -> None:
+        """Finish what a look of an answered call has left."""
+        async with self._looking, self._look_lease.held() as mine:
+            if mine:
+                await self._passes.look(background=True)
+            else:
+                await self._clock.sleep(1.0)
+
+    async def _look(self) -> None:
+        async with self._looking:
+            if not await database.run(self._passes.look_due):
+                return
+            async with self._look_lease.held() as mine:
+                if not mine or not await database.run(self._passes.begin_look):
+                    return
+                try:
+                    with anyio.fail_after(ANSWER_SECONDS):
+                        while await self._passes.look(background=False):
+                            pass
+                except BudgetSpent:
+                    return
+                except TimeoutError:
+                    await database.run(self._look_failed, AnswerLost("the Omi API is slow"))
+                except OmiError as error:
+                    await database.run(self._look_failed, error)
+                else:
+                    await database.run(self._note_success)
+
+    def _look_failed(self, error: OmiError) -> None:
+        self._passes.look_failed()
+        self._note_trouble(error)
+
+    async def _wait_for_first(self, report: Report | None) -> None:
+        failure: OmiError | None = None
+        async with anyio.create_task_group() as tasks:
+            if report is not None:
+                tasks.start_soon(self._keep_reporting, report)
+            try:
+                with anyio.move_on_after(FIRST_SECONDS):
+                    await self._read_first()
+            except OmiError as error:
+                failure = error  # to be raised as itself, not in the group of the tasks
+            tasks.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+
+    async def _read_first(self) -> None:
+        while True:
+            async with self._working, self._work_lease.held() as mine:
+                if await database.run(self._passes.begun):
+                    return
+                if mine:
+                    await self._passes.read_on(background=False)
+                    return
+            await self._clock.sleep(0.25)
+
+    async def _keep_reporting(self, report: Report) -> None:
+        while True:
+            await report(self._progress)
+            await self._clock.sleep(1.0)
+
+    def _note_trouble(self, error: OmiError) -> None:
+        now = self._clock.now()
+        failures = Trouble.load(self._store).failures + 1
+        wait = min(RETRY_FIRST * 2 ** min(failures - 1, 10), RETRY_LAST)
+        Trouble(reason=_in_plain_words(error), until=now + wait, failures=failures).save(self._store)
+
+    def _note_success(self) -> None:
+        if Trouble.load(self._store).failures:
+            Trouble().save(self._store)
+
+    async def _note_progress(self) -> None:
+        self._progress = await database.run(self._measure)
+
+    def _measure(self) -> Progress:
+        passes = Passes.load(self._store)
+        counts = self._store.counts()
+        complete = passes.whole is not None
+        phase: Phase = "summaries" if not complete else "transcripts" if counts.pending else "idle"
+        blocked, retry_at = self._obstacle(phase)
+        warnings = (self._store.database.warning, self._absences.warning())
+        return Progress(
+            phase=phase,
+            conversations=counts.conversations,
+            oldest=passes.current.position.end if passes.current and not complete else counts.oldest,
+            complete=complete,
+            synced=Head.load(self._store).looked,
+            blocked=blocked,
+            retry_at=retry_at,
+            warning="; ".join(filter(None, warnings)) or None,
+        )
+
+    def _obstacle(self, phase: Phase) -> tuple[str | None, datetime | None]:
+        now = self._clock.now()
+        trouble = Trouble.load(self._store)
+        if self._broken:
+            return self._broken, None
+        if trouble.reason:
+            return trouble.reason, trouble.until
+        wait = self._budget.wait(READS, background=False)
+        if wait <= 0 and phase != "idle":
+            wait = self._budget.wait(READS if phase == "summaries" else TRANSCRIPT_READS, background=True)
+        return ("the hourly request allowance is used up", now + timedelta(seconds=wait)) if wait > 0 else (None, None)
+
+
+def _in_plain_words(error: OmiError) -> str:
+    match error:
+        case NotConfigured() | Unauthorized():
+            return "the Omi API does not accept the API key"
+        case Forbidden():
+            return "the API key may not read conversations"
+        case RateLimited():
+            return "the hourly request limit of the Omi API is reached"
+        case Unreachable():
+            return "the Omi API cannot be reached"
+        case _:
+            return "the Omi API does not answer as it should"

@@ -1,0 +1,129 @@
+"""Fetching transcripts, newest first: 25 for one request where they lie together.
+
+OMI API: a list with transcripts gives 25 rows at most and spends one transcript read, as much as a single reading.
+The summaries are known by then, so a window of `created_at` can be chosen that holds just those wanted.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from omi_mcp import database
+from omi_mcp.api.client import TRANSCRIPT_LIST_LIMIT, OmiClient, Page
+from omi_mcp.api.errors import AnswerLost, InvalidRequest, NotFound, ServerFault
+from omi_mcp.api.models import Conversation
+from omi_mcp.clock import Clock
+from omi_mcp.mirror.absences import Absences
+from omi_mcp.mirror.state import Missing, Transcripts
+from omi_mcp.mirror.store import Store
+
+UNREADABLE = timedelta(days=1)
+"""How long a transcript that fails every way is left alone."""
+
+Wanted = tuple[str, datetime]
+
+
+class TranscriptBackfill:
+    """One request at a time; what is left to do is derived from the mirror."""
+
+    def __init__(self, client: OmiClient, store: Store, clock: Clock, absences: Absences) -> None:
+        self._client = client
+        self._store = store
+        self._clock = clock
+        self._absences = absences
+
+    def waiting(self) -> bool:
+        """Whether there is a transcript to fetch now. Blocks."""
+        return bool(self._wanted(Transcripts.load(self._store), 1))
+
+    async def step(self) -> None:
+        """Make one request.
+
+        Raises:
+            OmiError: the API cannot be asked, or failed; the next call then asks for less at once.
+        """
+        state, wanted = await database.run(self._choose)
+        if not wanted:
+            return
+        if len(wanted) == 1:
+            await self._fetch_one(wanted[0][0])
+            return
+        try:
+            page = await self._client.list_conversations(
+                limit=state.batch, start=wanted[-1][1], end=wanted[0][1], include_transcript=True, background=True
+            )
+        except (AnswerLost, ServerFault):
+            # One transcript can be what fails the page: too large, or malformed.
+            await database.run(self._save, state.model_copy(update={"batch": max(1, state.batch // 2)}))
+            raise
+        await database.run(self._keep_page, state, wanted, page)
+
+    async def _fetch_one(self, conversation_id: str) -> None:
+        try:
+            found = await self._client.get_conversation(conversation_id, include_transcript=True, background=True)
+        except (NotFound, InvalidRequest):
+            missing = Missing(id=conversation_id, noticed=self._clock.now(), dropped=True)
+            await database.run(self._absences.notice, [missing])
+        except (AnswerLost, ServerFault):
+            await database.run(self._set_unreadable, conversation_id)
+            raise
+        else:
+            await database.run(self._keep_one, found)
+
+    def _choose(self) -> tuple[Transcripts, Sequence[Wanted]]:
+        """The newest wanted ones that one request can bring; one alone is read by itself."""
+        state = Transcripts.load(self._store)
+        wanted = self._wanted(state, state.batch)
+        for candidate in wanted:
+            if candidate[0] in state.alone:
+                return state, [candidate]
+        # The most whose window holds no more rows than a page; rows that are not wanted take places too.
+        fewest, most = min(1, len(wanted)), len(wanted)
+        while fewest < most:
+            count = (fewest + most + 1) // 2
+            if len(self._store.fingerprints(wanted[count - 1][1], wanted[0][1])) <= state.batch:
+                fewest = count
+            else:
+                most = count - 1
+        return state, wanted[:fewest]
+
+    def _wanted(self, state: Transcripts, limit: int) -> list[Wanted]:
+        now = self._clock.now()
+        skipped = {each for each, until in state.unreadable.items() if now < until} | self._absences.doubted()
+        pending = self._store.pending_transcripts(limit + len(skipped))
+        return [wanted for wanted in pending if wanted[0] not in skipped][:limit]
+
+    def _keep_page(self, state: Transcripts, wanted: Sequence[Wanted], page: Page) -> None:
+        self._store.upsert(_transcribed(conversation) for conversation in page.conversations)
+        came = {conversation.id for conversation in page.conversations}
+        reached = min((conversation.created_at for conversation in page.conversations), default=None)
+        # Those above the last row that came should have come too. Those below make the next page, unless none came.
+        alone = [each for each, created_at in wanted if each not in came and reached and created_at > reached]
+        if not came & {each for each, _ in wanted}:
+            alone.append(wanted[0][0])
+        self._save(
+            state.model_copy(
+                update={"alone": tuple(alone), "batch": min(TRANSCRIPT_LIST_LIMIT, state.batch * 2)},
+            )
+        )
+
+    def _keep_one(self, found: Conversation) -> None:
+        self._store.upsert([_transcribed(found)])
+        state = Transcripts.load(self._store)
+        if state.batch < TRANSCRIPT_LIST_LIMIT:
+            self._save(state.model_copy(update={"batch": min(TRANSCRIPT_LIST_LIMIT, state.batch * 2)}))
+
+    def _set_unreadable(self, conversation_id: str) -> None:
+        state = Transcripts.load(self._store)
+        now = self._clock.now()
+        unreadable = {each: until for each, until in state.unreadable.items() if now < until}
+        self._save(state.model_copy(update={"unreadable": unreadable | {conversation_id: now + UNREADABLE}}))
+
+    def _save(self, state: Transcripts) -> None:
+        state.save(self._store)
+
+
+def _transcribed(conversation: Conversation) -> Conversation:
+    """With its transcript; one that is still null when it was asked for is not there."""
+    if conversation.transcript_segments is None:
+        return conversation.model_copy(update={"transcript_segments": ()})
+    return conversation
