@@ -87,13 +87,15 @@ class Library:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Keep the library open: background sync starts with the first call and ends, files closed, with the block."""
-        async with anyio.create_task_group() as self._tasks:
-            try:
-                yield
-            finally:
-                self._tasks.cancel_scope.cancel()
-                with anyio.CancelScope(shield=True):
-                    await self._close()
+        try:
+            async with anyio.create_task_group() as self._tasks:
+                try:
+                    yield
+                finally:
+                    self._tasks.cancel_scope.cancel()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._close()
 
     async def search(
         self,

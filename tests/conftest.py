@@ -1,4 +1,9 @@
 import pytest
+from hypothesis import settings
+
+# A slow machine is no failure.
+settings.register_profile("omi", deadline=None)
+settings.load_profile("omi")
 
 
 @pytest.fixture

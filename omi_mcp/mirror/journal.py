@@ -3,7 +3,7 @@
 import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import ClassVar
+from sqlite3 import Connection
 
 from omi_mcp.api.models import Receipt
 from omi_mcp.clock import Clock
@@ -24,10 +24,8 @@ class Entry:
     receipt: Receipt | None
 
 
-class Journal:
-    """Creates from text, by content. All methods block."""
-
-    SCHEMA: ClassVar[str] = """
+def _create_tables(connection: Connection) -> None:
+    connection.execute("""
         create table if not exists creates (
             id text primary key,
             content text not null,
@@ -36,14 +34,18 @@ class Journal:
             conversation_id text,
             status text,
             discarded integer
-        ) strict;
-        create index if not exists creates_by_content on creates (content, asked_at);
-    """
+        ) strict
+    """)
+    connection.execute("create index if not exists creates_by_content on creates (content, asked_at)")
+
+
+class Journal:
+    """Creates from text, by content. All methods block."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
-        database.declare(self.SCHEMA)
+        database.prepare(_create_tables)
 
     def begin(self, content: str, started_at: datetime) -> Entry:
         """Book a create that is about to be sent."""

@@ -14,6 +14,11 @@ from omi_mcp.server import build_server
 from omi_mcp.settings import Settings
 
 
+def first_cause(error: BaseException) -> BaseException:
+    """What a test itself raised, out of the task groups it ran in."""
+    return first_cause(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
+
+
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
     box = Sandbox()
@@ -35,7 +40,10 @@ def connect(request: pytest.FixtureRequest, sandbox: Sandbox, tmp_path: Path) ->
         }
         settings = Settings(**(given | changes))
         library = Library(settings, transport=sandbox.transport())
-        async with Client(build_server(library, settings), mode=request.param) as client:
-            yield client
+        try:
+            async with Client(build_server(library, settings), mode=request.param) as client:
+                yield client
+        except BaseExceptionGroup as group:
+            raise first_cause(group) from None
 
     return connected

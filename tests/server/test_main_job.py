@@ -14,7 +14,8 @@ LONG = talk("harbour", minutes=360)
 
 
 async def test_a_search_brings_the_conversation_with_the_moment_it_was_said(connect: Connect, sandbox: Sandbox) -> None:
-    sandbox.load([talk("harbour", words={40: "The ferry leaves from the northern pier at dawn"}), talk("kitchen")])
+    ferry = {40: "The ferry leaves from the northern pier at dawn"}
+    sandbox.load([talk("harbour", minutes=15, words=ferry), talk("kitchen")])
     async with connect() as client:
         answer = await call(client, "search_conversations", query="when does the ferry leave")
         best = answer["conversations"][0]

@@ -1,0 +1,48 @@
+"""`omi-mcp sandbox`: an Omi Developer API in a box, as a server on this computer."""
+
+import argparse
+import sys
+from pathlib import Path
+
+NAME = "sandbox"
+HELP = "run an Omi Developer API in a box on this computer"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--port", type=int, default=8787, help="port on 127.0.0.1; 0 takes a free one (default 8787)")
+    parser.add_argument("--db", type=Path, metavar="FILE", help="keep the data in FILE (default: in memory)")
+    parser.add_argument(
+        "--load",
+        type=Path,
+        metavar="FILE",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="load conversations from JSON lines, .jsonl or .jsonl.gz (default: the sample library)",
+    )
+    parser.add_argument(
+        "--limits", choices=("real", "off"), default="real", help="the service's hourly limits (default real)"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    from omi_mcp.sandbox import BadLine, Sandbox
+    from omi_mcp.sandbox.serve import serve
+
+    sandbox = Sandbox(options.db, limits=options.limits)
+    try:
+        for file in options.load:
+            print(f"loaded {sandbox.load_file(file)} conversations from {file.name}", file=sys.stderr)
+        if not options.load and not sandbox.ids():
+            sandbox.load_sample()
+        serve(sandbox, port=options.port, announce=lambda base_url: _announce(base_url, sandbox.key))
+    except (BadLine, OSError) as error:
+        print(f"omi-mcp sandbox: {error}", file=sys.stderr)
+        return 1
+    finally:
+        sandbox.close()
+    return 0
+
+
+def _announce(base_url: str, key: str) -> None:
+    print(f"OMI_API_BASE_URL={base_url}\nOMI_API_KEY={key}", flush=True)
