@@ -85,21 +85,23 @@ class Store:
     def __init__(self, database: Database, clock: Clock) -> None:
         self.database = database
         self._clock = clock
-        with database.writing() as connection:
-            index.probe(connection)
-            for statement in self.SCHEMA.split(";"):
-                connection.execute(statement)
-            if _read_state(connection, "index_version") != index.VERSION:
-                index.clear(connection)
-                for row in connection.execute("select * from conversations where hidden = 0"):
-                    index.add(connection, row["row"], _light(row))
-                _write_state(connection, "index_version", index.VERSION)
+        database.prepare(self._create)
+
+    def _create(self, connection: sqlite3.Connection) -> None:
+        index.probe(connection)
+        for statement in self.SCHEMA.split(";"):
+            connection.execute(statement)
+        if _read_state(connection, "index_version") != index.VERSION:
+            index.clear(connection)
+            for row in connection.execute("select * from conversations where hidden = 0"):
+                index.add(connection, row["row"], _light(row))
+            _write_state(connection, "index_version", index.VERSION)
 
     def upsert(self, conversations: Iterable[Conversation]) -> Upserted:
         """Write rows and make them visible again, in one transaction.
 
         `transcript_segments` None leaves a stored transcript alone, () says there is none, else it replaces. Segment
-        ids are not kept.
+        ids are not kept. A locked transcript is pending again: the API shows only what is not locked.
         """
         new, changed = set(), set()
         with self.database.writing() as connection:
@@ -272,6 +274,8 @@ class Store:
             index.replace_head(connection, row["row"], _light(row), conversation)
         segments = conversation.transcript_segments
         if segments is None:
+            if row["transcript"] == "locked":
+                _set_transcript(connection, row, (), "pending", indexed=True)
             return outcome
         replaced = _set_transcript(connection, row, segments, "stored" if segments else "none", indexed=True)
         return "changed" if replaced and outcome == "same" else outcome

@@ -44,6 +44,9 @@ ANSWER_SECONDS = 8.0
 FIRST_SECONDS = 60.0
 """How long a call waits for the first page of all."""
 
+START_SECONDS = 3.0
+"""How much longer it waits for the rest: enough for all of a small account."""
+
 QUIET_MOMENT = timedelta(minutes=2)
 PACE = timedelta(minutes=3)
 """Long passes wait until nobody has asked for this long, and read a page so often. 20 an hour leave room for the
@@ -103,6 +106,7 @@ class Sync:
         self._working, self._work_lease = anyio.Lock(), Lease(store.database, clock, "sync")
         self._looking, self._look_lease = anyio.Lock(), Lease(store.database, clock, "look")
         self._woken = anyio.Event()
+        self._running = False
         self._broken: str | None = None
         self._used = LONG_AGO
         self._progress = Progress("summaries", 0, None, False, None, None, None, None)
@@ -133,6 +137,7 @@ class Sync:
 
     async def run(self) -> None:
         """Sync until cancelled. Whatever fails is tried again later, and `progress` tells."""
+        self._running = True
         while True:
             try:
                 seconds = await self._work()
@@ -255,6 +260,8 @@ class Sync:
             try:
                 with anyio.move_on_after(FIRST_SECONDS):
                     await self._read_first()
+                with anyio.move_on_after(START_SECONDS):
+                    await self._copied()
             except OmiError as error:
                 failure = error  # to be raised as itself, not in the group of the tasks
             tasks.cancel_scope.cancel()
@@ -270,6 +277,14 @@ class Sync:
                     await self._passes.read_on(background=False)
                     return
             await self._clock.sleep(0.25)
+
+    async def _copied(self) -> None:
+        """Wait until everything is copied, or copying cannot go on."""
+        while self._running:
+            await self._note_progress()
+            if self._progress.phase == "idle" or self._progress.blocked:
+                return
+            await self._clock.sleep(0.1)
 
     async def _keep_reporting(self, report: Report) -> None:
         while True:
