@@ -4,7 +4,6 @@ Days, weeks, months and years are those of the person's timezone; a week begins 
 text it refuses.
 """
 
-import math
 import re
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,6 +20,7 @@ ACCEPTED_MOMENTS = "an ISO date and time such as 2025-03-14T09:30 or 2025-03-14T
 ACCEPTED_OFFSETS = "hh:mm:ss (00:41:00), mm:ss (41:00), seconds (2460) or 1h2m3s"
 
 _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_NEARBY = {"yesterday": 1, "today": 0, "tomorrow": -1}
 _ISO = re.compile(
     r"(?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2})"
     r"(?:[t ](?P<minute>[0-9]{2}:[0-9]{2})(?P<second>:[0-9]{2}(?P<fraction>[.][0-9]{1,9})?)?"
@@ -29,8 +29,8 @@ _ISO = re.compile(
 _WEEK = re.compile(r"([0-9]{4})-w([0-9]{2})")
 _MONTH = re.compile(r"([0-9]{4})-([0-9]{2})")
 _YEAR = re.compile(r"[0-9]{4}")
-_AGO = re.compile(r"([0-9]{1,5}|an?) (minute|hour|day|week|month|year)s? ago")
-_LAST_N = re.compile(r"(?:last|past) ([0-9]{1,5}) (minute|hour|day|week|month|year)s?")
+_AGO = re.compile(r"([0-9]{1,4}|an?) (minute|hour|day|week|month|year)s? ago")
+_LAST_N = re.compile(r"(?:last|past) ([0-9]{1,4}) (minute|hour|day|week|month|year)s?")
 _CLOCK = re.compile(r"(?:(?P<h>[0-9]{1,4}):(?=[0-9]{2}:))?(?P<m>[0-9]{1,4}):(?P<s>[0-9]{2}(?:[.][0-9]{1,6})?)")
 _UNITS = re.compile(
     r"(?=.)(?:(?P<h>[0-9]{1,4}) ?h ?)?(?:(?P<m>[0-9]{1,5}) ?m(?:in)? ?)?(?:(?P<s>[0-9]{1,7}) ?s(?:ec)?)?"
@@ -104,7 +104,7 @@ def parse_moment(text: str, zone: tzinfo) -> datetime:
 def parse_offset(value: str | float) -> float:
     """Seconds into a conversation, from "00:41:00", "41:00", "2460", 2460 or "41m". Raises ValueError."""
     seconds = value if isinstance(value, int | float) else _offset(_words(value))
-    if isinstance(value, bool) or seconds is None or not math.isfinite(seconds) or not 0 <= seconds <= _LONGEST_OFFSET:
+    if isinstance(value, bool) or seconds is None or not 0 <= seconds <= _LONGEST_OFFSET:
         raise ValueError(f"not a time into a conversation. Accepted: {ACCEPTED_OFFSETS}.")
     return float(seconds)
 
@@ -194,13 +194,15 @@ def _ago(count: int, unit: str, now: datetime, zone: tzinfo) -> Span:
 
 def _relative_day(words: str, today: date) -> tuple[date, date] | None:
     name = words.removeprefix("last ")
-    if words in ("today", "yesterday", "tomorrow"):
-        day = today + timedelta(days=("yesterday", "today", "tomorrow").index(words) - 1)
+    if words in _NEARBY:
+        back = _NEARBY[words]
     elif name in _WEEKDAYS:
         back = (today.weekday() - _WEEKDAYS.index(name)) % 7
-        day = today - timedelta(days=back or 7 if name != words else back)
+        if back == 0 and name != words:
+            back = 7
     else:
         return None
+    day = today - timedelta(days=back)
     return day, day + timedelta(days=1)
 
 

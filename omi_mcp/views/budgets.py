@@ -20,7 +20,7 @@ SPEAKER_NAME = 40
 NAME = 60
 TITLE = 120
 SPEAKERS = 6
-SNIPPET = 200
+SNIPPET = 220
 MOMENTS = 10
 
 OVERVIEW = 4_000
@@ -32,25 +32,26 @@ NOTE = 400
 
 @dataclass(frozen=True)
 class CardSize:
-    """How much of a conversation its card in a search may show; `items` is for all action items together."""
+    """How much of a conversation its card in a search may show; `items` is for all its action items together."""
 
+    overview: int
+    hits: int = 3
+    items: int = 0
     title: int = TITLE
     speakers: int = SPEAKERS
-    overview: int = 240
-    items: int = 0
-    hits: int = 3
-    snippet: int = SNIPPET
 
 
 CONCISE = (
-    CardSize(),
-    CardSize(title=100, speakers=4, overview=160),
-    CardSize(title=80, speakers=4, overview=120, hits=2, snippet=160),
-    CardSize(title=80, speakers=3, overview=100, hits=1, snippet=120),
-    CardSize(title=60, speakers=2, overview=0, hits=1, snippet=80),
-    CardSize(title=60, speakers=1, overview=0, hits=0),
+    CardSize(overview=240),
+    CardSize(overview=160),
+    CardSize(overview=160, hits=2),
+    CardSize(overview=100, hits=2, speakers=4),
+    CardSize(overview=100, hits=1, speakers=4),
+    CardSize(overview=0, hits=1, title=60, speakers=2),
+    CardSize(overview=0, hits=0, title=60, speakers=2),
 )
-"""From what a card shows where there is room, to what it keeps where there is none."""
+"""From what a card shows where there is room, to what it keeps where there is none. Hits are left out, not cut
+shorter: what was sought may be anywhere in them."""
 CONCISE_CARD = 550
 
 FULL = (
@@ -71,6 +72,7 @@ def concise_page(cards: int) -> int:
 _SENTENCE_END = re.compile(
     r"[.!?\u2026][\"')\]\u201d\u2019]*(?=\s)|[\u3002\uff01\uff1f\u061f\u06d4\u0964][\u300d\u300f\u201d]*"
 )
+_SPACE = re.compile(r"\s+")
 
 
 def shorten(text: str, limit: int) -> str:
@@ -90,7 +92,7 @@ def excerpt(text: str, limit: int) -> str:
     room = limit - len(_left_out(len(text)))
     if room < 1:
         return ""
-    kept = text[: break_before(text, room)].rstrip()
+    kept = text[: break_before(text, room)].rstrip(" .\n")
     return kept + _left_out(len(text) - len(kept))
 
 
@@ -109,9 +111,11 @@ def break_after(text: str, limit: int) -> int:
     if len(text) <= limit:
         return 0
     earliest = len(text) - limit
-    for pattern in (_SENTENCE_END, re.compile(r"(?=\s)")):
-        if match := pattern.search(text, earliest, earliest + limit // 2):
-            return match.end() + len(text[match.end() :]) - len(text[match.end() :].lstrip())
+    for boundary in (_SENTENCE_END, _SPACE):
+        if match := boundary.search(text, earliest, earliest + limit // 2):
+            last_part = text[match.end() :].lstrip()
+            if last_part:
+                return len(text) - len(last_part)
     return next((at for at in range(earliest, len(text)) if not _attached(text, at)), earliest)
 
 
@@ -139,7 +143,7 @@ def _attached(text: str, at: int) -> bool:
     char, before = text[at], text[at - 1]
     if unicodedata.category(char).startswith("M") or "\u200d" in (char, before) or "\U0001f3fb" <= char <= "\U0001f3ff":
         return True
-    if "\u1160" <= char <= "\u11ff":
+    if "\u1160" <= char <= "\u11ff":  # the vowel or the end of a Korean syllable
         return True
     if not ("\U0001f1e6" <= char <= "\U0001f1ff"):
         return False

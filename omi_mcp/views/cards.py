@@ -39,7 +39,7 @@ def search_cards(matches: Sequence[mirror.Match], zone: tzinfo, detail: Detail =
     allowance = budgets.concise_page(len(matches)) if concise else budgets.FULL_PAGE
     cards = [_search_card(match, zone, sizes[0]) for match in matches]
     taken = [budgets.json_size(card.dump()) + 1 for card in cards]
-    for size, index in _tightenings(sizes, len(cards)):
+    for size, index in product(sizes[1:], reversed(range(len(cards)))):
         if sum(taken) <= allowance:
             break
         cards[index] = _search_card(matches[index], zone, size)
@@ -66,23 +66,17 @@ def detail_card(stored: mirror.Stored, zone: tzinfo, speakers: Sequence[str] = (
     )
 
 
-def hit(found: mirror.Hit, limit: int = budgets.SNIPPET) -> Hit:
+def hit(found: mirror.Hit) -> Hit:
     return Hit(
         at=None if found.at is None else dates.format_offset(found.at),
         segment=found.segment,
         speaker=found.speaker and speaker_name(found.speaker),
-        text=budgets.shorten(clean_line(found.text), limit),
+        text=budgets.shorten(clean_line(found.text), budgets.SNIPPET),
     )
 
 
 def title(conversation: api.Conversation, limit: int = budgets.TITLE) -> str:
     return _line(conversation.structured.title, limit) or UNTITLED
-
-
-def _tightenings(sizes: Sequence[budgets.CardSize], cards: int) -> list[tuple[budgets.CardSize, int]]:
-    """In which order cards get smaller: step by step, the last card about two steps before the first."""
-    steps = product(range(1, len(sizes)), range(cards))
-    return [(sizes[step], index) for step, index in sorted(steps, key=lambda at: (at[0] - 2 * at[1] / cards, -at[1]))]
 
 
 def _search_card(match: mirror.Match, zone: tzinfo, size: budgets.CardSize) -> ConversationCard:
@@ -96,7 +90,7 @@ def _search_card(match: mirror.Match, zone: tzinfo, size: budgets.CardSize) -> C
         overview=budgets.excerpt(clean_prose(structured.overview), size.overview) or None,
         open_action_items=sum(item.completed is None for item in items) or None,
         action_items=_bounded(items, size.items)[0],
-        hits=[hit(found, size.snippet) for found in hits] or None,
+        hits=[hit(found) for found in hits] or None,
     )
 
 

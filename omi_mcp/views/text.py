@@ -11,12 +11,8 @@ _INVISIBLE = re.compile(
     "\U00013430-\U00013455\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]+"
 )
 _SURROGATE = re.compile("[\ud800-\udfff]")
-# Persian, Indic scripts and emoji need single joiners between two of their letters; anywhere else they only hide.
-_LOOSE_JOINER = re.compile(
-    "(?<![^\x00-\x7f\\s\u200c\u200d])[\u200c\u200d]+|[\u200c\u200d]+(?![^\x00-\x7f\\s\u200c\u200d])"
-    "|(?<=[\u200c\u200d])[\u200c\u200d]+"
-)
-_LOOSE_SELECTOR = re.compile("(?<![^\\s\ufe0e\ufe0f])[\ufe0e\ufe0f]+|(?<=[\ufe0e\ufe0f])[\ufe0e\ufe0f]+")
+_JOINERS = re.compile("[\u200c\u200d]+")
+_SELECTORS = re.compile("[\ufe0e\ufe0f]+")
 _NAME_MARKS = re.compile(r"[\[\]:]")
 
 
@@ -45,4 +41,19 @@ def _visible(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     text = _SURROGATE.sub("\ufffd", _INVISIBLE.sub("", text))
-    return _LOOSE_SELECTOR.sub("", _LOOSE_JOINER.sub("", text))
+    return _SELECTORS.sub(_selector, _JOINERS.sub(_joiner, text))
+
+
+def _joiner(run: re.Match[str]) -> str:
+    """Persian, Indic scripts and emoji need one joiner between two of their characters; elsewhere it only hides."""
+    before, after = run.string[run.start() - 1 : run.start()], run.string[run.end() : run.end() + 1]
+    return run[0][0] if _joins(before) and _joins(after) else ""
+
+
+def _joins(char: str) -> bool:
+    return not (char.isascii() or char.isspace())
+
+
+def _selector(run: re.Match[str]) -> str:
+    """One choice between the emoji and the text form of a character is enough."""
+    return run[0][0] if run.start() and not run.string[run.start() - 1].isspace() else ""

@@ -22,13 +22,13 @@ from omi_mcp.views.text import clean_line, clean_name, fold
 
 _STAMP = re.compile(r"\[(\s*\d{1,6}(?:\s*:\s*\d{1,6}){1,2}[^\[\]]{0,8})\]")
 _CONTINUED = " (continued)"
-_PROFILE_FALLBACK = "User"
+_PROFILE_FALLBACK = "user"
 _CURSOR = re.compile(r"t(\d{1,9})\.(\d{1,9})(?:-(\d{1,9})\.(\d{1,9}))?(?:~([\w-]+))?\.([0-9a-f]{8})", re.ASCII)
 
 
 def speaker_name(name: str) -> str:
     """How a speaker is shown. OMI API: the person's own speech is named `User` while their profile has no name."""
-    if name == _PROFILE_FALLBACK:
+    if name.casefold() == _PROFILE_FALLBACK:
         return "You"
     return budgets.shorten(clean_name(name), budgets.SPEAKER_NAME) or "Speaker"
 
@@ -75,6 +75,7 @@ class Transcript:
         self._id = conversation_id
         self._segments = sorted(segments, key=lambda segment: segment.start)
         self._names = [speaker_name(segment.speaker) for segment in self._segments]
+        self._cleaned: dict[int, str] = {}
         self._seconds = max((seconds, *(segment.end for segment in self._segments)))
 
     def __len__(self) -> int:
@@ -177,14 +178,18 @@ class Transcript:
         return replace(place, speaker=fold(speaker))
 
     def _called(self, speaker: str | None) -> frozenset[str]:
-        """The names that `speaker` means: all of them for None, else those it is, or is one word of."""
+        """The names that `speaker` means: all of them for None, else that name, else those it is a part of."""
+        names = frozenset(self._names)
         if speaker is None:
-            return frozenset(self._names)
-        wanted = fold(speaker).strip()
-        return frozenset(name for name in self._names if wanted == fold(name) or wanted in fold(name).split())
+            return names
+        wanted = fold(speaker_name(speaker))
+        exactly = frozenset(name for name in names if wanted == fold(name))
+        return exactly or frozenset(name for name in names if f" {wanted} " in f" {fold(name)} ")
 
     def _words(self, index: int) -> str:
-        return _STAMP.sub(r"(\1)", clean_line(self._segments[index].text))
+        if index not in self._cleaned:
+            self._cleaned[index] = _STAMP.sub(r"(\1)", clean_line(self._segments[index].text))
+        return self._cleaned[index]
 
     def _following(self, place: Place, names: frozenset[str]) -> Place | None:
         """`place`, moved on to the next words to show; None when there are none."""
