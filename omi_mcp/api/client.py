@@ -89,44 +89,50 @@ class OmiClient:
         params = {
             "limit": str(limit),
             "offset": str(offset),
-            "start_date": wire_time(start) if start else None,
-            "end_date": wire_time(end) if end else None,
+            "start_date": wire_time(start) if start else "",
+            "end_date": wire_time(end) if end else "",
             "categories": ",".join(categories),
-            "folder_id": folder_id,
-            "starred": None if starred is None else _flag(starred),
+            "folder_id": folder_id or "",
+            "starred": "" if starred is None else _flag(starred),
             "include_transcript": _flag(include_transcript),
         }
-        rows = await self._read_rows(
-            CONVERSATIONS, params, buckets=_read_buckets(include_transcript), background=background
+        return await self._connection.request(
+            "GET",
+            CONVERSATIONS,
+            # OMI API: a parameter that is there but empty is refused.
+            params={name: value for name, value in params.items() if value},
+            read=_page,
+            buckets=_read_buckets(include_transcript),
+            background=background,
         )
-        usable = _usable(Conversation, rows)
-        return Page(usable, received=len(rows), unusable=len(rows) - len(usable))
 
     async def get_conversation(
         self, conversation_id: str, *, include_transcript: bool = False, background: bool = False
     ) -> Conversation:
         """One conversation, whatever its state; `NotFound` for a locked one too."""
-        answer = await self._connection.request(
+        return await self._connection.request(
             "GET",
             _conversation_path(conversation_id),
             params={"include_transcript": _flag(include_transcript)},
+            read=_conversation,
             buckets=_read_buckets(include_transcript),
             background=background,
         )
-        return _record(Conversation, answer)
 
     async def folders(self, *, background: bool = False) -> tuple[Folder, ...]:
-        return _usable(Folder, await self._read_rows(FOLDERS, {}, buckets=_read_buckets(False), background=background))
+        return await self._connection.request(
+            "GET", FOLDERS, read=_folders, buckets=_read_buckets(), background=background
+        )
 
     async def create_from_text(self, draft: TextDraft) -> Receipt:
         """Not idempotent: after `AnswerLost` or `ServerFault` the conversation may or may not exist."""
-        answer = await self._connection.request("POST", CONVERSATIONS, body=draft.body(), buckets=_WRITES)
-        return _record(Receipt, answer)
+        return await self._connection.request("POST", CONVERSATIONS, body=draft.body(), read=_receipt, buckets=_WRITES)
 
     async def create_from_segments(self, draft: SegmentsDraft) -> Receipt:
         """Idempotent by `draft.client_session_id`: a repeat answers with the first one's receipt."""
-        path = f"{CONVERSATIONS}/from-segments"
-        return _record(Receipt, await self._connection.request("POST", path, body=draft.body(), buckets=_WRITES))
+        return await self._connection.request(
+            "POST", f"{CONVERSATIONS}/from-segments", body=draft.body(), read=_receipt, buckets=_WRITES
+        )
 
     async def update(
         self, conversation_id: str, *, title: str | None = None, discarded: bool | None = None
@@ -139,45 +145,27 @@ class OmiClient:
             body["discarded"] = discarded
         if not body:
             raise ValueError("nothing to update")
-        answer = await self._connection.request(
-            "PATCH", _conversation_path(conversation_id), body=body, buckets=_WRITES
+        return await self._connection.request(
+            "PATCH", _conversation_path(conversation_id), body=body, read=_updated, buckets=_WRITES
         )
-        if isinstance(answer, dict):
-            # OMI API: a PATCH answers with the whole transcript, which can be megabytes, and without speaker names.
-            answer.pop("transcript_segments", None)
-        return _record(Conversation, answer)
 
     async def delete(self, conversation_id: str) -> None:
         """Irreversible. Extracted memories and action items stay (OMI API)."""
-        answer = await self._connection.request("DELETE", _conversation_path(conversation_id), buckets=_WRITES)
-        if not isinstance(answer, dict) or answer.get("success") is not True:
-            raise AnswerLost("the Omi API did not confirm the delete")
+        await self._connection.request(
+            "DELETE", _conversation_path(conversation_id), read=_confirmation, buckets=_WRITES
+        )
 
     async def scopes(self) -> tuple[str, ...] | None:
         """What the key may do, e.g. `conversations:write`; None where the backend cannot say."""
         try:
-            answer = await self._connection.request("GET", KEY, buckets=_read_buckets(False))
+            return await self._connection.request("GET", KEY, read=_scopes, buckets=_read_buckets())
         except Refused as error:
             if error.status == 404:
                 return None
             raise
-        scopes = answer.get("scopes") if isinstance(answer, dict) else None
-        if not isinstance(scopes, list):
-            return None
-        return tuple(scope for scope in scopes if isinstance(scope, str))
 
     async def aclose(self) -> None:
         await self._connection.aclose()
-
-    async def _read_rows(
-        self, path: str, params: dict[str, str | None], *, buckets: Sequence[Bucket], background: bool
-    ) -> list[Any]:
-        # OMI API: a parameter that is there but empty is refused.
-        given = {name: value for name, value in params.items() if value}
-        rows = await self._connection.request("GET", path, params=given, buckets=buckets, background=background)
-        if not isinstance(rows, list):
-            raise AnswerLost("the Omi API's answer is not the expected list")
-        return rows
 
 
 def _conversation_path(conversation_id: str) -> str:
@@ -201,12 +189,53 @@ def _checked_title(title: str) -> str:
     return title
 
 
-def _read_buckets(include_transcript: bool) -> Sequence[Bucket]:
+def _read_buckets(include_transcript: bool = False) -> Sequence[Bucket]:
     return ("reads", "transcripts") if include_transcript else ("reads",)
 
 
 def _flag(value: bool) -> str:
     return "true" if value else "false"
+
+
+def _page(answer: Any) -> Page:
+    rows = _rows(answer)
+    usable = _usable(Conversation, rows)
+    return Page(usable, received=len(rows), unusable=len(rows) - len(usable))
+
+
+def _folders(answer: Any) -> tuple[Folder, ...]:
+    return _usable(Folder, _rows(answer))
+
+
+def _conversation(answer: Any) -> Conversation:
+    return _record(Conversation, answer)
+
+
+def _updated(answer: Any) -> Conversation:
+    if isinstance(answer, dict):
+        # OMI API: a PATCH answers with the whole transcript, without speaker names.
+        answer.pop("transcript_segments", None)
+    return _record(Conversation, answer)
+
+
+def _receipt(answer: Any) -> Receipt:
+    return _record(Receipt, answer)
+
+
+def _confirmation(answer: Any) -> None:
+    if not isinstance(answer, dict) or answer.get("success") is not True:
+        raise AnswerLost("the Omi API did not confirm the delete")
+
+
+def _scopes(answer: Any) -> tuple[str, ...] | None:
+    scopes = answer.get("scopes") if isinstance(answer, dict) else None
+    return tuple(scope for scope in scopes if isinstance(scope, str)) if isinstance(scopes, list) else None
+
+
+def _rows(answer: Any) -> list[Any]:
+    if not isinstance(answer, list):
+        raise AnswerLost("the Omi API's answer is not the expected list")
+    return answer
 
 
 def _usable(model: type[Record], rows: list[Any]) -> tuple[Record, ...]:

@@ -4,12 +4,13 @@ import ipaddress
 import json
 import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import timedelta
-from typing import Any, Literal
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any, Literal, TypeVar
 
-import anyio
+import anyio.to_thread
 import httpx
 from pydantic import SecretStr
 
@@ -29,6 +30,7 @@ from omi_mcp.api.refusals import refusal
 from omi_mcp.clock import Clock
 
 Method = Literal["GET", "POST", "PATCH", "DELETE"]
+Answer = TypeVar("Answer")
 
 READ_TIMEOUT = httpx.Timeout(20.0, connect=10.0)
 WRITE_TIMEOUT = httpx.Timeout(130.0, connect=10.0, pool=10.0)
@@ -88,12 +90,13 @@ class Connection:
         method: Method,
         path: str,
         *,
+        read: Callable[[Any], Answer],
         buckets: Sequence[Bucket],
         background: bool = False,
         params: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
-    ) -> Any:
-        """The parsed JSON of a 2xx answer (None where a 2xx has no body).
+    ) -> Answer:
+        """What `read` makes of the JSON of a 2xx answer; it runs in a worker thread, for answers can be megabytes.
 
         A request is tried again only where it cannot be applied twice: when nothing was sent, or when it only reads.
 
@@ -112,7 +115,7 @@ class Connection:
                 raise (failure or spent) from None
             outcome = await self._try(request)
             if isinstance(outcome, bytes):
-                return _parsed(outcome)
+                return await anyio.to_thread.run_sync(_answer, outcome, read)
             failure = outcome
             if self._budget is not None and isinstance(failure, RateLimited):
                 await self._budget.refused(buckets, failure)
@@ -157,6 +160,8 @@ class Connection:
                         "Accept": "application/json",
                         "Accept-Encoding": "gzip",
                     },
+                    # No use for cookies, and httpx breaks on every request after one that it cannot encode.
+                    cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
                     # A proxy would see the key of a plain http request, which only ever goes to this machine.
                     trust_env=self._base_url.startswith("https:"),
                 )
@@ -253,11 +258,15 @@ async def _read(response: httpx.Response) -> bytes:
     return bytes(body)
 
 
-def _parsed(body: bytes) -> Any:
+def _answer(body: bytes, read: Callable[[Any], Answer]) -> Answer:
     if len(body) > ANSWER_LIMIT:
         raise AnswerLost(f"the Omi API's answer is larger than {ANSWER_LIMIT // 2**20} MiB")
+    return read(_parsed(body))
+
+
+def _parsed(body: bytes) -> Any:
     try:
-        return json.loads(body) if body else None
+        return json.loads(body)
     except (ValueError, RecursionError):
         pass
     raise AnswerLost("the Omi API answered with something else than JSON: is OMI_API_BASE_URL right?")

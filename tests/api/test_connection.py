@@ -126,6 +126,14 @@ async def test_a_redirect_is_not_followed(client: OmiClient, upstream: Any) -> N
 
 
 @pytest.mark.anyio
+async def test_cookies_are_not_kept(client: OmiClient, upstream: Any) -> None:
+    upstream.answer(httpx.Response(200, headers=[(b"Set-Cookie", "a=é".encode())], json=[]))
+    await client.folders()
+    await client.folders()
+    assert all("cookie" not in request.headers for request in upstream.requests)
+
+
+@pytest.mark.anyio
 async def test_gzip_is_understood(client: OmiClient, upstream: Any) -> None:
     upstream.answer(httpx.Response(200, headers={"Content-Encoding": "gzip"}, content=gzip.compress(b"[]")))
     assert await client.folders() == ()
