@@ -31,7 +31,7 @@ ConversationId = Annotated[
     str, Field(min_length=1, max_length=256, description="id from search_conversations, copied whole")
 ]
 Words = Annotated[str | None, BeforeValidator(as_text), BeforeValidator(_blank_is_none)]
-Number = Annotated[int | None, BeforeValidator(_blank_is_none)]
+Index = Annotated[Annotated[int, Field(ge=0)] | None, BeforeValidator(_blank_is_none)]
 Switch = Annotated[bool | None, BeforeValidator(_blank_is_none)]
 Categories = Annotated[list[str] | None, BeforeValidator(_comma_list), BeforeValidator(_blank_is_none)]
 

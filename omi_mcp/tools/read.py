@@ -10,7 +10,7 @@ from pydantic import Field
 from omi_mcp import dates
 from omi_mcp.library import Library, Reading
 from omi_mcp.settings import Settings
-from omi_mcp.tools.arguments import ConversationId, Number, Words
+from omi_mcp.tools.arguments import ConversationId, Index, Words
 from omi_mcp.tools.errors import explain, explained
 from omi_mcp.tools.replies import READ, Replies
 from omi_mcp.views import budgets
@@ -35,7 +35,7 @@ def register(server: MCPServer[None], library: Library, settings: Settings, repl
         include_transcript: Annotated[bool, Field(description="false: only the summary")] = True,
         find: Annotated[Words, Field(description="Open at the best match for these words")] = None,
         at: Annotated[Words, Field(description="Open at this time: 00:41:00, 41:00 or seconds")] = None,
-        segment: Annotated[Number, Field(ge=0, description="Open at this segment, counted from 0")] = None,
+        segment: Annotated[Index, Field(description="Open at this segment, counted from 0")] = None,
         cursor: Annotated[Words, Field(description="next_cursor or previous_cursor of this transcript")] = None,
         speaker: Annotated[Words, Field(description="Only this person's turns")] = None,
         max_chars: Annotated[
