@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hosting import call, segments_of
 from mcp import Client, StdioServerParameters
+from mcp.client.stdio import stdio_client
 
 ENVELOPE = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
@@ -162,35 +163,41 @@ def test_a_wrong_setting_is_refused_at_start_with_its_name_and_what_is_accepted(
             assert "secret" not in errors
 
 
-@pytest.mark.anyio
-async def test_the_whole_path_against_a_served_sandbox_with_nothing_secret_in_the_log(tmp_path: Path) -> None:
+@pytest.fixture
+def account(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """The address and key of a sandbox that another process serves."""
     box = subprocess.Popen(
         [sys.executable, "-m", "omi_mcp", "sandbox", "--port", "0"],
         stdout=subprocess.PIPE,
         text=True,
         env=environment(tmp_path),
     )
-    with box, (tmp_path / "log").open("w+") as log:
+    with box:
         assert box.stdout is not None
         try:
-            account = dict(box.stdout.readline().strip().split("=", 1) for _ in range(2))
-            parameters = StdioServerParameters(
-                command=sys.executable,
-                args=["-m", "omi_mcp"],
-                env=environment(tmp_path, **account, OMI_MCP_LOG_LEVEL="DEBUG"),
-            )
-            from mcp.client.stdio import stdio_client
-
-            async with Client(stdio_client(parameters, errlog=log)) as client:
-                created = await call(client, "create_from_segments", segments=segments_of("the lighthouse keeper"))
-                found = await call(client, "search_conversations", query="lighthouse keeper")
-                assert found["conversations"][0]["id"] == created["id"]
-                read = await call(client, "get_conversation", conversation_id=created["id"])
-                assert "lighthouse" in read["transcript"]["text"]
+            yield dict(box.stdout.readline().strip().split("=", 1) for _ in range(2))
         finally:
             box.terminate()
+
+
+@pytest.mark.anyio
+async def test_the_whole_path_over_a_network_with_nothing_secret_in_the_log(
+    account: dict[str, str], tmp_path: Path
+) -> None:
+    parameters = StdioServerParameters(
+        command=sys.executable,
+        args=["-m", "omi_mcp"],
+        env=environment(tmp_path, **account, OMI_MCP_LOG_LEVEL="DEBUG"),
+    )
+    with (tmp_path / "log").open("w+") as log:
+        async with Client(stdio_client(parameters, errlog=log)) as client:
+            created = await call(client, "create_from_segments", segments=segments_of("the lighthouse keeper"))
+            found = await call(client, "search_conversations", query="lighthouse keeper")
+            assert found["conversations"][0]["id"] == created["id"]
+            read = await call(client, "get_conversation", conversation_id=created["id"])
+            assert "lighthouse" in read["transcript"]["text"]
         log.seek(0)
         logged = log.read()
-        assert account["OMI_API_KEY"] not in logged
-        assert "/v1/dev" not in logged
-        assert "lighthouse" not in logged
+    assert account["OMI_API_KEY"] not in logged
+    assert "/v1/dev" not in logged
+    assert "lighthouse" not in logged
