@@ -17,7 +17,7 @@ SPLIT = 1_000
 """Space at the end of a window worth splitting a segment for; anything smaller is left empty."""
 
 SPEAKER_NAME = 40
-NAME = 60
+NAME = 40
 TITLE = 120
 SPEAKERS = 6
 SNIPPET = 220
@@ -48,7 +48,7 @@ CONCISE = (
     CardSize(overview=100, hits=2, speakers=4),
     CardSize(overview=100, hits=1, speakers=4),
     CardSize(overview=0, hits=1, title=60, speakers=2),
-    CardSize(overview=0, hits=0, title=60, speakers=2),
+    CardSize(overview=0, hits=0, title=40, speakers=0),
 )
 """From what a card shows where there is room, to what it keeps where there is none. Hits are left out, not cut
 shorter: what was sought may be anywhere in them."""

@@ -37,12 +37,13 @@ def search_cards(matches: Sequence[mirror.Match], zone: tzinfo, detail: Detail =
     concise = detail == "concise"
     sizes = budgets.CONCISE if concise else budgets.FULL
     allowance = budgets.concise_page(len(matches)) if concise else budgets.FULL_PAGE
-    cards = [_search_card(match, zone, sizes[0]) for match in matches]
+    whole = [_whole(match, zone) for match in matches]
+    cards = [_sized(card, sizes[0]) for card in whole]
     taken = [budgets.json_size(card.dump()) + 1 for card in cards]
     for size, index in product(sizes[1:], reversed(range(len(cards)))):
         if sum(taken) <= allowance:
             break
-        cards[index] = _search_card(matches[index], zone, size)
+        cards[index] = _sized(whole[index], size)
         taken[index] = budgets.json_size(cards[index].dump()) + 1
     return cards
 
@@ -57,7 +58,7 @@ def detail_card(stored: mirror.Stored, zone: tzinfo, speakers: Sequence[str] = (
         **_heading(stored, zone),
         language=_line(conversation.language, budgets.NAME),
         place=_line(conversation.geolocation.address, budgets.TITLE) if conversation.geolocation else None,
-        speakers=_speakers(speakers),
+        speakers=_first_names(_names(speakers), budgets.SPEAKERS),
         overview=budgets.excerpt(clean_prose(structured.overview), budgets.OVERVIEW) or None,
         action_items=items,
         action_items_left_out=items_left_out,
@@ -75,31 +76,43 @@ def hit(found: mirror.Hit) -> Hit:
     )
 
 
-def title(conversation: api.Conversation, limit: int = budgets.TITLE) -> str:
-    return _line(conversation.structured.title, limit) or UNTITLED
+def title(conversation: api.Conversation) -> str:
+    return _line(conversation.structured.title, budgets.TITLE) or UNTITLED
 
 
-def _search_card(match: mirror.Match, zone: tzinfo, size: budgets.CardSize) -> ConversationCard:
+def _whole(match: mirror.Match, zone: tzinfo) -> ConversationCard:
+    """The card before anything is cut."""
     structured = match.stored.conversation.structured
     items = _action_items(structured.action_items, zone)
-    # The title is on the card already: a hit in it would say it twice.
-    hits = [found for found in match.hits if found.field != "title"][: size.hits]
     return ConversationCard(
-        **_heading(match.stored, zone, size.title),
-        speakers=_speakers(match.speakers, size.speakers),
-        overview=budgets.excerpt(clean_prose(structured.overview), size.overview) or None,
+        **_heading(match.stored, zone),
+        speakers=_names(match.speakers),
+        overview=clean_prose(structured.overview),
         open_action_items=sum(item.completed is None for item in items) or None,
-        action_items=_bounded(items, size.items)[0],
-        hits=[hit(found) for found in hits] or None,
+        action_items=items,
+        # The title is on the card already: a hit in it would say it twice.
+        hits=[hit(found) for found in match.hits if found.field != "title"],
     )
 
 
-def _heading(stored: mirror.Stored, zone: tzinfo, title_limit: int = budgets.TITLE) -> _Heading:
+def _sized(card: ConversationCard, size: budgets.CardSize) -> ConversationCard:
+    return card.model_copy(
+        update={
+            "title": budgets.shorten(card.title, size.title),
+            "speakers": _first_names(card.speakers or [], size.speakers),
+            "overview": budgets.excerpt(card.overview or "", size.overview) or None,
+            "action_items": _bounded(card.action_items or [], size.items)[0],
+            "hits": (card.hits or [])[: size.hits] or None,
+        }
+    )
+
+
+def _heading(stored: mirror.Stored, zone: tzinfo) -> _Heading:
     conversation = stored.conversation
     started = dates.local(conversation.began, zone)
     return {
         "id": conversation.id,
-        "title": title(conversation, title_limit),
+        "title": title(conversation),
         "started": started.isoformat(),
         "weekday": dates.weekday(started),
         "minutes": max(1, round(conversation.seconds / 60)) if conversation.seconds else None,
@@ -109,10 +122,13 @@ def _heading(stored: mirror.Stored, zone: tzinfo, title_limit: int = budgets.TIT
     }
 
 
-def _speakers(names: Iterable[str], limit: int = budgets.SPEAKERS) -> list[str] | None:
-    shown = list(dict.fromkeys(speaker_name(name) for name in names))
-    more = len(shown) - limit
-    return ([*shown[:limit], f"{more} more"] if more > 0 else shown) or None
+def _names(speakers: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(speaker_name(speaker) for speaker in speakers))
+
+
+def _first_names(names: list[str], limit: int) -> list[str] | None:
+    more = len(names) - limit
+    return ([*names[:limit], f"{more} more"] if limit and more > 0 else names[:limit]) or None
 
 
 def _action_items(items: Iterable[api.ActionItem], zone: tzinfo) -> list[ActionItem]:

@@ -77,9 +77,8 @@ def _again(retry_at: datetime | None, zone: tzinfo, now: datetime) -> str:
     if retry_at is None or retry_at <= now:
         return " Try again in a minute."
     minutes = ceil((retry_at - now).total_seconds() / 60)
-    return (
-        f" Try again at {dates.local(retry_at, zone):%H:%M} (in {minutes} {'minute' if minutes == 1 else 'minutes'})."
-    )
+    clock = dates.local(now + timedelta(minutes=minutes), zone)
+    return f" Try again at {clock:%H:%M} (in {minutes} {'minute' if minutes == 1 else 'minutes'})."
 
 
 def _sentence(words: str | None) -> str:

@@ -41,19 +41,16 @@ def _visible(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     text = _SURROGATE.sub("\ufffd", _INVISIBLE.sub("", text))
-    return _SELECTORS.sub(_selector, _JOINERS.sub(_joiner, text))
+    return _JOINERS.sub(_joiner, _SELECTORS.sub(_selector, text))
+
+
+def _selector(run: re.Match[str]) -> str:
+    """A character chooses once between its emoji and its text form."""
+    before = run.string[run.start() - 1 : run.start()]
+    return "" if not before or before.isspace() or _JOINERS.match(before) else run[0][0]
 
 
 def _joiner(run: re.Match[str]) -> str:
     """Persian, Indic scripts and emoji need one joiner between two of their characters; elsewhere it only hides."""
     before, after = run.string[run.start() - 1 : run.start()], run.string[run.end() : run.end() + 1]
-    return run[0][0] if _joins(before) and _joins(after) else ""
-
-
-def _joins(char: str) -> bool:
-    return not (char.isascii() or char.isspace())
-
-
-def _selector(run: re.Match[str]) -> str:
-    """One choice between the emoji and the text form of a character is enough."""
-    return run[0][0] if run.start() and not run.string[run.start() - 1].isspace() else ""
+    return "" if before.isascii() or after.isascii() or before.isspace() or after.isspace() else run[0][0]

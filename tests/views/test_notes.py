@@ -1,0 +1,111 @@
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from omi_mcp.mirror.sync import Progress
+from omi_mcp.mirror.types import Counts
+from omi_mcp.views import budgets
+from omi_mcp.views.models import CoverageBlock
+from omi_mcp.views.notes import coverage, no_transcript
+
+BERLIN = ZoneInfo("Europe/Berlin")
+NOW = datetime(2025, 3, 14, 13, 30, tzinfo=UTC)
+OLDEST = datetime(2023, 1, 4, 23, 30, tzinfo=UTC)
+
+
+def counts(conversations: int = 1200, pending: int = 0, locked: int = 0) -> Counts:
+    oldest = OLDEST if conversations else None
+    return Counts(conversations, conversations - pending - locked, pending, locked, oldest, oldest and NOW)
+
+
+def progress(
+    *,
+    complete: bool = True,
+    oldest: datetime | None = OLDEST,
+    synced: datetime | None = NOW - timedelta(seconds=30),
+    blocked: str | None = None,
+    retry_in: float | None = None,
+    warning: str | None = None,
+) -> Progress:
+    retry_at = None if retry_in is None else NOW + timedelta(seconds=retry_in)
+    return Progress("idle", 1200, oldest, complete, synced, blocked, retry_at, warning)
+
+
+def note(counts: Counts, progress: Progress) -> str | None:
+    return coverage(counts, progress, BERLIN, NOW).note
+
+
+def test_when_everything_was_searched_there_is_nothing_to_note():
+    assert coverage(counts(), progress(), BERLIN, NOW) == CoverageBlock(
+        conversations=1200,
+        transcripts=1200,
+        complete=True,
+        oldest="2023-01-05",
+        synced="2025-03-14T14:29:30+01:00",
+    )
+
+
+def test_older_conversations_that_are_still_to_come_are_noted():
+    block = coverage(counts(300), progress(complete=False, oldest=NOW - timedelta(days=30)), BERLIN, NOW)
+    assert (block.complete, block.oldest) == (False, "2025-02-12")
+    assert block.note == (
+        "Only conversations since 2025-02-12 were searched; older ones are still being copied. "
+        "Copying goes on: try again in a minute."
+    )
+
+
+def test_an_empty_mirror_is_noted():
+    block = coverage(counts(0), progress(complete=False, oldest=None, synced=None), BERLIN, NOW)
+    assert block.note == "No conversation has been copied yet. Copying goes on: try again in a minute."
+    assert block.dump() == {"conversations": 0, "transcripts": 0, "complete": False, "note": block.note}
+
+
+def test_transcripts_that_were_not_searched_are_noted_with_when_to_try_again():
+    block = coverage(
+        counts(pending=1_134, locked=1), progress(blocked="the hourly allowance is used up", retry_in=1330), BERLIN, NOW
+    )
+    assert block.complete is False
+    assert block.note == (
+        "1,134 transcripts are not copied yet: only title and summary were searched. "
+        "1 transcript is locked by the plan of the Omi account: only title and summary were searched. "
+        "The hourly allowance is used up. Try again at 14:53 (in 23 minutes)."
+    )
+
+
+def test_a_locked_transcript_alone_leaves_nothing_to_wait_for():
+    assert coverage(counts(locked=2), progress(), BERLIN, NOW).complete is True
+    assert note(counts(locked=2), progress()) == (
+        "2 transcripts are locked by the plan of the Omi account: only title and summary were searched."
+    )
+
+
+def test_new_conversations_that_could_not_be_looked_for_are_noted():
+    assert note(counts(), progress(blocked="the Omi API cannot be reached", synced=NOW - timedelta(hours=2))) == (
+        "Conversations newer than 2025-03-14 12:30 may be missing. "
+        "The Omi API cannot be reached. Try again in a minute."
+    )
+
+
+def test_a_warning_is_passed_on():
+    assert note(counts(), progress(warning="something is odd; it is kept")) == "Something is odd; it is kept."
+
+
+def test_a_note_keeps_to_its_budget():
+    assert len(note(counts(pending=5), progress(warning="odd " * 500))) <= budgets.NOTE
+
+
+@pytest.mark.parametrize(
+    ("state", "asked", "said"),
+    [
+        ("none", True, "made from text"),
+        ("none", False, "made from text"),
+        ("locked", True, "locked by the plan"),
+        ("pending", True, "not been copied yet"),
+        ("pending", False, "not asked for"),
+        ("stored", False, "not asked for"),
+        ("stored", True, "empty"),
+    ],
+)
+def test_why_there_is_no_transcript_is_said(state, asked, said):
+    assert said in no_transcript(state, asked=asked)
