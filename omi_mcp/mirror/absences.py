@@ -73,12 +73,12 @@ class Absences:
         )
 
     def notice(self, missing: Iterable[Missing]) -> None:
-        """Doubt these; those doubted or known as locked already stay as they are."""
+        """Doubt these; those doubted already stay as they are."""
         rows = [(each.id, ticks(each.noticed), each.dropped) for each in missing]
         with self._store.database.writing() as connection:
             connection.executemany(
-                "insert into absences(id, noticed, dropped) values (?, ?, ?) on conflict(id) do"
-                " update set locked = 0, dropped = 0, noticed = excluded.noticed where locked > excluded.dropped",
+                "insert into absences(id, noticed, dropped) values (?, ?, ?) on conflict(id) do update"
+                " set noticed = excluded.noticed, dropped = excluded.dropped, locked = 0 where locked",
                 rows,
             )
 

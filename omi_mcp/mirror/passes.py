@@ -131,8 +131,11 @@ class PassReader:
         # That a list seems to end is enough to stop a look, and not enough to doubt all that should follow.
         if span and (long or span.oldest):
             known = set(self._store.fingerprints(span.oldest, span.newest))
-        dropped = page.received < LIST_LIMIT
-        missing = known - listed - (self._absences.locked() if dropped else frozenset())
+        missing = known - listed
+        dropped = LIST_LIMIT - page.received
+        locked = missing & self._absences.locked()
+        if len(locked) <= dropped:  # else the gaps of this page are too few to hold them all
+            missing -= locked
         changes = self._store.upsert(page.conversations)
         self._absences.listed(listed)
         stirred = changes.new | changes.changed
@@ -145,7 +148,7 @@ class PassReader:
                 "stirred": current.stirred or bool(stirred),
                 "known": current.known + len(known),
                 "missing": current.missing
-                + tuple(Missing(id=each, noticed=asked, dropped=dropped) for each in sorted(missing)),
+                + tuple(Missing(id=each, noticed=asked, dropped=dropped > 0) for each in sorted(missing)),
             }
         )
         return _Turn(after, finished=position is None or bool(below and (long or not below & stirred)))

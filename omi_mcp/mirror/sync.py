@@ -165,8 +165,8 @@ class Sync:
     async def _attempt(self, step: Step) -> None:
         try:
             await step()
-        except BudgetSpent:
-            pass  # another process was quicker; the next plan knows
+        except (BudgetSpent, RateLimited):
+            await self._clock.sleep(1.0)  # the ledger knows, and the next plan asks it
         except OmiError as error:
             await database.run(self._note_trouble, error)
         else:
@@ -239,7 +239,7 @@ class Sync:
                     with anyio.fail_after(ANSWER_SECONDS):
                         while await self._passes.look(background=False):
                             pass
-                except BudgetSpent:
+                except (BudgetSpent, RateLimited):
                     return
                 except TimeoutError:
                     await database.run(self._look_failed, AnswerLost("the Omi API is slow"))
@@ -341,8 +341,6 @@ def _in_plain_words(error: OmiError) -> str:
             return "the Omi API does not accept the API key"
         case Forbidden():
             return "the API key may not read conversations"
-        case RateLimited():
-            return "the hourly request limit of the Omi API is reached"
         case Unreachable():
             return "the Omi API cannot be reached"
         case _:
