@@ -205,7 +205,14 @@ async def test_an_answer_that_makes_no_sense_is_lost_and_never_an_empty_result(
     client: OmiClient, upstream: Any, answer: httpx.Response
 ) -> None:
     upstream.answer(answer)
-    for call in (client.list_conversations(), client.get_conversation("c1"), client.folders(), client.delete("c1")):
+    calls = [
+        client.list_conversations(),
+        client.get_conversation("c1"),
+        client.folders(),
+        client.update("c1", title="t"),
+        client.delete("c1"),
+    ]
+    for call in calls:
         with pytest.raises(AnswerLost):
             await call
 

@@ -65,7 +65,19 @@ def test_a_missing_scope_is_named() -> None:
     assert answered.scope == "conversations:write"
 
 
-@pytest.mark.parametrize("said", [f"Insufficient permissions. Required scope: {INJECTION}", INJECTION, "", None, 7, []])
+@pytest.mark.parametrize(
+    "said",
+    [
+        f"Insufficient permissions. Required scope: {INJECTION}",
+        f"Insufficient permissions. Required scope: conversations:write. {INJECTION}",
+        f"Missing API key identity. {INJECTION}",
+        INJECTION,
+        "",
+        None,
+        7,
+        [],
+    ],
+)
 def test_another_403_names_no_scope(said: Any) -> None:
     answered = detail(403, said)
     assert isinstance(answered, Forbidden)

@@ -7,9 +7,9 @@ import anyio
 import httpx
 import pytest
 
-from omi_mcp.api import connection
 from omi_mcp.api.budget import Budget
 from omi_mcp.api.client import OmiClient
+from omi_mcp.api.connection import ANSWER_LIMIT, REFUSAL_LIMIT, WRITE_DEADLINE
 from omi_mcp.api.drafts import draft_segments, draft_text
 from omi_mcp.api.errors import AnswerLost, BudgetSpent, Conflict, RateLimited, ServerFault, Unreachable
 from omi_mcp.database import Database
@@ -210,10 +210,12 @@ class Endless(httpx.AsyncByteStream):
     def __init__(self, *, hangs: bool) -> None:
         self.hangs = hangs
         self.closed = False
+        self.sent = 0
         self.begun = anyio.Event()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         while True:
+            self.sent += 2**20
             yield b" " * 2**20
             self.begun.set()
             if self.hangs:
@@ -223,13 +225,18 @@ class Endless(httpx.AsyncByteStream):
         self.closed = True
 
 
-@pytest.mark.parametrize("status", [200, 500])
-async def test_an_endless_body_is_cut_off_and_closed(client: OmiClient, upstream: Any, clock: Any, status: int) -> None:
+@pytest.mark.parametrize(
+    ("status", "error", "limit"), [(200, AnswerLost, ANSWER_LIMIT), (500, ServerFault, REFUSAL_LIMIT)]
+)
+async def test_an_endless_body_is_cut_off_and_closed(
+    client: OmiClient, upstream: Any, clock: Any, status: int, error: type[Exception], limit: int
+) -> None:
     body = Endless(hangs=False)
     upstream.answer(httpx.Response(status, stream=body))
-    with anyio.fail_after(5), pytest.raises(AnswerLost if status == 200 else ServerFault):
+    with anyio.fail_after(5), pytest.raises(error):
         await write(client, "update", clock)
     assert body.closed
+    assert limit < body.sent <= limit + 2**21
 
 
 async def test_a_cancelled_call_closes_its_response(client: OmiClient, upstream: Any) -> None:
@@ -265,5 +272,4 @@ async def test_reads_are_given_less_time_than_writes(client: OmiClient, upstream
     read, write_ = (request.extensions["timeout"] for request in upstream.requests)
     assert (read["connect"], read["read"]) == (10, 20)
     assert (write_["connect"], write_["read"]) == (10, 130)
-    assert connection.WRITE_TIMEOUT.read is not None
-    assert connection.WRITE_TIMEOUT.read < connection.WRITE_DEADLINE
+    assert write_["read"] < WRITE_DEADLINE
