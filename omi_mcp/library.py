@@ -7,6 +7,7 @@ Its errors are those of `omi_mcp.api.errors`.
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 import anyio
 import httpx
@@ -32,7 +33,7 @@ from omi_mcp.mirror.journal import Journal
 from omi_mcp.mirror.search import search
 from omi_mcp.mirror.store import Store
 from omi_mcp.mirror.sync import Progress, Sync
-from omi_mcp.mirror.types import Counts, Filters, Hit, Results, Stored
+from omi_mcp.mirror.types import Counts, Entry, Filters, Hit, Results, Stored
 from omi_mcp.settings import Settings
 from omi_mcp.writes import Created, Writer
 
@@ -63,6 +64,15 @@ class Reading:
 
 
 @dataclass(frozen=True)
+class Standing:
+    """How the copy stands. `remains` is None when all is copied, else the seconds until copying can go on."""
+
+    counts: Counts
+    progress: Progress
+    remains: float | None
+
+
+@dataclass(frozen=True)
 class _Mirror:
     database: Database
     store: Store
@@ -83,10 +93,15 @@ class Library:
         self._opening = anyio.Lock()
         self._mirror: _Mirror | None = None
         self._tasks: TaskGroup | None = None
+        self._syncing = True
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Keep the library open: background sync starts with the first call and ends, files closed, with the block."""
+    async def running(self, *, syncing: bool = True) -> AsyncIterator[None]:
+        """Keep the library open: background sync starts with the first call and ends, files closed, with the block.
+
+        With `syncing` False this process leaves the copying to others.
+        """
+        self._syncing = syncing
         try:
             async with anyio.create_task_group() as self._tasks:
                 try:
@@ -165,6 +180,38 @@ class Library:
         """Mirrored conversations whose title holds all `words` (the last may be unfinished), newest first."""
         mirror = await self._open()
         return await database.run(mirror.store.titles, words, limit)
+
+    async def sync(self, *, full: bool = False) -> None:
+        """Look for what is new now. `full` has everything compared too, in the background: see `standing`.
+
+        Raises:
+            OmiError: nothing has ever been copied, and the API cannot be asked.
+        """
+        mirror = await self._open()
+        await mirror.sync.refresh(wait_for_first=True)
+        if full:
+            await mirror.sync.compare_all()
+
+    async def standing(self) -> Standing:
+        """How far the copy has come, whichever process makes it. Asks nothing of the API."""
+        mirror = await self._open()
+        progress, remains = await mirror.sync.measure(), await mirror.sync.remains()
+        return Standing(await database.run(mirror.store.counts), progress, remains)
+
+    async def catalogue(self, start: datetime | None = None, end: datetime | None = None) -> list[Entry]:
+        """Every listed conversation that began between `start` and `end` (inclusive), oldest first, from the copy."""
+        mirror = await self._open()
+        return await database.run(mirror.store.catalogue, start, end)
+
+    async def copied(self, conversation_id: str) -> Stored | None:
+        """One conversation with its transcript as the copy has it; the API is not asked."""
+        mirror = await self._open()
+        return await database.run(mirror.store.get, conversation_id)
+
+    async def scopes(self) -> tuple[str, ...] | None:
+        """What the key may do, asked of the API; None where it cannot say."""
+        mirror = await self._open()
+        return await mirror.client.scopes()
 
     async def create_from_text(self, draft: TextDraft, *, dated: bool, allow_duplicate: bool = False) -> Created:
         """Create from text, once: a lost answer is resolved, a repeat within minutes returns the first.
@@ -295,7 +342,7 @@ class Library:
                 self._mirror = await database.run(self._open_blocking)
                 if self._tasks is not None:
                     self._tasks.start_soon(self._mirror.writer.settle)
-                    if self._settings.mirror != "off":
+                    if self._syncing and self._settings.mirror != "off":
                         self._tasks.start_soon(self._mirror.sync.run)
             return self._mirror
 

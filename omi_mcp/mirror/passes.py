@@ -104,12 +104,18 @@ class PassReader:
         quarter = max(passes.whole, passes.quarter or LONG_AGO)
         return min(passes.whole + WHOLE_EVERY, quarter + QUARTER_EVERY)
 
+    def demand(self) -> None:
+        """Have everything compared, from the top and without pauses. A backfill is finished first."""
+        passes = Passes.load(self._store)
+        current = passes.current if passes.whole is None else None
+        passes.model_copy(update={"demanded": self._clock.now(), "current": current}).save(self._store)
+
     async def read_on(self, *, background: bool) -> None:
         """Read one page of the long pass that is under way, or begin the one that is due."""
         now = self._clock.now()
         passes = await database.run(Passes.load, self._store)
         current = passes.current
-        if current is None and (passes.whole is None or now >= passes.whole + WHOLE_EVERY):
+        if current is None and (passes.whole is None or passes.demanded or now >= passes.whole + WHOLE_EVERY):
             current = Pass(depth="whole", began=now, floor=None)
         elif current is None:
             current = Pass(depth="quarter", began=now, floor=now - QUARTER)
@@ -173,11 +179,15 @@ class PassReader:
         head = Head.load(self._store)
         if head.looked is None:
             self._seen(head, after).model_copy(update={"tried": after.began}).save(self._store)
+        demanded = Passes.load(self._store).demanded  # it may have been while the page was read
+        overtaken = demanded is not None and after.began < demanded
         if not turn.finished:
-            passes.model_copy(update={"stepped": now, "current": after}).save(self._store)
+            current = None if overtaken and passes.whole else after
+            passes.model_copy(update={"stepped": now, "current": current, "demanded": demanded}).save(self._store)
             return
         self._absences.judge(after)
-        done: dict[str, datetime] = {after.depth: after.began}
+        done: dict[str, datetime | None] = {after.depth: after.began}
+        done["demanded"] = demanded if overtaken or after.depth != "whole" else None
         passes.model_copy(update={"stepped": now, "current": None, **done}).save(self._store)
 
     @staticmethod

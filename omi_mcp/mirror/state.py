@@ -85,7 +85,8 @@ class Head(_State):
 class Passes(_State):
     """The long passes: `whole` and `quarter` say when the last complete one over all, or over 90 days, began.
 
-    The first over all is the backfill. `stepped` is when a page was last asked for.
+    The first over all is the backfill. `stepped` is when a page was last asked for, `demanded` when someone asked for
+    everything to be compared at once, as long as that is not done.
     """
 
     KEY = "sync_passes"
@@ -93,6 +94,7 @@ class Passes(_State):
     whole: datetime | None = None
     quarter: datetime | None = None
     stepped: datetime | None = None
+    demanded: datetime | None = None
     current: Pass | None = None
 
 

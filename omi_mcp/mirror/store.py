@@ -17,13 +17,14 @@ from omi_mcp.database import Database
 from omi_mcp.mirror import index
 from omi_mcp.mirror.query import parse
 from omi_mcp.mirror.snippets import best_moments
-from omi_mcp.mirror.types import Counts, Hit, Stored, TranscriptState
+from omi_mcp.mirror.types import Counts, Entry, Hit, Stored, TranscriptState
 from omi_mcp.mirror.words import bare, storable
 
 _Outcome = Literal["new", "changed", "same"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_FOREVER = 2**62
 
 _INSERT = """
     insert into conversations(id, began, created, title, category, folder, synced, fingerprint, light)
@@ -223,6 +224,17 @@ class Store:
     def recent(self, limit: int, offset: int) -> list[Stored]:
         """Visible conversations, newest `began` first; light."""
         return self._newest("", [], limit, offset)
+
+    def catalogue(self, start: datetime | None, end: datetime | None) -> list[Entry]:
+        """Visible conversations that `began` in the window (inclusive), oldest first."""
+        bounds = (-_FOREVER if start is None else ticks(start), _FOREVER if end is None else ticks(end))
+        with self.database.reading() as connection:
+            rows = connection.execute(
+                "select id, began, transcript, synced from conversations"
+                " where hidden = 0 and began between ? and ? order by began, id",
+                bounds,
+            ).fetchall()
+        return [Entry(row["id"], moment(row["began"]), row["transcript"], moment(row["synced"])) for row in rows]
 
     def find_in(self, conversation_id: str, words: str, limit: int) -> tuple[Hit, ...]:
         """The moments of one stored transcript in which most of `words` is found, best first, one of each passage."""

@@ -135,6 +135,20 @@ class Sync:
             with anyio.CancelScope(shield=True):
                 await self._note_progress()
 
+    async def compare_all(self) -> None:
+        """Have the whole list compared with the mirror at once, instead of bit by bit; it `remains` until it is."""
+        await database.run(self._passes.demand)
+        self._woken.set()
+
+    async def measure(self) -> Progress:
+        """`progress` as of now, whichever process made it."""
+        await self._note_progress()
+        return self._progress
+
+    async def remains(self) -> float | None:
+        """Seconds until it can go on with what is still to be copied or settled, 0 while it does; None when all is."""
+        return await database.run(self._remains)
+
     async def run(self) -> None:
         """Sync until cancelled. Whatever fails is tried again later, and `progress` tells."""
         self._running = True
@@ -205,7 +219,7 @@ class Sync:
         leisure = self._used + QUIET_MOMENT
         if self._passes.looking():
             yield self._look_on, READS, now
-        if passes.whole is None:
+        if passes.whole is None or passes.demanded:
             yield self._read_on, READS, now
         elif not self._labels.known():
             yield self._labels.step, READS, now
@@ -216,6 +230,17 @@ class Sync:
         if passes.whole is not None:
             yield self._read_on, READS, max(self._passes.due(), leisure, (passes.stepped or now) + PACE)
             yield self._labels.step, READS, max(self._labels.due(), leisure)
+
+    def _remains(self) -> float | None:
+        passes = Passes.load(self._store)
+        wanted = [TRANSCRIPT_READS] if self._transcripts.waiting() else []
+        if passes.whole is None or passes.demanded or not self._labels.known() or self._absences.doubted():
+            wanted.append(READS)
+        if not wanted:
+            return None
+        trouble = Trouble.load(self._store)
+        held_up = (trouble.until - self._clock.now()).total_seconds() if trouble.until else 0.0
+        return max(0.0, held_up, min(self._budget.wait(buckets, background=True) for buckets in wanted))
 
     async def _read_on(self) -> None:
         await self._passes.read_on(background=True)

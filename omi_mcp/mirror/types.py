@@ -82,6 +82,16 @@ class Results:
 
 
 @dataclass(frozen=True)
+class Entry:
+    """One line of the catalogue; `synced_at` is when the API last returned it."""
+
+    id: str
+    began: datetime
+    transcript: TranscriptState
+    synced_at: datetime
+
+
+@dataclass(frozen=True)
 class Counts:
     """How much is mirrored, hidden ones left out. `transcripts` are those with nothing left to fetch."""
 
