@@ -10,6 +10,7 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel, ValidationError
 
+from omi_mcp.api import fields
 from omi_mcp.api.budget import Bucket, Budget
 from omi_mcp.api.connection import Connection
 from omi_mcp.api.drafts import SegmentsDraft, TextDraft
@@ -100,7 +101,7 @@ class OmiClient:
             "GET",
             CONVERSATIONS,
             # OMI API: a parameter that is there but empty is refused.
-            params={name: value for name, value in params.items() if value},
+            params={name: well_formed(value) for name, value in params.items() if value},
             read=_page,
             buckets=_read_buckets(include_transcript),
             background=background,
@@ -181,9 +182,7 @@ def _conversation_path(conversation_id: str) -> str:
 
 
 def _checked_title(title: str) -> str:
-    title = well_formed(title).strip()
-    if not title:
-        raise InvalidRequest("title", "must not be blank")
+    title = fields.text("title", title)
     if len(title) > TITLE_LIMIT:
         raise InvalidRequest("title", f"has {len(title)} characters; at most {TITLE_LIMIT}")
     return title

@@ -49,6 +49,12 @@ async def test_a_list_sends_its_filters_as_the_api_reads_them(client: OmiClient,
     assert b"+" not in upstream.request.url.query.replace(b"f+1", b"")
 
 
+async def test_a_filter_with_half_an_emoji_is_a_filter_that_finds_nothing(client: OmiClient, upstream: Any) -> None:
+    upstream.answer(httpx.Response(200, json=[]))
+    await client.list_conversations(folder_id="\ud83d", categories=["\ud83d"])
+    assert upstream.request.url.params["folder_id"] == "\ufffd"
+
+
 @pytest.mark.parametrize("arguments", [{"limit": 101}, {"limit": 0}, {"limit": 26, "include_transcript": True}])
 async def test_a_limit_the_api_would_clamp_is_a_bug_of_the_caller(client: OmiClient, arguments: Any) -> None:
     with pytest.raises(ValueError, match="limit"):
