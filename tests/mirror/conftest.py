@@ -1,8 +1,9 @@
+from typing import Any
+
 import pytest
 from virtual_time import VirtualLoop
 
 
 @pytest.fixture
-def virtual_time() -> tuple[str, dict[str, object]]:
-    """The parameters of `anyio_backend` for a test in virtual time."""
+def anyio_backend() -> tuple[str, dict[str, Any]]:
     return "asyncio", {"loop_factory": VirtualLoop}

@@ -26,7 +26,7 @@ async def definitions(connect: Connect) -> dict[str, Any]:
 
 
 async def test_the_definitions_are_those_of_the_snapshot(connect: Connect) -> None:
-    found = json.dumps(await definitions(connect), indent=2, ensure_ascii=False) + "\n"
+    found = json.dumps(await definitions(connect), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     if os.environ.get("UPDATE_DEFINITIONS"):
         SNAPSHOT.write_text(found, "utf-8")
     assert found == SNAPSHOT.read_text("utf-8")
