@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from mcp.server import MCPServer
+from mcp.server.auth.provider import TokenVerifier
+from mcp.server.auth.settings import AuthSettings
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from mcp.types import CallToolResult, InputRequiredResult, Tool
@@ -45,8 +47,18 @@ DEMO = "DEMO: these are invented sample conversations, not the user's own. Say s
 log = logging.getLogger(__name__)
 
 
-def build_server(library: Library, settings: Settings, clock: Clock | None = None) -> "OmiServer":
-    """A server over `library`, which it runs (background sync) and closes with its own lifespan."""
+def build_server(
+    library: Library,
+    settings: Settings,
+    clock: Clock | None = None,
+    *,
+    auth: AuthSettings | None = None,
+    token_verifier: TokenVerifier | None = None,
+) -> "OmiServer":
+    """A server over `library`, which it runs (background sync) and closes with its own lifespan.
+
+    `auth` and `token_verifier` go together, and guard it over HTTP.
+    """
 
     @asynccontextmanager
     async def lifespan(_: MCPServer[None]) -> AsyncIterator[None]:
@@ -61,6 +73,8 @@ def build_server(library: Library, settings: Settings, clock: Clock | None = Non
         lifespan=lifespan,
         log_level=settings.log_level,
         subscriptions=False,
+        auth=auth,
+        token_verifier=token_verifier,
     )
     clock = clock or SystemClock()
     tools.register(server, library, settings, clock)

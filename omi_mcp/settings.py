@@ -1,10 +1,12 @@
 """Every setting, read once from the environment. A wrong value is refused by name, with what is accepted."""
 
 import hashlib
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeVar, get_args
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 Mirror = Literal["disk", "memory", "off"]
@@ -52,8 +54,7 @@ class Settings:
         Raises:
             SettingsError: a variable has a value that cannot be used.
         """
-        given = {name: value.strip() for name, value in env.items() if value.strip()}
-        given = {name: value for name, value in given.items() if not value.startswith("${")}
+        given = _given(env)
         return cls(
             api_key=_api_key(given),
             base_url=given.get("OMI_API_BASE_URL", DEFAULT_BASE_URL).rstrip("/"),
@@ -64,6 +65,87 @@ class Settings:
             structured=_switch(given, "OMI_MCP_STRUCTURED", default=True),
             log_level=_choice(given, "OMI_MCP_LOG_LEVEL", get_args(LogLevel), default="WARNING"),
         )
+
+
+@dataclass(frozen=True)
+class OAuth:
+    """Whose access tokens are accepted over HTTP: those of `issuer` for `audience`, the URL that hosts connect to."""
+
+    issuer: str
+    audience: str
+    scope: str | None = None
+    subject: str | None = None
+
+
+@dataclass(frozen=True)
+class HttpAccess:
+    """Who may connect over HTTP. `token` is kept out of `repr()`; `hosts` are names this server is also called by."""
+
+    token: str | None = field(default=None, repr=False)
+    oauth: OAuth | None = None
+    hosts: tuple[str, ...] = ()
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> "HttpAccess":
+        """Read the settings of the HTTP transport from `env`, as `Settings.from_env` does.
+
+        Raises:
+            SettingsError: a variable has a value that cannot be used, or one is missing beside another.
+        """
+        given = _given(env)
+        token = given.get("OMI_MCP_HTTP_TOKEN")
+        if token is not None and not (token.isascii() and token.isprintable() and " " not in token):
+            raise SettingsError("OMI_MCP_HTTP_TOKEN: accepted are visible ASCII characters without spaces.")
+        hosts = tuple(name.strip().lower() for name in given.get("OMI_MCP_HTTP_HOSTS", "").split(",") if name.strip())
+        return cls(token=token, oauth=_oauth(given), hosts=hosts)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host`, a name or an address, is this computer seen from itself."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _given(env: Mapping[str, str]) -> dict[str, str]:
+    """What is really set: neither empty nor a placeholder that a host left unfilled."""
+    stripped = {name: value.strip() for name, value in env.items()}
+    return {name: value for name, value in stripped.items() if value and not value.startswith("${")}
+
+
+def _oauth(env: Mapping[str, str]) -> OAuth | None:
+    if "OMI_MCP_OAUTH_ISSUER" not in env:
+        for name in ("OMI_MCP_OAUTH_AUDIENCE", "OMI_MCP_OAUTH_SCOPE", "OMI_MCP_OAUTH_SUBJECT"):
+            if name in env:
+                raise SettingsError(f"{name}: means nothing without OMI_MCP_OAUTH_ISSUER.")
+        return None
+    if "OMI_MCP_OAUTH_AUDIENCE" not in env:
+        raise SettingsError(
+            "OMI_MCP_OAUTH_AUDIENCE: needed beside OMI_MCP_OAUTH_ISSUER. It is the URL that hosts connect to, "
+            "such as https://omi.example.com/mcp, and what the issuer writes into a token's aud."
+        )
+    return OAuth(
+        issuer=_secure_url(env, "OMI_MCP_OAUTH_ISSUER"),
+        audience=_secure_url(env, "OMI_MCP_OAUTH_AUDIENCE"),
+        scope=env.get("OMI_MCP_OAUTH_SCOPE"),
+        subject=env.get("OMI_MCP_OAUTH_SUBJECT"),
+    )
+
+
+def _secure_url(env: Mapping[str, str], name: str) -> str:
+    try:
+        url = urlsplit(env[name])
+        plain = bool(url.hostname) and not (url.username or url.password or url.query or url.fragment)
+        secure = url.scheme == "https" or (url.scheme == "http" and is_loopback(url.hostname or ""))
+    except ValueError:
+        plain = secure = False
+    if not (plain and secure):
+        raise SettingsError(
+            f"{name}: not a plain https:// URL. It has no user name, query or fragment; http:// is accepted for this "
+            "computer only."
+        )
+    return env[name]
 
 
 def _api_key(env: Mapping[str, str]) -> str | None:

@@ -2,23 +2,44 @@
 
 import argparse
 import gc
+import os
 import sys
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from omi_mcp.commands import environment
+from omi_mcp.settings import HttpAccess, Settings
+
+if TYPE_CHECKING:
+    from omi_mcp.library import Library
 
 NAME = "serve"
 HELP = "serve an MCP host over stdio (what happens without a command)"
+
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 8765
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--demo", action="store_true", help="serve an invented sample library; needs no account and no network"
     )
+    parser.add_argument(
+        "--transport",
+        choices=("stdio", "http"),
+        default="stdio",
+        help="stdio: for the host that starts this command (default); http: for any host that has the token",
+    )
+    parser.add_argument("--host", default=DEFAULT_HOST, help=f"address to serve http at (default {DEFAULT_HOST})")
+    parser.add_argument(
+        "--port", type=_port, default=DEFAULT_PORT, help=f"port to serve http at; 0 takes a free one ({DEFAULT_PORT})"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     settings = environment.settings()
+    if options.transport == "http":
+        return _serve_http(settings, options)
     if sys.stdin.isatty():
         print(
             "omi-mcp is waiting for an MCP host on standard input; Ctrl-C stops it. "
@@ -26,21 +47,57 @@ def run(options: argparse.Namespace) -> int:
             file=sys.stderr,
         )
 
-    from omi_mcp.library import Library
     from omi_mcp.server import build_server
     from omi_mcp.transports import stdio
 
-    if options.demo:
-        from omi_mcp.sandbox import Sandbox
-
-        sandbox = Sandbox()
-        sandbox.load_sample()
-        settings = replace(settings, api_key=sandbox.key, base_url=sandbox.base_url, mirror="memory", demo=True)
-        library = Library(settings, transport=sandbox.transport())
-    else:
-        library = Library(settings)
+    library, settings = _library(settings, demo=options.demo)
     server = build_server(library, settings)
     gc.freeze()
     gc.enable()
     stdio.run(server)
     return 0
+
+
+def _serve_http(settings: Settings, options: argparse.Namespace) -> int:
+    from omi_mcp.server import build_server
+    from omi_mcp.transports import http
+
+    access = HttpAccess.from_env(os.environ)
+    try:
+        listener = http.listen(options.host, options.port)
+    except OSError as error:
+        print(f"omi-mcp: cannot serve at {options.host} port {options.port}: {error.strerror}", file=sys.stderr)
+        return 1
+    with listener:
+        port = listener.getsockname()[1]
+        door = http.door(access, options.host, port, settings.data_dir)
+        library, settings = _library(settings, demo=options.demo)
+        server = build_server(library, settings, auth=door.auth, token_verifier=door.verifier)
+        name = f"[{options.host}]" if ":" in options.host else options.host
+        print(f"omi-mcp: serving http://{name}:{port}{http.PATH}; Ctrl-C stops it", file=sys.stderr)
+        if door.token_file:
+            print(f"omi-mcp: hosts send the bearer token in {door.token_file}", file=sys.stderr)
+        gc.freeze()
+        gc.enable()
+        http.run(server, listener, door.hosts)
+    return 0
+
+
+def _library(settings: Settings, *, demo: bool) -> tuple["Library", Settings]:
+    from omi_mcp.library import Library
+
+    if not demo:
+        return Library(settings), settings
+    from omi_mcp.sandbox import Sandbox
+
+    sandbox = Sandbox()
+    sandbox.load_sample()
+    settings = replace(settings, api_key=sandbox.key, base_url=sandbox.base_url, mirror="memory", demo=True)
+    return Library(settings, transport=sandbox.transport()), settings
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65_535:
+        raise ValueError(text)
+    return port

@@ -1,0 +1,59 @@
+"""What the tests of the HTTP transport share: the real app, a client that reaches it, and messages to send."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import httpx
+
+from omi_mcp.library import Library
+from omi_mcp.sandbox import Sandbox
+from omi_mcp.server import build_server
+from omi_mcp.settings import HttpAccess, Settings
+from omi_mcp.transports import http
+
+PORT = 8765
+TOKEN = "a-token-for-the-tests-of-http"
+ACCEPT = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
+INITIALIZE: dict[str, Any] = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "initialize",
+    "params": {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "host", "version": "1"}},
+}
+
+
+@asynccontextmanager
+async def reached(
+    sandbox: Sandbox,
+    data_dir: Path,
+    access: HttpAccess,
+    *,
+    issuer: httpx.AsyncBaseTransport | None = None,
+    omi: httpx.AsyncBaseTransport | None = None,
+    base_url: str = f"http://127.0.0.1:{PORT}",
+    **door: Any,
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A plain HTTP client on the whole app, as it would be served on port 8765 of this computer."""
+    settings = Settings(
+        timezone=ZoneInfo("UTC"), data_dir=data_dir, api_key=sandbox.key, base_url=sandbox.base_url, mirror="memory"
+    )
+    opened = http.door(access, "127.0.0.1", PORT, data_dir, transport=issuer, **door)
+    library = Library(settings, transport=omi or sandbox.transport())
+    server = build_server(library, settings, auth=opened.auth, token_verifier=opened.verifier)
+    app = http.app(server, opened.hosts)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=base_url, headers=ACCEPT) as client,
+    ):
+        yield client
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+async def initialize(client: httpx.AsyncClient, **headers: str) -> httpx.Response:
+    return await client.post("/mcp", json=INITIALIZE, headers=headers)

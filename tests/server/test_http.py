@@ -1,0 +1,262 @@
+"""The HTTP transport under attack: what is refused, with which status, and what is never given away."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import httpx2
+import pytest
+from hosting import call, talk
+from http_kit import ACCEPT, INITIALIZE, PORT, TOKEN, bearer, initialize, reached
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
+
+from omi_mcp.sandbox import Sandbox
+from omi_mcp.settings import HttpAccess, SettingsError
+from omi_mcp.transports import http
+
+pytestmark = pytest.mark.anyio
+
+STATIC = HttpAccess(token=TOKEN)
+RIGHT = bearer(TOKEN)
+
+
+async def test_the_right_token_gets_in(sandbox: Sandbox, tmp_path: Path) -> None:
+    async with reached(sandbox, tmp_path, STATIC) as client:
+        answer = await initialize(client, **RIGHT)
+        assert answer.status_code == 200
+        assert '"omi"' in answer.text
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        None,
+        "",
+        "Bearer",
+        "Bearer ",
+        "Bearer wrong",
+        f"Bearer {TOKEN}x",
+        f"Bearer {TOKEN[:-1]}",
+        f"Bearer {TOKEN.upper()}",
+        f"Basic {TOKEN}",
+        TOKEN,
+        "Bearer \xfcber",
+    ],
+)
+async def test_a_missing_or_wrong_token_is_refused(sandbox: Sandbox, tmp_path: Path, authorization: str | None) -> None:
+    headers = {} if authorization is None else {"Authorization": authorization.encode("latin-1")}
+    async with reached(sandbox, tmp_path, STATIC) as client:
+        for method in ("POST", "GET", "DELETE"):
+            answer = await client.request(method, "/mcp", json=INITIALIZE, headers=headers)
+            assert answer.status_code == 401
+            assert answer.headers["www-authenticate"].startswith("Bearer ")
+            assert "resource_metadata" not in answer.headers["www-authenticate"]
+            assert TOKEN not in answer.text
+
+
+async def test_a_token_in_the_address_does_not_count(sandbox: Sandbox, tmp_path: Path) -> None:
+    async with reached(sandbox, tmp_path, STATIC) as client:
+        answer = await client.post("/mcp", params={"access_token": TOKEN, "token": TOKEN}, json=INITIALIZE)
+        assert answer.status_code == 401
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        f"evil.example:{PORT}",
+        "127.0.0.1",
+        "127.0.0.1:80",
+        f"127.0.0.1.evil.example:{PORT}",
+        f"localhost:{PORT}0",
+    ],
+)
+@pytest.mark.parametrize("path", ["/mcp", "/health"])
+async def test_a_foreign_host_name_is_refused_even_with_the_token(
+    sandbox: Sandbox, tmp_path: Path, host: str, path: str
+) -> None:
+    async with reached(sandbox, tmp_path, STATIC) as client:
+        answer = await client.request(
+            "POST" if path == "/mcp" else "GET", path, json=INITIALIZE, headers={**RIGHT, "Host": host}
+        )
+        assert answer.status_code == 421
+
+
+@pytest.mark.parametrize("host", [f"127.0.0.1:{PORT}", f"localhost:{PORT}", f"[::1]:{PORT}", "nas.example"])
+async def test_this_computers_names_and_those_set_are_accepted(sandbox: Sandbox, tmp_path: Path, host: str) -> None:
+    async with reached(sandbox, tmp_path, HttpAccess(token=TOKEN, hosts=("nas.example",))) as client:
+        assert (await initialize(client, Host=host, **RIGHT)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", "null", f"http://127.0.0.1:{PORT}", "http://localhost:5173", "file://"]
+)
+async def test_no_web_page_gets_in_whatever_its_origin(sandbox: Sandbox, tmp_path: Path, origin: str) -> None:
+    async with reached(sandbox, tmp_path, STATIC) as client:
+        answer = await initialize(client, Origin=origin, **RIGHT)
+        assert answer.status_code == 403
+        assert "access-control-allow-origin" not in answer.headers
+        preflight = await client.options("/mcp", headers={"Origin": origin, "Access-Control-Request-Method": "POST"})
+        assert preflight.status_code == 403
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"])
+async def test_what_a_form_could_send_is_refused(sandbox: Sandbox, tmp_path: Path, content_type: str) -> None:
+    async with reached(sandbox, tmp_path, STATIC) as client:
+        answer = await client.post(
+            "/mcp", content=json.dumps(INITIALIZE), headers={**RIGHT, "Content-Type": content_type}
+        )
+        assert answer.status_code == 400
+
+
+@pytest.mark.parametrize("declared", [True, False])
+async def test_a_body_of_five_megabytes_is_refused(sandbox: Sandbox, tmp_path: Path, declared: bool) -> None:
+    async def pieces() -> "object":
+        for _ in range(5):
+            yield b"x" * 1_000_000
+
+    async with reached(sandbox, tmp_path, STATIC) as client:
+        content = b"x" * 5_000_000 if declared else pieces()
+        answer = await client.post("/mcp", content=content, headers=RIGHT)  # type: ignore[arg-type]
+        assert answer.status_code == 413
+
+
+async def test_forwarded_headers_change_nothing(sandbox: Sandbox, tmp_path: Path) -> None:
+    forwarded = {
+        "X-Forwarded-For": "127.0.0.1",
+        "X-Forwarded-Host": f"127.0.0.1:{PORT}",
+        "X-Forwarded-Proto": "https",
+        "Forwarded": f"for=127.0.0.1;host=127.0.0.1:{PORT}",
+        "X-Real-IP": "127.0.0.1",
+    }
+    async with reached(sandbox, tmp_path, STATIC) as client:
+        assert (await initialize(client, **forwarded)).status_code == 401
+        assert (await initialize(client, **forwarded, **RIGHT, Host="evil.example")).status_code == 421
+        assert (await initialize(client, **RIGHT, **{**forwarded, "X-Forwarded-Host": "evil.example"})).is_success
+
+
+async def test_health_needs_no_token_and_says_nothing_else(sandbox: Sandbox, tmp_path: Path) -> None:
+    sandbox.load([talk("harbour")])
+    async with reached(sandbox, tmp_path, STATIC) as client:
+        answer = await client.get("/health")
+        assert answer.json() == {"status": "ok"}
+        assert "server" not in answer.headers
+        assert sandbox.requests == []
+
+
+async def test_with_a_static_token_hosts_are_not_sent_to_sign_in_anywhere(sandbox: Sandbox, tmp_path: Path) -> None:
+    async with reached(sandbox, tmp_path, STATIC) as client:
+        for path in ("/.well-known/oauth-protected-resource/mcp", "/.well-known/oauth-authorization-server"):
+            assert (await client.get(path)).status_code == 404
+
+
+def test_a_token_is_made_once_in_a_file_that_only_the_owner_reads(tmp_path: Path) -> None:
+    file = tmp_path / "new" / "http-token"
+    token = http.own_token(file)
+    assert len(token) >= 43
+    assert http.own_token(file) == token
+    if os.name == "posix":
+        assert file.stat().st_mode & 0o777 == 0o600
+        file.chmod(0o644)
+        with pytest.raises(SettingsError, match="other users can read it"):
+            http.own_token(file)
+
+
+@pytest.mark.parametrize("content", ["", " \n", "caf\u00e9"])
+def test_a_token_file_without_a_token_is_refused(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "http-token"
+    file.write_text(content, encoding="utf-8")
+    file.chmod(0o600)
+    with pytest.raises(SettingsError, match="cannot be used"):
+        http.own_token(file)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "nas.example", ""])
+def test_other_computers_are_let_in_only_with_a_token_that_was_chosen_for_it(tmp_path: Path, host: str) -> None:
+    with pytest.raises(SettingsError, match="OMI_MCP_HTTP_TOKEN"):
+        http.door(HttpAccess(), host, PORT, tmp_path)
+    with pytest.raises(SettingsError, match="too short"):
+        http.door(HttpAccess(token="secret"), host, PORT, tmp_path)
+    assert not list(tmp_path.iterdir())
+    assert http.door(STATIC, host, PORT, tmp_path).token_file is None
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.8.8.8"])
+def test_on_this_computer_a_token_is_made_when_none_was_set(tmp_path: Path, host: str) -> None:
+    assert http.door(HttpAccess(), host, PORT, tmp_path).token_file == tmp_path / "http-token"
+
+
+@pytest.mark.parametrize("token", ["with space", "line\nbreak", "caf\u00e9"])
+def test_a_token_that_no_header_can_carry_is_refused(token: str) -> None:
+    with pytest.raises(SettingsError, match="OMI_MCP_HTTP_TOKEN") as refused:
+        HttpAccess.from_env({"OMI_MCP_HTTP_TOKEN": token})
+    assert token not in str(refused.value)
+
+
+def test_the_token_is_kept_out_of_the_settings_repr() -> None:
+    assert TOKEN not in repr(HttpAccess.from_env({"OMI_MCP_HTTP_TOKEN": TOKEN}))
+
+
+@contextmanager
+def served(tmp_path: Path, *arguments: str, **changes: str) -> Iterator[subprocess.Popen[str]]:
+    """A real server process, on a free port unless told otherwise."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("OMI_")}
+    environment |= {"OMI_MCP_DATA_DIR": str(tmp_path), "OMI_MCP_TIMEZONE": "UTC", **changes}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "omi_mcp", "--demo", "--transport", "http", "--port", "0", *arguments],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def said(process: subprocess.Popen[str], words: str) -> str:
+    """The line of standard error with `words` in it."""
+    assert process.stderr is not None
+    return next((line for line in process.stderr if words in line), "")
+
+
+async def test_a_served_process_answers_mcp_clients_of_both_eras_and_keeps_its_token_to_itself(tmp_path: Path) -> None:
+    with served(tmp_path, OMI_MCP_LOG_LEVEL="DEBUG") as process:
+        address = said(process, "serving http://").split()[2].rstrip(";")
+        assert str(tmp_path / "http-token") in said(process, "token")
+        token = (tmp_path / "http-token").read_text().strip()
+        for mode in ("auto", "legacy"):
+            async with (
+                httpx2.AsyncClient(headers=bearer(token)) as http_client,
+                Client(streamable_http_client(address, http_client=http_client), mode=mode) as client,
+            ):
+                assert (await call(client, "search_conversations", query="price"))["conversations"]
+        async with httpx.AsyncClient() as stranger:
+            assert (await stranger.post(address, json=INITIALIZE, headers=ACCEPT)).status_code == 401
+        process.send_signal(signal.SIGTERM)
+        _, logged = process.communicate(timeout=30)
+        assert token not in logged
+        assert "Traceback" not in logged
+
+
+def test_a_port_that_is_taken_is_said_in_one_line(tmp_path: Path) -> None:
+    with http.listen("127.0.0.1", 0) as taken, served(tmp_path, "--port", str(taken.getsockname()[1])) as process:
+        _, errors = process.communicate(timeout=30)
+        assert process.returncode == 1
+        assert "cannot serve at 127.0.0.1" in errors
+        assert errors.count("\n") == 1
+
+
+def test_a_public_bind_without_authentication_ends_with_the_setting_to_make(tmp_path: Path) -> None:
+    with served(tmp_path, "--host", "0.0.0.0") as process:
+        _, errors = process.communicate(timeout=30)
+        assert process.returncode == 2
+        assert "OMI_MCP_HTTP_TOKEN" in errors
