@@ -5,7 +5,6 @@ text it refuses.
 """
 
 import re
-from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import NamedTuple
@@ -51,8 +50,9 @@ class Span(NamedTuple):
 def parse_span(text: str, now: datetime, zone: tzinfo) -> Span:
     """The stretch of time that `text` names, as precise as it is written: 2025-03-14 is a day, 2025-03 a month.
 
-    A time without an offset is in `zone`. "3 days ago" and "2 weeks ago" are that one day; "6 hours ago" and "now"
-    are an instant; "last 7 days" reaches from the start of the day 7 days ago until now.
+    A time without an offset is in `zone`, the first of two where the clocks repeat an hour. "3 days ago" and
+    "2 weeks ago" are that one day; "6 hours ago" and "now" are an instant; "last 7 days" reaches from the start of
+    the day 7 days ago until now.
     Raises ValueError, listing what is accepted.
     """
     words = _words(text)
@@ -179,16 +179,12 @@ def _named_span(words: str, now: datetime, zone: tzinfo) -> Span | None:
 def _ago(count: int, unit: str, now: datetime, zone: tzinfo) -> Span:
     """The day `count` units back, or the instant for hours and minutes."""
     if unit in ("minute", "hour"):
-        elapsed = timedelta(minutes=count) if unit == "minute" else timedelta(hours=count)
-        moment = (now.astimezone(UTC) - elapsed).astimezone(zone)
+        moment = (now.astimezone(UTC) - timedelta(**{f"{unit}s": count})).astimezone(zone)
         return Span(moment, moment)
-    back: dict[str, Callable[[date], date]] = {
-        "day": lambda day: day - timedelta(days=count),
-        "week": lambda day: day - timedelta(weeks=count),
-        "month": lambda day: _shift_months(day, -count),
-        "year": lambda day: _shift_months(day, -12 * count),
-    }
-    day = back[unit](now.date())
+    if unit in ("day", "week"):
+        day = now.date() - timedelta(**{f"{unit}s": count})
+    else:
+        day = _shift_months(now.date(), -count * (12 if unit == "year" else 1))
     return _days(day, day + timedelta(days=1), zone)
 
 

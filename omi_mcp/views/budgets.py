@@ -21,7 +21,8 @@ NAME = 40
 TITLE = 120
 SPEAKERS = 6
 SNIPPET = 220
-MOMENTS = 10
+MOMENTS = 8
+"""How many moments `find` lists."""
 
 OVERVIEW = 4_000
 ITEM = 300
@@ -61,18 +62,17 @@ FULL = (
     *CONCISE,
 )
 FULL_PAGE = 40_000
+
 _ROOMY_PAGE = 10
+_SENTENCE_END = re.compile(
+    r"[.!?\u2026][\"')\]\u201d\u2019]*(?=\s)|[\u3002\uff01\uff1f\u061f\u06d4\u0964][\u300d\u300f\u201d]*"
+)
+_SPACE = re.compile(r"\s+")
 
 
 def concise_page(cards: int) -> int:
     """The characters that many concise cards share; a short page leaves each of them more room."""
     return CONCISE_CARD * max(cards, _ROOMY_PAGE)
-
-
-_SENTENCE_END = re.compile(
-    r"[.!?\u2026][\"')\]\u201d\u2019]*(?=\s)|[\u3002\uff01\uff1f\u061f\u06d4\u0964][\u300d\u300f\u201d]*"
-)
-_SPACE = re.compile(r"\s+")
 
 
 def shorten(text: str, limit: int) -> str:

@@ -19,8 +19,13 @@ STALE = timedelta(minutes=2)
 """A look at the newest conversations older than this is worth a word."""
 
 
-def coverage(counts: Counts, progress: "Progress", zone: tzinfo, now: datetime) -> CoverageBlock:
-    """How much a search saw, with a note wherever it did not see everything: what, why, and when to try again."""
+def coverage(
+    counts: Counts, progress: "Progress", zone: tzinfo, now: datetime, *, copying: bool = True
+) -> CoverageBlock:
+    """How much a search saw, with a note wherever it did not see everything: what, why, and when to try again.
+
+    `copying` False: this process ends with its answer, and nothing is copied after it.
+    """
     finished = progress.complete and not counts.pending
     oldest = counts.oldest if progress.complete else progress.oldest or counts.oldest
     said = [
@@ -28,7 +33,7 @@ def coverage(counts: Counts, progress: "Progress", zone: tzinfo, now: datetime) 
         *_unseen_transcripts(counts),
         _sentence(progress.warning),
         _sentence(progress.blocked) + _again(progress.retry_at, zone, now) if progress.blocked else "",
-        "Copying goes on: try again in a minute." if not (finished or progress.blocked) else "",
+        "Copying goes on: try again in a minute." if copying and not (finished or progress.blocked) else "",
     ]
     return CoverageBlock(
         conversations=counts.conversations,

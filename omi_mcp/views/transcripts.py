@@ -202,24 +202,18 @@ class Transcript:
     def _previous(self, place: Place, names: frozenset[str], max_chars: int) -> Place | None:
         """Where to open so that a window of `max_chars` ends just before `place`; None when nothing comes before."""
         opening: tuple[int, int] | None = None
-        # Reckoned high, as a window opened there is filled forwards: room for one mark of a continued turn, and in
-        # each run of one speaker a line for every full RUN.
-        spent, run, run_head, run_name = len(_CONTINUED), 0, 0, ""
+        # Reckoned as if each segment were a line of its own, so that what is filled forwards from there fits.
+        room = max_chars - len(_CONTINUED)
         for index in range(place.segment, -1, -1):
             words = self._words(index)[: place.offset if index == place.segment else None]
             if not words or self._names[index] not in names:
-                run_name = run_name if not words else ""
                 continue
-            if self._names[index] != run_name:
-                spent += _run_size(run, run_head)
-                run, run_name = 0, self._names[index]
-                run_head = len(_head(self._segments[index], run_name)) + 1
-            room = max_chars - spent - _run_size(run + 1 + len(words), run_head) + len(words)
+            room -= len(_head(self._segments[index], self._names[index])) + 1
             if len(words) > room:
                 if opening is None or room >= _worth_splitting(max_chars):
                     opening = (index, budgets.break_after(words, room))
                 break
-            run += 1 + len(words)
+            room -= len(words)
             opening = (index, 0)
         else:
             opening = opening and (0, 0)
@@ -268,10 +262,6 @@ class _Page:
 
 def _head(segment: Segment, name: str, *, continued: bool = False) -> str:
     return f"[{format_offset(segment.start)}] {name}{_CONTINUED if continued else ''}: "
-
-
-def _run_size(chars: int, head: int) -> int:
-    return chars + head * (1 + chars // budgets.RUN) if chars else 0
 
 
 def _worth_splitting(max_chars: int) -> int:
