@@ -106,11 +106,15 @@ class Database:
         self._preparations.append(create)
 
     @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
-        """One immediate transaction: committed on a clean exit, rolled back on an exception."""
+    def writing(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
+        """One immediate transaction: committed on a clean exit, rolled back on an exception.
+
+        A crash of the process loses nothing that is committed; a power cut loses nothing `durable`.
+        """
         with self._lock:
             self._follow()
             with self._replacing_damage():
+                self._writer.execute(f"pragma synchronous = {'full' if durable else 'normal'}")
                 self._writer.execute("begin immediate")
                 try:
                     yield self._writer

@@ -4,16 +4,20 @@ The library decides what the mirror answers and what the API must be asked; what
 Its errors are those of `omi_mcp.api.errors`.
 """
 
+import logging
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
+from typing import TypeVar, TypeVarTuple
 
 import anyio
 import httpx
 from anyio.abc import TaskGroup
 
-from omi_mcp import database
+from omi_mcp import changes, database
 from omi_mcp.api.budget import Budget
 from omi_mcp.api.client import LIST_LIMIT, OmiClient
 from omi_mcp.api.drafts import SegmentsDraft, TextDraft
@@ -26,16 +30,17 @@ from omi_mcp.api.errors import (
     PaymentRequired,
     RateLimited,
 )
-from omi_mcp.api.models import Conversation, Folder, Receipt
+from omi_mcp.api.models import Conversation, Folder
 from omi_mcp.clock import Clock, SystemClock
 from omi_mcp.database import Database
 from omi_mcp.mirror.journal import Journal
 from omi_mcp.mirror.search import search
+from omi_mcp.mirror.snippets import occurrences
 from omi_mcp.mirror.store import Store
 from omi_mcp.mirror.sync import Progress, Sync
-from omi_mcp.mirror.types import Counts, Entry, Filters, Hit, Results, Stored
+from omi_mcp.mirror.types import Counts, Entry, Filters, Hit, Results, Stored, TranscriptState
 from omi_mcp.settings import Settings
-from omi_mcp.writes import Created, Writer
+from omi_mcp.writes import Created, OutcomeUnknown, Writer
 
 UNMIRRORED_PAGES = 10
 """How many list pages (100 conversations each) one search may ask for when nothing is mirrored."""
@@ -43,7 +48,14 @@ UNMIRRORED_PAGES = 10
 RECENT_SECONDS = 3.0
 """How long a list of the recent ones waits: hosts ask for it while they connect."""
 
+READ_THROUGH_SECONDS = 10.0
+"""How long the answer to a create waits for the new conversation to be mirrored."""
+
 Report = Callable[[Progress], Awaitable[None]]
+Result = TypeVar("Result")
+Arguments = TypeVarTuple("Arguments")
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -78,6 +90,7 @@ class _Mirror:
     store: Store
     client: OmiClient
     sync: Sync
+    journal: Journal
     writer: Writer
 
 
@@ -163,6 +176,10 @@ class Library:
             return Reading(stored, error)
         return Reading(await self._keep(mirror, fetched, hidden=stored.hidden if stored else None))
 
+    def occurrences(self, query: str, text: str) -> list[tuple[int, int]]:
+        """Where in `text` (from, to) the words stand that a search takes for those of `query`."""
+        return occurrences(query, text)
+
     async def find_in(self, conversation_id: str, words: str, limit: int) -> tuple[Hit, ...]:
         """The best moments for `words` inside one conversation that `get` has returned before, best first."""
         mirror = await self._open()
@@ -219,68 +236,145 @@ class Library:
         `dated`: the start was given, not assumed to be now, and so tells this text from the same text of another day.
         """
         mirror = await self._open()
-        created = await mirror.writer.create_from_text(draft, dated=dated, allow_duplicate=allow_duplicate)
-        await self._mirror_created(mirror, created.receipt, transcript=False)
-        return created
+
+        async def create() -> Created:
+            created = await mirror.writer.create_from_text(draft, dated=dated, allow_duplicate=allow_duplicate)
+            await self._mirror_created(mirror, created, transcript=False)
+            return created
+
+        return await self._carry_through(create)
 
     async def create_from_segments(self, draft: SegmentsDraft) -> Created:
         """Create from a diarised transcript, once: the session id makes a repeat return the first."""
         mirror = await self._open()
-        created = await mirror.writer.create_from_segments(draft)
-        await self._mirror_created(mirror, created.receipt, transcript=True)
-        return created
+
+        async def create() -> Created:
+            created = await mirror.writer.create_from_segments(draft)
+            await self._mirror_created(mirror, created, transcript=True)
+            return created
+
+        return await self._carry_through(create)
 
     async def update_title(self, conversation_id: str, title: str) -> Conversation:
         """Rename. Returns the conversation as the API has it now, without transcript."""
-        return await self._update(conversation_id, title=title)
+        mirror = await self._open()
+        return await self._change(
+            mirror, conversation_id, partial(changes.rename, mirror.client, self._clock, conversation_id, title)
+        )
 
     async def discard(self, conversation_id: str) -> Conversation:
         """Hide from lists and search. `restore` brings it back."""
-        return await self._update(conversation_id, discarded=True)
+        return await self._set_discarded(conversation_id, True)
 
     async def restore(self, conversation_id: str) -> Conversation:
-        return await self._update(conversation_id, discarded=False)
+        return await self._set_discarded(conversation_id, False)
 
-    async def _update(
-        self, conversation_id: str, *, title: str | None = None, discarded: bool | None = None
-    ) -> Conversation:
+    async def current(self, conversation_id: str) -> Conversation:
+        """The conversation as the API has it now, without transcript, whatever the mirror knows."""
         mirror = await self._open()
-        try:
-            updated = await mirror.client.update(conversation_id, title=title, discarded=discarded)
-        except NotFound:
-            await database.run(mirror.store.remove, [conversation_id])
-            raise
-        except PaymentRequired:
-            await database.run(mirror.store.set_transcript_state, [conversation_id], "locked")
-            raise
-        await self._keep(mirror, updated, hidden=discarded)
-        return updated
+        return await mirror.client.get_conversation(conversation_id)
+
+    async def delete(self, conversation_id: str) -> None:
+        """Delete for good. What the service made of it besides, memories and action items, stays there."""
+        mirror = await self._open()
+
+        async def delete() -> None:
+            try:
+                await changes.delete(mirror.client, self._clock, conversation_id)
+            except PaymentRequired:
+                await _if_possible(mirror.store.set_transcript_state, [conversation_id], "locked")
+                raise
+            except NotFound:
+                await _if_possible(mirror.store.remove, [conversation_id])
+                raise
+            await _if_possible(mirror.store.remove, [conversation_id])
+            await _if_possible(mirror.journal.forget_conversation, conversation_id)
+
+        await self._carry_through(delete)
+
+    async def _set_discarded(self, conversation_id: str, discarded: bool) -> Conversation:
+        mirror = await self._open()
+        change = partial(changes.set_discarded, mirror.client, self._clock, conversation_id, discarded)
+        return await self._change(mirror, conversation_id, change, hidden=discarded)
+
+    async def _change(
+        self,
+        mirror: _Mirror,
+        conversation_id: str,
+        change: Callable[[], Awaitable[Conversation]],
+        *,
+        hidden: bool | None = None,
+    ) -> Conversation:
+        async def carry_out() -> Conversation:
+            try:
+                changed = await change()
+            except NotFound:
+                await _if_possible(mirror.store.remove, [conversation_id])
+                raise
+            except PaymentRequired:
+                await _if_possible(mirror.store.set_transcript_state, [conversation_id], "locked")
+                raise
+            await self._keep(mirror, changed, hidden=hidden)
+            return changed
+
+        return await self._carry_through(carry_out)
+
+    async def _carry_through(self, write: Callable[[], Awaitable[Result]]) -> Result:
+        """`write`, to its end: a call that is cancelled stops waiting for it, and does not cut it off halfway."""
+        if self._tasks is None:
+            return await write()
+        results: list[Result] = []
+        failures: list[Exception] = []
+        ended = anyio.Event()
+
+        async def carry() -> None:
+            try:
+                results.append(await write())
+            except Exception as error:
+                failures.append(error)
+            finally:
+                ended.set()
+
+        self._tasks.start_soon(carry)
+        await ended.wait()
+        if failures:
+            raise failures[0]
+        if not results:
+            raise OutcomeUnknown("the server was stopped")
+        return results[0]
 
     async def _keep(self, mirror: _Mirror, conversation: Conversation, *, hidden: bool | None) -> Stored:
-        """Write what the API just said through to the mirror. `hidden` None leaves what the mirror knows."""
+        """Write what the API just said through to the mirror. `hidden` None leaves what the mirror knows.
+
+        A mirror that cannot be written makes no failure of what the API did.
+        """
 
         def keep() -> Stored:
             before = mirror.store.get(conversation.id)
-            mirror.store.upsert([conversation])
+            mirror.store.upsert([_with_folder_name(conversation, before)])
             if hidden or (hidden is None and before and before.hidden):
                 mirror.store.set_hidden(conversation.id, True)
             stored = mirror.store.get(conversation.id)
             assert stored is not None
             return stored
 
-        return await database.run(keep)
+        stored = await _if_possible(keep)
+        if stored is None:
+            segments = conversation.transcript_segments
+            state: TranscriptState = "pending" if segments is None else "stored" if segments else "none"
+            stored = Stored(conversation, state, starred=None, hidden=bool(hidden), synced_at=self._clock.now())
+        return stored
 
-    async def _mirror_created(self, mirror: _Mirror, receipt: Receipt, *, transcript: bool) -> None:
+    async def _mirror_created(self, mirror: _Mirror, created: Created, *, transcript: bool) -> None:
         """Make a new conversation findable at once. One that cannot be read now is found by the next sync."""
-        if receipt.discarded or receipt.status != "completed" or self._settings.mirror == "off":
+        receipt = created.receipt
+        if created.repeated or receipt.discarded or receipt.status != "completed" or self._settings.mirror == "off":
             return
-        try:
-            created = await mirror.client.get_conversation(receipt.id, include_transcript=transcript)
-        except OmiError:
-            return
-        if not transcript:
-            created = created.model_copy(update={"transcript_segments": ()})
-        await self._keep(mirror, created, hidden=False)
+        with anyio.move_on_after(READ_THROUGH_SECONDS), suppress(OmiError):
+            conversation = await mirror.client.get_conversation(receipt.id, include_transcript=transcript)
+            if not transcript:
+                conversation = conversation.model_copy(update={"transcript_segments": ()})
+            await self._keep(mirror, conversation, hidden=False)
 
     async def _in_folder(self, mirror: _Mirror, filters: Filters, folder: str) -> Filters:
         folders = await database.run(mirror.store.folders) or await mirror.client.folders()
@@ -357,14 +451,38 @@ class Library:
             budget=budget,
             transport=self._transport,
         )
-        sync = Sync(client, store, self._clock)
-        return _Mirror(opened, store, client, sync, Writer(client, Journal(opened, self._clock), self._clock))
+        journal = Journal(opened, self._clock)
+        return _Mirror(
+            database=opened,
+            store=store,
+            client=client,
+            sync=Sync(client, store, self._clock),
+            journal=journal,
+            writer=Writer(client, journal, self._clock),
+        )
 
     async def _close(self) -> None:
         if self._mirror is not None:
             mirror, self._mirror = self._mirror, None
             await mirror.client.aclose()
             await database.run(mirror.database.close)
+
+
+async def _if_possible(function: Callable[[*Arguments], Result], *arguments: *Arguments) -> Result | None:
+    """`function(*arguments)` in the mirror; None where the mirror cannot be written, as on a full disk."""
+    try:
+        return await database.run(function, *arguments)
+    except (sqlite3.Error, database.Damaged) as error:
+        log.warning("the mirror cannot be written: %s", type(error).__name__)
+        return None
+
+
+def _with_folder_name(conversation: Conversation, before: Stored | None) -> Conversation:
+    """OMI API: the answer to a PATCH has the folder's id without its name."""
+    known = before and before.conversation
+    if conversation.folder_name or not known or known.folder_id != conversation.folder_id:
+        return conversation
+    return conversation.model_copy(update={"folder_name": known.folder_name})
 
 
 def _filter_folder(filters: Filters, folder: str, folders: Sequence[Folder]) -> Filters:

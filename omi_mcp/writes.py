@@ -2,8 +2,11 @@
 
 import hashlib
 import json
+import logging
 import random
-from collections.abc import Callable
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -13,26 +16,48 @@ import anyio
 from omi_mcp import database
 from omi_mcp.api.client import OmiClient
 from omi_mcp.api.drafts import SegmentsDraft, TextDraft
-from omi_mcp.api.errors import AnswerLost, Conflict, OmiError, ServerFault
+from omi_mcp.api.errors import (
+    AnswerLost,
+    BudgetSpent,
+    Conflict,
+    OmiError,
+    RateLimited,
+    ServerFault,
+    Unreachable,
+)
 from omi_mcp.api.models import Receipt
 from omi_mcp.clock import Clock
 from omi_mcp.mirror.journal import Entry, Journal
 
-REPEAT_WINDOW = timedelta(minutes=10)
-"""A create of the same content within this time is a host's retry, not a second conversation."""
+WORKING = timedelta(seconds=125)
+"""How long after the answer was lost a create may still appear. OMI API: the service works on one for 120 s."""
 
-PATIENCE = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
-"""Seconds between looks for a create whose answer was lost; in all as long as the service works on one (120 s)."""
+SENDING = timedelta(seconds=210)
+"""The longest time from the booking of a create to the end of its sending: all tries to connect, and one request."""
 
-REPLAYS = (1.0, 4.0, 15.0, 40.0)
-"""Seconds between repeats of a create with a session id. Each repeat costs one of 25 writes an hour."""
+FAILING = timedelta(seconds=6)
+"""The same as `WORKING` where the service itself says that it failed: then no work goes on behind the answer."""
 
-SETTLED_AFTER = timedelta(seconds=sum(PATIENCE))
+ASKING = timedelta(seconds=120)
+"""How long the API is asked at least before "unknown" is said."""
+
+LONGEST_PAUSE = 60.0
+
+REPEATS = (2.0, 8.0, 30.0, 85.0)
+"""Seconds between repeats of a create with a session id, in all `WORKING`. Each costs one of 25 writes an hour."""
+
+FAILURES = 3
+"""How often the service itself must say that a create with a session id failed until that is believed."""
+
+SETTLE_SECONDS = 600.0
+"""How often creates that were left open are looked for in the background."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Created:
-    """A conversation that exists. `repeated`: it had been created before, nothing new was made."""
+    """A conversation that exists. `repeated`: it had been created before; `recovered`: its first answer was lost."""
 
     receipt: Receipt
     repeated: bool = False
@@ -40,15 +65,29 @@ class Created:
 
 
 class OutcomeUnknown(OmiError):
-    """A create was sent, its answer was lost and the API cannot be asked. Asking for the same create settles it."""
+    """A create was sent, its answer was lost and the API cannot be asked. Asking for the same create settles it.
+
+    `retry_after` is in seconds where the API said when it can be asked.
+    """
+
+    def __init__(self, reason: str, *, retry_after: float | None = None) -> None:
+        super().__init__(reason)
+        self.retry_after = retry_after
 
 
 class NotCreated(OmiError):
-    """A create was sent and failed; the API was asked and holds no such conversation."""
+    """A create was sent and failed; the API was asked and lists no such conversation."""
+
+
+class NotBooked(OmiError):
+    """The journal cannot be written, so the create was not sent."""
 
 
 class Writer:
-    """Sends creates and finds out what became of them."""
+    """Sends creates and finds out what became of them.
+
+    Raises, besides `OmiError` for what was refused: `NotBooked`, `NotCreated`, `OutcomeUnknown`.
+    """
 
     def __init__(self, client: OmiClient, journal: Journal, clock: Clock, *, rng: random.Random | None = None) -> None:
         self._client = client
@@ -58,112 +97,162 @@ class Writer:
         self._under_way: dict[str, anyio.Lock] = {}
 
     async def create_from_text(self, draft: TextDraft, *, dated: bool, allow_duplicate: bool = False) -> Created:
-        """Create once. The API has no idempotency for text, so the exact start instant identifies the conversation.
-
-        Raises:
-            NotCreated: it was sent and failed; nothing was created.
-            OutcomeUnknown: it was sent and what became of it cannot be asked now.
-            OmiError: it was refused; nothing was created.
-        """
+        """Create once. The API has no idempotency for text, so the exact start instant identifies the conversation."""
         content = _content(draft, dated=dated)
-        lock = self._under_way.setdefault(content, anyio.Lock())
-        try:
-            async with lock:
-                if not allow_duplicate and (earlier := await self._earlier(content)):
-                    return earlier
-                return await self._send_text(draft, content)
-        finally:
-            if not lock.statistics().tasks_waiting and not lock.locked():
-                self._under_way.pop(content, None)
+        draft = self._exact(draft)
+        if allow_duplicate:
+            entry = Entry(content, draft.started_at, self._clock.now())
+            await self._book(entry, again=True)
+            return await self._send(entry, draft)
+        async with self._one_at_a_time(content):
+            while True:
+                entry = Entry(content, draft.started_at, self._clock.now())
+                earlier = await self._book(entry, again=False)
+                if earlier is None:
+                    return await self._send(entry, draft)
+                receipt = earlier.receipt or await self._settle(earlier, self._still_working(earlier), sent_here=False)
+                if receipt is not None:
+                    return Created(receipt, repeated=True)
 
     async def create_from_segments(self, draft: SegmentsDraft) -> Created:
-        """Create once: `client_session_id` lets the same request be sent until an answer arrives.
-
-        Raises:
-            OutcomeUnknown: no answer arrived in time; the same create will return the conversation if there is one.
-            OmiError: it was refused; nothing was created.
-        """
-        lost: OmiError | None = None
-        for wait in (0.0, *REPLAYS):
-            if wait:
-                await self._clock.sleep(wait)
-            try:
-                receipt = await self._client.create_from_segments(draft)
-            except (AnswerLost, ServerFault, Conflict) as error:
-                lost = error
-                continue
-            except OmiError as error:
-                if lost is None:
-                    raise
-                raise OutcomeUnknown(str(error)) from error
-            if receipt.status == "processing" and lost is not None and not receipt.discarded:
-                lost = OmiError("the service is still working on it")
-                continue
-            return Created(receipt, recovered=lost is not None)
-        raise OutcomeUnknown(str(lost)) from lost
+        """Create once: `client_session_id` lets the same request be sent until an answer arrives."""
+        content = hashlib.sha256(f"session:{draft.client_session_id}".encode()).hexdigest()
+        async with self._one_at_a_time(content):
+            earlier = await database.run(self._journal.earlier, content)
+            if earlier and earlier.receipt and earlier.receipt.status == "completed":
+                return Created(earlier.receipt, repeated=True)
+            created = await self._send_until_answered(draft)
+            entry = Entry(content, draft.started_at, self._clock.now(), receipt=created.receipt)
+            await self._note(partial(self._journal.keep, entry))
+            return created
 
     async def settle(self) -> None:
-        """Find out about creates that an earlier run left open. One that cannot be asked about stays open."""
-        for entry in await database.run(self._journal.unsettled):
-            if self._clock.now() - entry.asked_at < SETTLED_AFTER:
-                continue
+        """Find out, until cancelled, about creates that nobody waits for any more, of an earlier run too."""
+        while True:
             try:
-                await self._settle(entry, patience=())
-            except OmiError:
-                return
+                seconds = await self._settle_due()
+            except (OmiError, sqlite3.Error, database.Damaged):
+                seconds = SETTLE_SECONDS
+            await self._clock.sleep(seconds)
 
-    async def _send_text(self, draft: TextDraft, content: str) -> Created:
-        draft = self._exact(draft)
-        entry = await database.run(self._journal.begin, content, draft.started_at)
+    async def _settle_due(self) -> float:
+        """Settle what one look can settle; seconds until there may be more."""
+        seconds = SETTLE_SECONDS
+        for entry in await database.run(self._journal.open):
+            due = self._still_working(entry).total_seconds()
+            if due <= 0:
+                await self._conclude(entry, await self._look(entry, background=True))
+            else:
+                seconds = min(seconds, due)
+        return seconds
+
+    async def _book(self, entry: Entry, *, again: bool) -> Entry | None:
+        try:
+            return await database.run(partial(self._journal.book, entry, again=again))
+        except (sqlite3.Error, database.Damaged) as error:
+            raise NotBooked(f"the journal cannot be written ({type(error).__name__})") from None
+
+    async def _send(self, entry: Entry, draft: TextDraft) -> Created:
         try:
             receipt = await self._client.create_from_text(draft)
         except (AnswerLost, ServerFault) as error:
-            found = await self._settle(entry, patience=PATIENCE)
+            entry = await self._lose(entry)
+            found = await self._settle(entry, FAILING if _final(error) else WORKING, sent_here=True)
             if found is None:
                 raise NotCreated(str(error)) from error
             return Created(found, recovered=True)
         except OmiError:
-            await self._shielded(partial(self._journal.forget, entry))
+            await self._note(partial(self._journal.forget, entry))
             raise
-        await self._shielded(partial(self._journal.created, entry, receipt))
+        except BaseException:
+            await self._lose(entry)
+            raise
+        await self._note(partial(self._journal.keep, replace(entry, receipt=receipt)))
         return Created(receipt)
 
-    async def _earlier(self, content: str) -> Created | None:
-        entry = await database.run(self._journal.latest, content)
-        if entry is None or (entry.receipt and self._clock.now() - entry.asked_at > REPEAT_WINDOW):
-            return None
-        receipt = entry.receipt or await self._settle(entry, patience=self._rest_of_patience(entry))
-        return Created(receipt, repeated=True) if receipt else None
+    async def _lose(self, entry: Entry) -> Entry:
+        entry = replace(entry, lost_at=self._clock.now())
+        await self._note(partial(self._journal.keep, entry))
+        return entry
 
-    def _rest_of_patience(self, entry: Entry) -> tuple[float, ...]:
-        """The looks still due for `entry`, given how long ago it was sent."""
-        elapsed = (self._clock.now() - entry.asked_at).total_seconds()
-        return tuple(wait for index, wait in enumerate(PATIENCE) if sum(PATIENCE[: index + 1]) > elapsed)
-
-    async def _settle(self, entry: Entry, patience: tuple[float, ...]) -> Receipt | None:
-        """The receipt of the conversation `entry` made, or None when there is none; the journal is told.
+    async def _settle(self, entry: Entry, working: timedelta, *, sent_here: bool) -> Receipt | None:
+        """Look until the conversation is there, or cannot appear any more: then None. `working` is how long it may.
 
         Raises:
             OutcomeUnknown: the API cannot be asked.
         """
-        asked: OmiError | None = None
-        for wait in (0.0, *patience):
-            if wait:
-                await self._clock.sleep(wait)
+        due = min(working, SENDING + WORKING).total_seconds()
+        asking = max(due, ASKING.total_seconds())
+        waited, pauses = 0.0, _growing()
+        while True:
+            if not sent_here:
+                current = await database.run(self._journal.find, entry)
+                if current is None or current.receipt:
+                    return current.receipt if current else None
+            pause = next(pauses)
             try:
-                page = await self._client.list_conversations(start=entry.started_at, end=entry.started_at)
+                receipt = await self._look(entry)
             except OmiError as error:
-                asked = error
-                continue
-            asked = None
-            if page.conversations:
-                receipt = Receipt(id=page.conversations[0].id)
-                await self._shielded(partial(self._journal.created, entry, receipt))
-                return receipt
-        if asked is not None:
-            raise OutcomeUnknown(str(asked)) from asked
-        await self._shielded(partial(self._journal.forget, entry))
+                asked_again = _pause_after(error, pause)
+                if asked_again is None or waited + asked_again > asking:
+                    raise OutcomeUnknown(str(error), retry_after=getattr(error, "retry_after", None)) from error
+                pause = asked_again
+            else:
+                if receipt or waited >= due:
+                    await self._conclude(entry, receipt)
+                    return receipt
+                pause = min(pause, due - waited)
+            await self._clock.sleep(pause)
+            waited += pause
+
+    async def _look(self, entry: Entry, *, background: bool = False) -> Receipt | None:
+        """The conversation that starts at the entry's instant, if the API lists one."""
+        instant = entry.started_at
+        page = await self._client.list_conversations(start=instant, end=instant, background=background)
+        for conversation in page.conversations:
+            if conversation.created_at == instant:
+                return Receipt(id=conversation.id)
+        if page.unusable:
+            raise AnswerLost("what the Omi API lists cannot be read")
         return None
+
+    async def _conclude(self, entry: Entry, receipt: Receipt | None) -> None:
+        if receipt is None:
+            await self._note(partial(self._journal.forget, entry))
+        else:
+            lost_at = entry.lost_at or self._clock.now()
+            await self._note(partial(self._journal.keep, replace(entry, lost_at=lost_at, receipt=receipt)))
+
+    def _still_working(self, entry: Entry) -> timedelta:
+        """How long the conversation of an open entry may still appear."""
+        end = (entry.lost_at or entry.asked_at + SENDING) + WORKING
+        return end - self._clock.now()
+
+    async def _send_until_answered(self, draft: SegmentsDraft) -> Created:
+        failures: list[OmiError] = []
+        receipt: Receipt | None = None
+        waits = iter(REPEATS)
+        while True:
+            try:
+                receipt = await self._client.create_from_segments(draft)
+            except OmiError as error:
+                if not failures and not isinstance(error, AnswerLost | ServerFault | Conflict):
+                    raise
+                failures.append(error)
+            else:
+                # After a loss this may be the placeholder of the first request, which a failure would take away.
+                if receipt.status != "processing" or not failures:
+                    return Created(receipt, recovered=bool(failures))
+            if len(failures) >= FAILURES and all(map(_final, failures)):
+                raise NotCreated(str(failures[-1]))
+            wait = next(waits, None)
+            pause = wait and (_pause_after(failures[-1], wait) if receipt is None else wait)
+            if pause is None or pause > sum(REPEATS):
+                break
+            await self._clock.sleep(pause)
+        if receipt is not None:
+            return Created(receipt, recovered=True)
+        raise OutcomeUnknown(str(failures[-1]), retry_after=getattr(failures[-1], "retry_after", None))
 
     def _exact(self, draft: TextDraft) -> TextDraft:
         """`draft` at an instant of its own: the API keeps microseconds, and a list call finds exactly that one."""
@@ -171,11 +260,24 @@ class Writer:
         finished = max(started, draft.finished_at) if draft.finished_at else None
         return replace(draft, started_at=started, finished_at=finished)
 
+    @asynccontextmanager
+    async def _one_at_a_time(self, content: str) -> AsyncIterator[None]:
+        lock = self._under_way.setdefault(content, anyio.Lock())
+        try:
+            async with lock:
+                yield
+        finally:
+            if not lock.locked():
+                self._under_way.pop(content, None)
+
     @staticmethod
-    async def _shielded(book: Callable[[], None]) -> None:
-        """Book an outcome even while the call is being cancelled: the write did happen."""
+    async def _note(book: Callable[[], None]) -> None:
+        """Book what has happened, even while being stopped. What cannot be booked stays open, and is found later."""
         with anyio.CancelScope(shield=True):
-            await database.run(book)
+            try:
+                await database.run(book)
+            except (sqlite3.Error, database.Damaged) as error:
+                log.warning("the outcome of a create could not be journaled: %s", type(error).__name__)
 
 
 def _content(draft: TextDraft, *, dated: bool) -> str:
@@ -184,3 +286,26 @@ def _content(draft: TextDraft, *, dated: bool) -> str:
     if not dated:
         del body["started_at"]
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+def _final(error: OmiError) -> bool:
+    """Whether the service's own handler says that it failed; others on the way say nothing about what it does."""
+    return isinstance(error, ServerFault) and bool(error.detail)
+
+
+def _growing() -> Iterator[float]:
+    pause = 1.0
+    while True:
+        yield min(pause, LONGEST_PAUSE)
+        pause *= 2
+
+
+def _pause_after(error: OmiError, pause: float) -> float | None:
+    """Seconds until asking again makes sense; None when waiting does not mend it."""
+    match error:
+        case RateLimited() | BudgetSpent():
+            return max(pause, LONGEST_PAUSE if error.retry_after is None else error.retry_after)
+        case Unreachable() | AnswerLost() | ServerFault() | Conflict():
+            return pause
+        case _:
+            return None

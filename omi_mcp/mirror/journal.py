@@ -1,7 +1,7 @@
-"""The writes under way: each create is booked here before it is sent, so that no crash forgets what was asked."""
+"""The creates under way: each is booked here before it is sent, so that no crash forgets what was asked."""
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from sqlite3 import Connection
 
@@ -9,19 +9,35 @@ from omi_mcp.api.models import Receipt
 from omi_mcp.clock import Clock
 from omi_mcp.database import Database
 
+REPEAT_WINDOW = timedelta(minutes=10)
+"""A create of the same content within this time is a host's retry, not a second conversation."""
+
+LOST_WINDOW = timedelta(days=1)
+"""The same for a create whose answer was lost: who asked was told to ask again, and may do so late."""
+
 KEPT = timedelta(days=7)
-"""How long settled entries are kept; far longer than any repeat is looked for."""
+"""How long entries are kept."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One create. `content` is a hash of what was to be created; `started_at` is the instant that finds it again."""
+    """One create. It is open until it has a receipt.
 
-    id: str
+    `content` is a hash of what was to be created, `started_at` the instant that finds it again, `lost_at` when the
+    sender learned that no answer would come; None while it waits, and for ever where it was killed.
+    """
+
     content: str
     started_at: datetime
     asked_at: datetime
-    receipt: Receipt | None
+    lost_at: datetime | None = None
+    receipt: Receipt | None = None
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    def answers(self, now: datetime) -> bool:
+        """Whether a create of the same content that is asked for `now` is meant to be this one."""
+        answered = self.receipt and not self.lost_at
+        return now - self.asked_at <= (REPEAT_WINDOW if answered else LOST_WINDOW)
 
 
 def _create_tables(connection: Connection) -> None:
@@ -31,6 +47,7 @@ def _create_tables(connection: Connection) -> None:
             content text not null,
             started_at text not null,
             asked_at text not null,
+            lost_at text,
             conversation_id text,
             status text,
             discarded integer
@@ -40,60 +57,95 @@ def _create_tables(connection: Connection) -> None:
 
 
 class Journal:
-    """Creates from text, by content. All methods block."""
+    """Creates by content, shared by all processes of an account. All methods block."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
         database.prepare(_create_tables)
 
-    def begin(self, content: str, started_at: datetime) -> Entry:
-        """Book a create that is about to be sent."""
-        now = self._clock.now()
-        entry = Entry(uuid.uuid4().hex, content, started_at, now, None)
-        with self._database.writing() as connection:
-            connection.execute(
-                "insert into creates (id, content, started_at, asked_at) values (?, ?, ?, ?)",
-                (entry.id, content, started_at.isoformat(), now.isoformat()),
-            )
-            connection.execute(
-                "delete from creates where conversation_id is not null and asked_at < ?", ((now - KEPT).isoformat(),)
-            )
-        return entry
+    def book(self, entry: Entry, *, again: bool) -> Entry | None:
+        """Book a create that is about to be sent, unless it was asked for before: then the earlier entry is returned.
 
-    def created(self, entry: Entry, receipt: Receipt) -> None:
+        `again` books it all the same. Once this has returned, not even a power cut forgets the entry.
+        """
+        now = self._clock.now()
+        with self._database.writing(durable=True) as connection:
+            earlier = None if again else _latest(connection, entry.content)
+            if earlier and earlier.answers(now):
+                return earlier
+            connection.execute("delete from creates where asked_at < ?", (_text(now - KEPT),))
+            _write(connection, entry)
+        return None
+
+    def keep(self, entry: Entry) -> None:
+        """Write down what has become of an entry."""
         with self._database.writing() as connection:
-            connection.execute(
-                "update creates set conversation_id = ?, status = ?, discarded = ? where id = ?",
-                (receipt.id, receipt.status, receipt.discarded, entry.id),
-            )
+            _write(connection, entry)
 
     def forget(self, entry: Entry) -> None:
         """Nothing was created."""
         with self._database.writing() as connection:
             connection.execute("delete from creates where id = ?", (entry.id,))
 
-    def latest(self, content: str) -> Entry | None:
-        """The last create of this content, settled or not."""
-        entries = self._select("where content = ? order by asked_at desc limit 1", (content,))
-        return entries[0] if entries else None
+    def forget_conversation(self, conversation_id: str) -> None:
+        """It was deleted: the same create is a new one again."""
+        with self._database.writing() as connection:
+            connection.execute("delete from creates where conversation_id = ?", (conversation_id,))
 
-    def unsettled(self) -> list[Entry]:
-        """Creates whose outcome is not known yet, oldest first."""
-        return self._select("where conversation_id is null order by asked_at", ())
-
-    def _select(self, where: str, parameters: tuple[str, ...]) -> list[Entry]:
+    def find(self, entry: Entry) -> Entry | None:
+        """The entry as it is now; None when it was forgotten."""
         with self._database.reading() as connection:
-            rows = connection.execute(f"select * from creates {where}", parameters).fetchall()
-        return [
-            Entry(
-                id=row["id"],
-                content=row["content"],
-                started_at=datetime.fromisoformat(row["started_at"]),
-                asked_at=datetime.fromisoformat(row["asked_at"]),
-                receipt=Receipt(id=row["conversation_id"], status=row["status"], discarded=bool(row["discarded"]))
-                if row["conversation_id"]
-                else None,
-            )
-            for row in rows
-        ]
+            return next(iter(_select(connection, "where id = ?", entry.id)), None)
+
+    def earlier(self, content: str) -> Entry | None:
+        """The entry that a create of this content, asked for now, is meant to be."""
+        with self._database.reading() as connection:
+            entry = _latest(connection, content)
+        return entry if entry and entry.answers(self._clock.now()) else None
+
+    def open(self) -> list[Entry]:
+        """Creates whose outcome is not known yet, oldest first."""
+        with self._database.reading() as connection:
+            return _select(connection, "where conversation_id is null order by asked_at")
+
+
+def _write(connection: Connection, entry: Entry) -> None:
+    receipt = entry.receipt
+    connection.execute(
+        "insert or replace into creates values (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            entry.id,
+            entry.content,
+            _text(entry.started_at),
+            _text(entry.asked_at),
+            _text(entry.lost_at) if entry.lost_at else None,
+            receipt and receipt.id,
+            receipt and receipt.status,
+            receipt and receipt.discarded,
+        ),
+    )
+
+
+def _latest(connection: Connection, content: str) -> Entry | None:
+    return next(iter(_select(connection, "where content = ? order by asked_at desc limit 1", content)), None)
+
+
+def _select(connection: Connection, where: str, *parameters: str) -> list[Entry]:
+    return [
+        Entry(
+            id=row["id"],
+            content=row["content"],
+            started_at=datetime.fromisoformat(row["started_at"]),
+            asked_at=datetime.fromisoformat(row["asked_at"]),
+            lost_at=datetime.fromisoformat(row["lost_at"]) if row["lost_at"] else None,
+            receipt=Receipt(id=row["conversation_id"], status=row["status"], discarded=bool(row["discarded"]))
+            if row["conversation_id"]
+            else None,
+        )
+        for row in connection.execute(f"select * from creates {where}", parameters)
+    ]
+
+
+def _text(moment: datetime) -> str:
+    return moment.isoformat(timespec="microseconds")
