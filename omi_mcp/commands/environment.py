@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+from dataclasses import replace
 
 from omi_mcp.settings import Settings, SettingsError
 
@@ -18,7 +19,7 @@ def settings() -> Settings:
 
     found = Settings.from_env(os.environ)
     try:
-        checked_base_url(found.base_url)
+        found = replace(found, base_url=checked_base_url(found.base_url))
     except InvalidRequest as error:
         raise SettingsError(str(error)) from None
     _log_to_stderr(found.log_level)

@@ -50,7 +50,7 @@ def explain(error: OmiError, action: Action = "read") -> str:
     nothing = NOTHING[action]
     match error:
         case NotConfigured():
-            return f"No usable Omi API key is set.{nothing} {KEY_HELP}"
+            return f"{_sentence(error)}{nothing} {KEY_HELP}"
         case InvalidRequest():
             return f"{error}{nothing}"
         case OutcomeUnknown():
@@ -63,6 +63,8 @@ def explain(error: OmiError, action: Action = "read") -> str:
             return (
                 "The Omi API failed and, asked again, has no such conversation. Nothing was created; try again later."
             )
+        case RateLimited(retry_after=None, detail=detail) if detail:
+            return f"The Omi API refuses for now: {detail}.{nothing} Try again later."
         case BudgetSpent() | RateLimited():
             return f"The hourly limit of the Omi API is reached.{nothing} {_when(error.retry_after)}"
         case Unauthorized():
@@ -100,9 +102,14 @@ def explain(error: OmiError, action: Action = "read") -> str:
                 )
             return f"The Omi API failed to answer.{nothing} Try again in a minute."
         case Refused():
-            return f"The Omi API answered with status {error.status}.{nothing}"
+            return f"{_sentence(error)}{nothing}"
         case _:
             return f"The request could not be completed.{nothing}"
+
+
+def _sentence(error: OmiError) -> str:
+    words = str(error)
+    return f"{words[:1].upper()}{words[1:]}."
 
 
 def _when(seconds: float | None) -> str:
