@@ -119,8 +119,9 @@ class Absences:
             if not await database.run(self._gave_up, absence):
                 raise
         else:
-            moved = found.created_at != stored.conversation.created_at
-            await database.run(self._hide, absence, None if moved else found.id)
+            page = await self._client.list_conversations(start=found.created_at, end=found.created_at, background=True)
+            await database.run(self._store.upsert, page.conversations)
+            await database.run(self._hide, absence)
 
     async def _is_locked(self, stored: Stored) -> bool:
         """Whether a conversation that reads as 404 is locked rather than deleted.
@@ -150,15 +151,15 @@ class Absences:
             self._store.remove([absence.id])
             self.listed([absence.id])
 
-    def _hide(self, absence: _Absence, conversation_id: str | None) -> None:
+    def _hide(self, absence: _Absence) -> None:
         stored = self._store.get(absence.id)
-        if conversation_id and stored and stored.synced_at <= absence.noticed:
-            self._store.set_hidden(conversation_id, True)
+        if stored and stored.synced_at <= absence.noticed:  # else the user has just brought it back
+            self._store.set_hidden(absence.id, True)
         self.listed([absence.id])
 
     def _gave_up(self, absence: _Absence) -> bool:
         if absence.tries + 1 >= TRIES:
-            self._hide(absence, absence.id)
+            self._hide(absence)
             return True
         with self._store.database.writing() as connection:
             connection.execute("update absences set tries = tries + 1 where id = ?", (absence.id,))

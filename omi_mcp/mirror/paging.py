@@ -16,6 +16,9 @@ EMPTY_PAGES = 3
 """Empty pages in a row that are taken for the end of the list: rows that were dropped can fill some. One less does
 where no page has shown a gap."""
 
+STRIDE = LIST_LIMIT - 10
+"""How far an offset goes on: rows that disappear meanwhile pull those below them up, out of the next page."""
+
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -43,26 +46,27 @@ class Span(BaseModel):
     oldest: datetime | None
 
 
-def advance(position: Position, page: Page, *, patience: int = EMPTY_PAGES) -> tuple[Position | None, Span | None]:
+def advance(position: Position, page: Page, *, patience: int | None = None) -> tuple[Position | None, Span | None]:
     """The position after `page`, None at the end of the list; and the span it has listed completely, if any.
 
-    `patience` is how many empty pages are taken for the end of a list that has shown no row at all.
+    `patience` is how many empty pages in a row are taken for the end, where that is known better than from the pages.
     """
     below = position.offset == 0  # else rows at the instant `end` itself were passed over
     newest = position.end if position.end is None or below else position.end - _MICROSECOND
     if not page.conversations:
         empty = position.empty + (page.received == 0)
-        enough = patience if position.end is None else EMPTY_PAGES - (not position.gaps)
+        enough = patience or (EMPTY_PAGES if position.gaps or position.end is None else EMPTY_PAGES - 1)
         if empty >= enough:
             return None, Span(newest=newest, oldest=None)
-        return position.model_copy(update={"offset": position.offset + LIST_LIMIT, "empty": empty}), None
+        return position.model_copy(update={"offset": position.offset + STRIDE, "empty": empty}), None
     oldest = min(conversation.created_at for conversation in page.conversations)
     if position.end is not None and oldest >= position.end:
-        return position.model_copy(update={"offset": position.offset + LIST_LIMIT, "empty": 0, "short": False}), None
+        return position.model_copy(update={"offset": position.offset + STRIDE, "empty": 0, "short": False}), None
+    span = Span(newest=newest, oldest=oldest + _MICROSECOND)  # the page can have been cut amid rows of one instant
     short = page.received < LIST_LIMIT
     gaps = position.gaps or position.short
     if short and not gaps:
         # Most likely the end: then the next page, from just behind these rows, is empty.
         listed = sum(conversation.created_at == oldest for conversation in page.conversations)
-        return Position(end=oldest, offset=listed, short=True), Span(newest=newest, oldest=oldest)
-    return Position(end=oldest, gaps=gaps), Span(newest=newest, oldest=oldest + _MICROSECOND)
+        return Position(end=oldest, offset=listed, short=True), span
+    return Position(end=oldest, gaps=gaps), span

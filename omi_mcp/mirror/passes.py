@@ -11,7 +11,7 @@ from omi_mcp import database
 from omi_mcp.api.client import LIST_LIMIT, OmiClient, Page
 from omi_mcp.clock import Clock
 from omi_mcp.mirror.absences import Absences
-from omi_mcp.mirror.paging import EMPTY_PAGES, advance
+from omi_mcp.mirror.paging import Position, advance
 from omi_mcp.mirror.state import LONG_AGO, Head, Missing, Pass, Passes
 from omi_mcp.mirror.store import Store
 
@@ -23,6 +23,10 @@ LOOK_SELDOM = timedelta(minutes=15)
 """Looks are this far apart. Each that brings nothing multiplies the first by `PATIENCE`, up to the second."""
 
 PATIENCE = 4
+
+OFTEN_EMPTY = 10
+"""Empty pages in a row that are taken for the end although the mirror knows older conversations: a plan that has
+lapsed locks many at once."""
 
 WEEK, WEEK_EVERY = timedelta(days=7), timedelta(hours=1)
 QUARTER, QUARTER_EVERY = timedelta(days=90), timedelta(days=1)
@@ -131,7 +135,9 @@ class PassReader:
 
     def _record(self, current: Pass, page: Page, asked: datetime) -> _Turn:
         long = current.depth in ("quarter", "whole")
-        position, span = advance(current.position, page, patience=EMPTY_PAGES if long else 1)
+        position, span = advance(
+            current.position, page, patience=self._patience(current) if page.received == 0 else None
+        )
         listed = {conversation.id for conversation in page.conversations}
         known: set[str] = set()
         # That a list seems to end is enough to stop a look, and not enough to doubt all that should follow.
@@ -158,6 +164,13 @@ class PassReader:
             }
         )
         return _Turn(after, finished=position is None or bool(below and (long or not below & stirred)))
+
+    def _patience(self, current: Pass) -> int | None:
+        """How many empty pages are taken for the end; None when the mirror knows no better than they do."""
+        if current.depth in ("head", "week"):
+            return 1
+        end = current.position.end
+        return OFTEN_EMPTY if end and self._store.fingerprints(None, end - timedelta(microseconds=1)) else None
 
     def _save_look(self, turn: _Turn) -> None:
         head = Head.load(self._store)
