@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from omi_mcp._version import __version__
-from omi_mcp.commands import demo, sandbox, serve
+from omi_mcp.commands import demo, mirror, sandbox, search, serve, show, sync
 from omi_mcp.settings import SettingsError
 
-COMMANDS: tuple[ModuleType, ...] = (serve, demo, sandbox)
+COMMANDS: tuple[ModuleType, ...] = (serve, search, show, sync, mirror, demo, sandbox)
 
 EPILOG = """\
 environment:
@@ -19,12 +19,13 @@ environment:
   OMI_API_BASE_URL      default https://api.omi.me
   OMI_MCP_TIMEZONE      IANA name such as Europe/Berlin; default: this computer's
   OMI_MCP_READ_ONLY     on: no tools that write
+  OMI_MCP_ALLOW_DELETE  on: a tool that deletes conversations for good, each after a confirmation
   OMI_MCP_MIRROR        disk (default), memory or off: where the searchable copy is kept
   OMI_MCP_DATA_DIR      folder of the copy; default: the platform's data folder
   OMI_MCP_STRUCTURED    off: answer in text only, for hosts that show both forms to the model
   OMI_MCP_LOG_LEVEL     DEBUG, INFO, WARNING (default) or ERROR; the log goes to standard error
 
-exit codes: 0 done, 1 failed, 2 wrong usage or setting, 130/143 stopped by a signal
+exit codes: 0 done, 1 failed, 2 wrong usage or setting, 3 not all could be done now, 130/143 stopped by a signal
 """
 
 

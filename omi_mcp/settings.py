@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 Mirror = Literal["disk", "memory", "off"]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+Profile = Literal["full", "search-fetch"]
 
 DEFAULT_BASE_URL = "https://api.omi.me"
 
@@ -32,10 +33,12 @@ class Settings:
     api_key: str | None = field(default=None, repr=False)
     base_url: str = DEFAULT_BASE_URL
     read_only: bool = False
+    allow_delete: bool = False
     mirror: Mirror = "disk"
     structured: bool = True
     log_level: LogLevel = "WARNING"
     demo: bool = False
+    profile: Profile = "full"
 
     @property
     def account(self) -> str:
@@ -61,6 +64,7 @@ class Settings:
             data_dir=_data_dir(given),
             timezone=_timezone(given),
             read_only=_switch(given, "OMI_MCP_READ_ONLY", default=False),
+            allow_delete=_switch(given, "OMI_MCP_ALLOW_DELETE", default=False),
             mirror=_choice(given, "OMI_MCP_MIRROR", get_args(Mirror), default="disk"),
             structured=_switch(given, "OMI_MCP_STRUCTURED", default=True),
             log_level=_choice(given, "OMI_MCP_LOG_LEVEL", get_args(LogLevel), default="WARNING"),

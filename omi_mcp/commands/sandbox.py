@@ -1,6 +1,7 @@
 """`omi-mcp sandbox`: an Omi Developer API in a box, as a server on this computer."""
 
 import argparse
+import sqlite3
 import sys
 from pathlib import Path
 
@@ -24,12 +25,38 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--limits", choices=("real", "off"), default="real", help="the service's hourly limits (default real)"
     )
 
+    parser.add_argument(
+        "--faults",
+        metavar="SPEC",
+        default="",
+        help="break requests on purpose: kind[=number][@route+...][*rate][#times], comma between several, such as "
+        "drop-after@create#1 or 503@list*0.2. Kinds: refuse, drop-before, drop-during, drop-after, reset, hang, delay, "
+        "slow, 429, 500, 503, 504, truncate, html, mistype. Routes: list, get, create, segments, update, delete, "
+        "folders, key, reads, writes",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="what the dice of the faults start from (default 0)")
+
 
 def run(options: argparse.Namespace) -> int:
     from omi_mcp.sandbox import BadLine, Sandbox
+    from omi_mcp.sandbox.faults import Faults
     from omi_mcp.sandbox.serve import serve
 
-    sandbox = Sandbox(options.db, limits=options.limits)
+    try:
+        faults = Faults.parse(options.faults)
+    except ValueError as error:
+        print(f"omi-mcp sandbox: {error}", file=sys.stderr)
+        return 2
+    try:
+        sandbox = Sandbox(options.db, limits=options.limits, seed=options.seed)
+    except (sqlite3.Error, OSError) as error:
+        print(
+            f"omi-mcp sandbox: --db {options.db} cannot be used ({error}): give a file in a folder that can be "
+            "written, new or made by this command.",
+            file=sys.stderr,
+        )
+        return 1
+    sandbox.faults = faults
     try:
         for file in options.load:
             print(f"loaded {sandbox.load_file(file)} conversations from {file.name}", file=sys.stderr)

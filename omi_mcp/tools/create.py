@@ -3,6 +3,7 @@
 from typing import Annotated, Any, Literal
 
 from mcp.server import MCPServer
+from mcp.server.mcpserver import Context
 from mcp.types import CallToolResult
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -14,6 +15,7 @@ from omi_mcp.settings import Settings
 from omi_mcp.tools.arguments import Switch, Words, as_text, moment
 from omi_mcp.tools.errors import explained
 from omi_mcp.tools.replies import CREATE, CREATE_ONCE, Replies
+from omi_mcp.tools.waiting import kept_posted
 from omi_mcp.views.models import View
 from omi_mcp.writes import Created
 
@@ -28,6 +30,8 @@ Save a diarised transcript (who said what, when) as a new Omi conversation that 
 writes title, overview and action items itself. 1 to {SEGMENT_LIMIT} segments; merge turns or split into parts beyond \
 that. Sending the same transcript again returns the first conversation. Very short scraps are saved but hidden by \
 Omi; the answer says so. Not for plain notes: use create_from_text."""
+
+WAITING = "Waiting for Omi to save it"
 
 Started = Annotated[
     Words, Field(description="When it began: 2025-03-14T09:30, in the user's timezone without offset; default now")
@@ -62,6 +66,7 @@ def register(server: MCPServer[None], library: Library, settings: Settings, cloc
     @replies.tool(server, title="Create from text", description=FROM_TEXT, annotations=CREATE)
     async def create_from_text(
         text: Annotated[str, BeforeValidator(as_text), Field(description="The text to save")],
+        ctx: Context,
         started_at: Started = None,
         finished_at: Finished = None,
         text_source: Annotated[Words, Field(description=", ".join(TEXT_SOURCES))] = None,
@@ -71,7 +76,7 @@ def register(server: MCPServer[None], library: Library, settings: Settings, cloc
         allow_duplicate: Annotated[Switch, Field(description="true: save again what was just saved")] = None,
     ) -> Annotated[CallToolResult, Saved]:
         started = moment("started_at", started_at, settings)
-        with explained("create"):
+        with explained("duplicate" if allow_duplicate else "create"):
             draft = draft_text(
                 text,
                 now=clock.now(),
@@ -82,14 +87,16 @@ def register(server: MCPServer[None], library: Library, settings: Settings, cloc
                 latitude=latitude,
                 longitude=longitude,
             )
-            created = await library.create_from_text(
-                draft, dated=started is not None, allow_duplicate=bool(allow_duplicate)
-            )
-        return replies.reply(_saved(created))
+            async with kept_posted(ctx, clock, WAITING):
+                created = await library.create_from_text(
+                    draft, dated=started is not None, allow_duplicate=bool(allow_duplicate)
+                )
+        return replies.reply(_saved(created, again="allow_duplicate saves it again"))
 
     @replies.tool(server, title="Create from segments", description=FROM_SEGMENTS, annotations=CREATE_ONCE)
     async def create_from_segments(
         segments: Annotated[list[SegmentArgument], Field(description="In any order; sorted by start before saving")],
+        ctx: Context,
         started_at: Started = None,
         finished_at: Finished = None,
         source: Annotated[Words, Field(description=f"{', '.join(ACCEPTED_SOURCES[:6])}, ...; default phone")] = None,
@@ -112,27 +119,29 @@ def register(server: MCPServer[None], library: Library, settings: Settings, cloc
                 longitude=longitude,
                 client_session_id=client_session_id,
             )
-            created = await library.create_from_segments(draft)
-        return replies.reply(_saved(created, *_renaming(draft)))
+            async with kept_posted(ctx, clock, WAITING):
+                created = await library.create_from_segments(draft)
+        return replies.reply(_saved(created, *_renaming(draft), again="another client_session_id saves it again"))
 
 
-def _saved(created: Created, *notes: str) -> Saved:
+def _saved(created: Created, *notes: str, again: str) -> Saved:
     receipt = created.receipt
     said = list(notes)
     processing = receipt.status not in ("", "completed")
     if created.repeated:
-        said.insert(
-            0, "This had already been saved a moment ago; nothing new was created. allow_duplicate saves again."
-        )
+        said.insert(0, f"This had already been saved; nothing new was created ({again}).")
     elif created.recovered:
-        said.insert(0, "The first answer was lost; asked again, the conversation exists, once.")
+        said.insert(0, "The first request was not answered; asked again, the conversation exists, once.")
     if receipt.discarded:
         said.append(
             "Saved but hidden: Omi took it for too little to list, so search does not find it. "
             "get_conversation with this id reads it; discard with restore=true lists it."
         )
     elif processing:
-        said.append("Omi is still working on it: it is listed and searchable once that is done.")
+        said.append(
+            "Omi is still working on it: it is listed and searchable once that is done. If it is not in half an hour, "
+            "make the same call again."
+        )
     return Saved(
         id=receipt.id,
         status="exists" if created.repeated else "processing" if processing else "created",

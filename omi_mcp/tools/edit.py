@@ -3,13 +3,16 @@
 from typing import Annotated, Literal
 
 from mcp.server import MCPServer
+from mcp.server.mcpserver import Context
 from mcp.types import CallToolResult
 from pydantic import BeforeValidator, Field
 
+from omi_mcp.clock import Clock
 from omi_mcp.library import Library
 from omi_mcp.tools.arguments import ConversationId, Switch, as_text
 from omi_mcp.tools.errors import explained
 from omi_mcp.tools.replies import CHANGE, Replies
+from omi_mcp.tools.waiting import kept_posted
 from omi_mcp.views import cards
 from omi_mcp.views.models import View
 
@@ -35,28 +38,29 @@ class Discarded(View):
     note: str
 
 
-def register(server: MCPServer[None], library: Library, replies: Replies) -> None:
+def register(server: MCPServer[None], library: Library, clock: Clock, replies: Replies) -> None:
     @replies.tool(server, title="Rename a conversation", description=UPDATE_TITLE, annotations=CHANGE)
     async def update_title(
         conversation_id: ConversationId,
         title: Annotated[
             str, BeforeValidator(as_text), Field(max_length=500, description="The new title, 1 to 500 characters")
         ],
+        ctx: Context,
     ) -> Annotated[CallToolResult, Renamed]:
         with explained("edit"):
-            conversation = await library.update_title(conversation_id, title)
+            async with kept_posted(ctx, clock, "Waiting for Omi"):
+                conversation = await library.update_title(conversation_id, title)
         return replies.reply(Renamed(id=conversation.id, title=cards.title(conversation)))
 
     @replies.tool(server, title="Hide or restore a conversation", description=DISCARD, annotations=CHANGE)
     async def discard(
         conversation_id: ConversationId,
+        ctx: Context,
         restore: Annotated[Switch, Field(description="true: bring a hidden conversation back")] = None,
     ) -> Annotated[CallToolResult, Discarded]:
         with explained("edit"):
-            if restore:
-                conversation = await library.restore(conversation_id)
-            else:
-                conversation = await library.discard(conversation_id)
+            async with kept_posted(ctx, clock, "Waiting for Omi"):
+                conversation = await (library.restore if restore else library.discard)(conversation_id)
         return replies.reply(
             Discarded(
                 id=conversation.id,

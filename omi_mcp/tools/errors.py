@@ -24,11 +24,19 @@ from omi_mcp.api.errors import (
     Unauthorized,
     Unreachable,
 )
-from omi_mcp.writes import NotCreated, OutcomeUnknown
+from omi_mcp.changes import Unconfirmed
+from omi_mcp.writes import NotBooked, NotCreated, OutcomeUnknown
 
-Action = Literal["read", "create", "edit"]
+Action = Literal["read", "create", "duplicate", "edit", "delete"]
+"""What was asked for; `duplicate` is a create with allow_duplicate."""
 
-NOTHING = {"read": "", "create": " Nothing was created.", "edit": " Nothing was changed."}
+NOTHING: dict[Action, str] = {
+    "read": "",
+    "create": " Nothing was created.",
+    "duplicate": " Nothing was created.",
+    "edit": " Nothing was changed.",
+    "delete": " Nothing was deleted.",
+}
 
 KEY_HELP = (
     "In the Omi app: Settings > Developer > Create Key (it starts with omi_dev_). Put it into the environment variable "
@@ -54,14 +62,31 @@ def explain(error: OmiError, action: Action = "read") -> str:
         case InvalidRequest():
             return f"{error}{nothing}"
         case OutcomeUnknown():
+            call = "the same call without allow_duplicate" if action == "duplicate" else "exactly the same call again"
             return (
                 "The answer was lost and the Omi API cannot be asked now: the conversation may or may not exist. "
-                "Make exactly the same call again in a few minutes: it first looks for what this one created, "
-                "and does not create it twice."
+                f"Make {call} {_later(error.retry_after)}: it first looks for what this one created, and does not "
+                "create it twice."
             )
         case NotCreated():
             return (
-                "The Omi API failed and, asked again, has no such conversation. Nothing was created; try again later."
+                "The Omi API failed and, asked again, lists no such conversation. Nothing was created, unless Omi "
+                "found no words in it: such a one is saved hidden. Make the same call to try again."
+            )
+        case NotBooked():
+            return (
+                f"The server cannot write to its own file (is the disk full?), and so did not send anything.{nothing} "
+                "Free some space, or set OMI_MCP_MIRROR=memory, and make the same call again."
+            )
+        case Unconfirmed():
+            if action == "delete":
+                return (
+                    "The Omi API did not confirm the deletion: the conversation may or may not be gone. Make the same "
+                    "call again: it says that there is no conversation with this id once it is gone."
+                )
+            return (
+                "The Omi API did not confirm the change: it may or may not have been applied. "
+                "Make the same call again: repeating it does no harm."
             )
         case RateLimited(retry_after=None, detail=detail) if detail:
             return f"The Omi API refuses for now: {detail}.{nothing} Try again later."
@@ -95,11 +120,6 @@ def explain(error: OmiError, action: Action = "read") -> str:
         case Unreachable():
             return f"The Omi API could not be reached.{nothing} Check the network connection, then try again."
         case ServerFault() | AnswerLost():
-            if action == "edit":
-                return (
-                    "The Omi API did not confirm the change: it may or may not have been applied. "
-                    "Make the same call again: repeating it does no harm."
-                )
             return f"The Omi API failed to answer.{nothing} Try again in a minute."
         case Refused():
             return f"{_sentence(error)}{nothing}"
@@ -110,6 +130,10 @@ def explain(error: OmiError, action: Action = "read") -> str:
 def _sentence(error: OmiError) -> str:
     words = str(error)
     return f"{words[:1].upper()}{words[1:]}."
+
+
+def _later(seconds: float | None) -> str:
+    return "in a few minutes" if seconds is None or seconds < 120 else f"in {math.ceil(seconds / 60)} minutes"
 
 
 def _when(seconds: float | None) -> str:

@@ -54,7 +54,7 @@ def register(server: MCPServer[None], library: Library, settings: Settings, repl
         notes = [HIDDEN] if stored.hidden else []
         if not (include_transcript and segments):
             card = detail_card(stored, settings.timezone)
-            notes.append(_absence(reading, asked=include_transcript))
+            notes.append(absence(reading, asked=include_transcript))
             return replies.reply(card.model_copy(update={"note": " ".join(notes)}))
         transcript = Transcript(stored.conversation.id, segments, stored.conversation.seconds)
         moments = [found for found in hits if found.segment is not None]
@@ -88,7 +88,8 @@ def _place(
     return transcript.at_segment(segment or 0, speaker)
 
 
-def _absence(reading: Reading, *, asked: bool) -> str:
+def absence(reading: Reading, *, asked: bool) -> str:
+    """Why a conversation is shown without its transcript."""
     if asked and reading.obstacle is not None:
         return f"The transcript has not been copied yet and cannot be fetched now. {explain(reading.obstacle)}"
     return no_transcript(reading.stored.transcript, asked=asked)

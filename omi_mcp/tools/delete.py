@@ -1,0 +1,90 @@
+"""`delete_conversation`: the one thing that cannot be undone, so the person is asked, or the title must be named."""
+
+from typing import Annotated, Literal
+
+from mcp.server import MCPServer
+from mcp.server.elicitation import AcceptedElicitation
+from mcp.server.mcpserver import Context, Elicit, ElicitationResult, Resolve
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp.types import CallToolResult
+from pydantic import BaseModel, Field
+
+from omi_mcp.api.models import Conversation
+from omi_mcp.clock import Clock
+from omi_mcp.library import Library
+from omi_mcp.settings import Settings
+from omi_mcp.tools.arguments import ConversationId, Words
+from omi_mcp.tools.errors import NOTHING, explained
+from omi_mcp.tools.replies import DESTROY, Replies
+from omi_mcp.tools.waiting import kept_posted
+from omi_mcp.views import cards
+from omi_mcp.views.models import View
+
+DELETE = """\
+Delete one conversation for good: summary and transcript cannot be brought back. Use it only when the user asks for \
+exactly that; to tidy up, discard hides instead. Where the host can ask, the user is asked to confirm; elsewhere \
+confirm_title must be the conversation's current title. Memories and action items that Omi made of it stay."""
+
+STAYS = "Deleted for good. Memories and action items that Omi made of it stay in the Omi app."
+
+
+class Confirmation(BaseModel):
+    delete: bool = Field(title="Delete", description="Yes, delete this conversation for good")
+
+
+class Deleted(View):
+    id: str
+    title: str
+    status: Literal["deleted"] = "deleted"
+    note: str = STAYS
+
+
+def register(server: MCPServer[None], library: Library, settings: Settings, clock: Clock, replies: Replies) -> None:
+    async def current(conversation_id: str) -> Conversation:
+        with explained("delete"):
+            return await library.current(conversation_id)
+
+    async def confirmation(
+        confirm_title: str | None, conversation: Annotated[Conversation, Resolve(current)], ctx: Context
+    ) -> Confirmation | Elicit[Confirmation]:
+        title = cards.title(conversation)
+        if confirm_title is not None and confirm_title.strip() != title:
+            raise ToolError(
+                f"confirm_title is not the conversation's current title: read it with get_conversation, and ask the "
+                f"user whether this is the one.{NOTHING['delete']}"
+            )
+        if not _can_ask(ctx):
+            return Confirmation(delete=confirm_title is not None)
+        began = (conversation.started_at or conversation.created_at).astimezone(settings.timezone)
+        return Elicit(
+            f'Delete "{title}" of {began:%Y-%m-%d %H:%M} for good? Its summary and transcript cannot be brought back. '
+            "Memories and action items that Omi made of it stay.",
+            Confirmation,
+        )
+
+    @replies.tool(server, title="Delete a conversation", description=DELETE, annotations=DESTROY)
+    async def delete_conversation(
+        conversation_id: ConversationId,
+        conversation: Annotated[Conversation, Resolve(current)],
+        answer: Annotated[ElicitationResult[Confirmation], Resolve(confirmation)],
+        ctx: Context,
+        confirm_title: Annotated[Words, Field(description="The current title, for hosts that cannot ask")] = None,
+    ) -> Annotated[CallToolResult, Deleted]:
+        if not (isinstance(answer, AcceptedElicitation) and answer.data.delete):
+            raise ToolError(
+                f"The user did not agree.{NOTHING['delete']}"
+                if _can_ask(ctx)
+                else "Ask the user first; then make this call with confirm_title, the conversation's current title."
+                f"{NOTHING['delete']}"
+            )
+        with explained("delete"):
+            async with kept_posted(ctx, clock, "Waiting for Omi"):
+                await library.delete(conversation_id)
+        return replies.reply(Deleted(id=conversation_id, title=cards.title(conversation)))
+
+
+def _can_ask(ctx: Context) -> bool:
+    """Whether the host shows forms. MCP: a bare `elicitation: {}` is the older way to say so."""
+    capabilities = ctx.client_capabilities
+    elicitation = capabilities.elicitation if capabilities is not None else None
+    return elicitation is not None and (elicitation.form is not None or elicitation.url is None)
