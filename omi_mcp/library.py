@@ -34,8 +34,9 @@ from omi_mcp.api.models import Conversation, Folder
 from omi_mcp.clock import Clock, SystemClock
 from omi_mcp.database import Database
 from omi_mcp.mirror.journal import Journal
+from omi_mcp.mirror.query import parse
 from omi_mcp.mirror.search import search
-from omi_mcp.mirror.snippets import occurrences
+from omi_mcp.mirror.snippets import Sought
 from omi_mcp.mirror.store import Store
 from omi_mcp.mirror.sync import Progress, Sync
 from omi_mcp.mirror.types import Counts, Entry, Filters, Hit, Results, Stored, TranscriptState
@@ -178,7 +179,7 @@ class Library:
 
     def occurrences(self, query: str, text: str) -> list[tuple[int, int]]:
         """Where in `text` (from, to) the words stand that a search takes for those of `query`."""
-        return occurrences(query, text)
+        return [(found.word.start, found.word.end) for found in Sought.of(parse(query)).find(text)]
 
     async def find_in(self, conversation_id: str, words: str, limit: int) -> tuple[Hit, ...]:
         """The best moments for `words` inside one conversation that `get` has returned before, best first."""
@@ -430,7 +431,7 @@ class Library:
 
     async def _open(self) -> _Mirror:
         if not self._settings.api_key:
-            raise NotConfigured("OMI_API_KEY is not set")
+            raise NotConfigured("no Omi API key is set")
         async with self._opening:
             if self._mirror is None:
                 self._mirror = await database.run(self._open_blocking)

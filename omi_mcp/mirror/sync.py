@@ -55,6 +55,8 @@ transcripts' 16 in the 40 that the background may read."""
 RETRY_FIRST, RETRY_LAST = timedelta(seconds=15), timedelta(minutes=15)
 """How long to wait after a failure; each in a row doubles it."""
 
+ALLOWANCE_SPENT = "the hourly request allowance is used up"
+
 POLL_SECONDS = 5.0
 """How often a process asks whether the one that syncs has gone."""
 
@@ -357,7 +359,7 @@ class Sync:
         wait = self._budget.wait(READS, background=False)
         if wait <= 0 and phase != "idle":
             wait = self._budget.wait(READS if phase == "summaries" else TRANSCRIPT_READS, background=True)
-        return ("the hourly request allowance is used up", now + timedelta(seconds=wait)) if wait > 0 else (None, None)
+        return (ALLOWANCE_SPENT, now + timedelta(seconds=wait)) if wait > 0 else (None, None)
 
 
 def _in_plain_words(error: OmiError) -> str:

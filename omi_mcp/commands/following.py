@@ -1,0 +1,107 @@
+"""Watching the copy being made: a bar at a terminal, and patience with the hourly limits."""
+
+import math
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from omi_mcp.commands.desk import CommandFailed, Desk
+from omi_mcp.commands.failures import duration
+from omi_mcp.library import Standing
+from omi_mcp.mirror.sync import ALLOWANCE_SPENT
+
+LOOK_SECONDS = 0.5
+WAIT_SECONDS = 30.0
+"""How often it is looked how far the copy is: while it grows, and while it waits."""
+
+WORTH_TELLING = 10.0
+"""Seconds of a pause before a person is told."""
+
+PATIENCE = timedelta(minutes=5)
+"""How long the API may fail before a command gives up; the hourly limit is waited for however long it takes."""
+
+A_PAGE, PAGES_AN_HOUR = 25, 24
+"""OMI API: transcripts in one request, and such requests an hour, nearly."""
+
+Step = Callable[[Standing], Awaitable[None]]
+
+
+async def follow(desk: Desk, *, wait: bool, step: Step | None = None) -> Standing:
+    """Watch until everything is copied, or until it cannot go on and `wait` is False. `step` is called at each look.
+
+    Raises:
+        CommandFailed: the API has been failing for longer than `PATIENCE`.
+    """
+    failing_since = told = None
+    with bar(desk.err) as progress:
+        task = progress.add_task("Summaries", total=None)
+        while True:
+            standing = await desk.library.standing()
+            _show(progress, task, standing)
+            if step is not None:
+                await step(standing)
+            if standing.remains is None:
+                return standing
+            blocked = standing.progress.blocked
+            if standing.remains > WORTH_TELLING or (blocked and blocked != ALLOWANCE_SPENT):
+                if not wait:
+                    return standing
+                reason = blocked or ALLOWANCE_SPENT
+                if reason != told:
+                    told = reason
+                    desk.note(_waiting(reason, standing))
+            else:
+                told = None
+            if blocked is None or blocked == ALLOWANCE_SPENT:
+                failing_since = None
+            else:
+                failing_since = failing_since or desk.clock.now()
+                if desk.clock.now() - failing_since > PATIENCE:
+                    raise CommandFailed(f"{blocked}; what was copied is kept, run this again to go on")
+            await desk.clock.sleep(min(max(standing.remains, LOOK_SECONDS), WAIT_SECONDS))
+
+
+@contextmanager
+def bar(err: Console) -> Iterator[Progress]:
+    """A progress bar on a terminal; nothing elsewhere."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TaskProgressColumn(show_speed=True),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
+        yield progress
+
+
+def _show(progress: Progress, task: TaskID, standing: Standing) -> None:
+    counts = standing.counts
+    if not standing.progress.complete:
+        progress.update(task, description="Summaries", completed=counts.conversations)
+    else:
+        done = counts.transcripts + counts.locked
+        progress.update(task, description="Transcripts", completed=done, total=counts.conversations)
+
+
+def _waiting(reason: str, standing: Standing) -> str:
+    pause = f"Waiting {duration(standing.remains or 1)}: {reason}."
+    pages = math.ceil(standing.counts.pending / A_PAGE)
+    if standing.progress.complete and pages > PAGES_AN_HOUR:
+        pause += f" All transcripts will be here in about {duration(pages / PAGES_AN_HOUR * 3600)}."
+    return pause + " Ctrl-C stops; nothing is lost."

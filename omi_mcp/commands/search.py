@@ -1,0 +1,114 @@
+"""`omi-mcp search`: find conversations from a terminal or a script."""
+
+import argparse
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from omi_mcp.commands.desk import Desk
+    from omi_mcp.views.models import ConversationCard, ConversationDetail
+
+NAME = "search"
+HELP = "find conversations by words, dates, speaker, category or folder"
+
+MOST = 50
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("words", nargs="*", metavar="WORDS", help="what was said; without words, the newest first")
+    parser.add_argument("--start", metavar="DATE", help="began on or after: 2025-03-14, 'last week', '3 days ago', ...")
+    parser.add_argument("--end", metavar="DATE", help="began on or before; a day, month or year counts to its end")
+    parser.add_argument("--speaker", metavar="NAME", help="this person speaks in it; a first name does")
+    parser.add_argument(
+        "--category", metavar="NAME", action="append", default=[], help="of this category; can be given again"
+    )
+    parser.add_argument("--folder", metavar="NAME", help="in this folder; a name or an id")
+    parser.add_argument("--starred", action="store_true", default=None, help="only starred ones")
+    parser.add_argument("--limit", type=int, default=10, metavar="N", help=f"how many, 1 to {MOST} (default 10)")
+    parser.add_argument("--json", action="store_true", help="answer in JSON, as the tool search_conversations does")
+
+
+def run(options: argparse.Namespace) -> int:
+    from omi_mcp.commands import desk
+
+    return desk.run(main, options)
+
+
+async def main(desk: "Desk", options: argparse.Namespace) -> int:
+    from omi_mcp.commands.desk import DONE, USAGE, CommandFailed
+    from omi_mcp.mirror.types import Filters
+    from omi_mcp.views.cards import search_cards
+    from omi_mcp.views.notes import coverage
+
+    if not 1 <= options.limit <= MOST:
+        raise CommandFailed(f"--limit: must be 1 to {MOST}", USAGE)
+    start, end = desk.moments(options.start, options.end)
+    filters = Filters(
+        start=start,
+        end=end,
+        categories=_categories(options.category),
+        starred=options.starred,
+        speaker=options.speaker,
+    )
+    query = " ".join(options.words)
+    with desk.err.status("Searching ..."):
+        found = await desk.library.search(query, filters, folder=options.folder, limit=options.limit)
+    results = found.results
+    cards = search_cards(results.matches, desk.settings.timezone)
+    reach = coverage(found.counts, found.progress, desk.settings.timezone, desk.clock.now(), copying=False)
+    if options.json:
+        answer = {"conversations": [card.dump() for card in cards], "matched": results.total, "coverage": reach.dump()}
+        desk.json(answer)
+        return DONE
+    for number, card in enumerate(cards, 1):
+        desk.out.print(_shown(desk, number, card, query))
+    if not cards:
+        desk.note("Nothing found." if query or filters != Filters() or options.folder else "There are none yet.")
+    elif results.total > len(cards):
+        desk.note(f"{len(cards)} of {results.total:,}; --limit shows more, filters narrow it down.")
+    desk.note(reach.note)
+    if not reach.complete:
+        desk.note("`omi-mcp sync` copies the rest.")
+    return DONE
+
+
+def _categories(given: Iterable[str]) -> tuple[str, ...]:
+    from omi_mcp.api.models import CATEGORIES
+    from omi_mcp.commands.desk import USAGE, CommandFailed
+
+    wanted = [name.strip().lower() for names in given for name in names.split(",") if name.strip()]
+    if not set(wanted) <= set(CATEGORIES):
+        raise CommandFailed(f"--category: there is no such category. Categories: {', '.join(CATEGORIES)}", USAGE)
+    return tuple(dict.fromkeys(wanted))
+
+
+def _shown(desk: "Desk", number: int, card: "ConversationCard", query: str) -> "Text":
+    from rich.text import Text
+
+    lines = [Text.assemble((f"{number:>2}  ", "dim"), (card.title, "bold"))]
+    lines.append(Text(f"    {facts(card)}", style="dim"))
+    for hit in card.hits or ():
+        said = Text(hit.text)
+        for first, end in desk.library.occurrences(query, hit.text):
+            said.stylize("bold yellow", first, end)
+        where = (f"{hit.at} " if hit.at else "") + (f"{hit.speaker}: " if hit.speaker else "")
+        lines.append(Text.assemble("    ", (where, "cyan"), said))
+    if not card.hits and card.overview:
+        lines.append(Text(f"    {card.overview}"))
+    lines.append(Text(f"    {card.id}", style="dim"))
+    return Text("\n").join(lines).append("\n")
+
+
+def facts(card: "ConversationCard | ConversationDetail") -> str:
+    """When, how long, and what it is filed under, on one line."""
+    known = (
+        f"{card.weekday} {card.started[:10]} {card.started[11:16]}",
+        card.minutes and f"{card.minutes} min",
+        card.category,
+        card.folder,
+        card.starred and "starred",
+        ", ".join(card.speakers or ()),
+    )
+    return " · ".join(str(fact) for fact in known if fact)

@@ -1,0 +1,133 @@
+"""`omi-mcp show`: read one conversation."""
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.text import Text
+
+    from omi_mcp.commands.desk import Desk
+    from omi_mcp.mirror.types import Stored
+    from omi_mcp.views.models import ConversationDetail
+    from omi_mcp.views.transcripts import Place, Transcript
+
+NAME = "show"
+HELP = "read one conversation: summary, action items and transcript"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("id", metavar="ID", help="the id that search shows")
+    place = parser.add_mutually_exclusive_group()
+    place.add_argument("--at", metavar="TIME", help="transcript from this time on: 00:41:00, 41:00, 2460 or 41m")
+    place.add_argument("--segment", type=int, metavar="N", help="transcript from this segment on, counted from 0")
+    place.add_argument("--find", metavar="WORDS", help="transcript from where these words are said")
+    place.add_argument("--no-transcript", action="store_true", help="only the summary")
+    parser.add_argument("--speaker", metavar="NAME", help="only what this person says")
+    parser.add_argument("--json", action="store_true", help="answer in JSON, the whole transcript segment by segment")
+
+
+def run(options: argparse.Namespace) -> int:
+    from omi_mcp.commands import desk
+
+    return desk.run(main, options)
+
+
+async def main(desk: "Desk", options: argparse.Namespace) -> int:
+    from omi_mcp.commands.desk import DONE
+    from omi_mcp.commands.failures import in_words
+    from omi_mcp.views.cards import detail_card
+    from omi_mcp.views.notes import no_transcript
+    from omi_mcp.views.transcripts import Transcript
+
+    asked = not options.no_transcript
+    reading = await desk.library.get(options.id, transcript=asked)
+    conversation = reading.stored.conversation
+    transcript = Transcript(conversation.id, conversation.transcript_segments or (), conversation.seconds)
+    card = detail_card(reading.stored, desk.settings.timezone, transcript.speakers)
+    why = None
+    if reading.obstacle is not None:
+        why = f"The transcript could not be read: {in_words(reading.obstacle)}"
+    elif not len(transcript) or not asked:
+        why = no_transcript(reading.stored.transcript, asked=asked)
+    if options.json:
+        desk.json(card.dump() | {"transcript": _segments(reading.stored) if asked else None, "note": why})
+        return DONE
+    for part in _summary(card):
+        desk.out.print(part)
+    if why is None:
+        for line in transcript.window(await _place(desk, options, transcript), sys.maxsize).text.splitlines():
+            desk.out.print(_turn(line))
+    desk.note(why)
+    return DONE
+
+
+async def _place(desk: "Desk", options: argparse.Namespace, transcript: "Transcript") -> "Place":
+    """Where reading begins."""
+    from omi_mcp import dates
+    from omi_mcp.commands.desk import FAILED, USAGE, CommandFailed
+
+    option = "--speaker"
+    try:
+        if options.at is not None:
+            option = "--at"
+            return transcript.at_time(dates.parse_offset(options.at), options.speaker)
+        if options.find is not None:
+            moments = await desk.library.find_in(options.id, options.find, 1)
+            if not moments or moments[0].segment is None:
+                raise CommandFailed("--find: nobody says these words in this conversation", FAILED)
+            return transcript.at_segment(moments[0].segment, options.speaker)
+        option = "--segment" if options.segment is not None else option
+        return transcript.at_segment(options.segment or 0, options.speaker)
+    except ValueError as error:
+        raise CommandFailed(f"{option}: {error}", USAGE) from None
+
+
+def _summary(card: "ConversationDetail") -> "Iterator[Text]":
+    from rich.text import Text
+
+    from omi_mcp.commands.search import facts
+
+    yield Text(card.title, style="bold")
+    yield Text(facts(card), style="dim")
+    yield Text(card.id, style="dim")
+    if card.overview:
+        yield Text(f"\n{card.overview}")
+    if card.action_items:
+        yield Text("\nAction items", style="bold")
+    for item in card.action_items or ():
+        yield Text(
+            f"  [{'x' if item.completed else ' '}] {item.description}{f' (due {item.due[:10]})' if item.due else ''}"
+        )
+    if card.action_items_left_out:
+        yield Text(f"  and {card.action_items_left_out} more")
+    if card.events:
+        yield Text("\nEvents", style="bold")
+    for event in card.events or ():
+        yield Text(f"  {f'{event.start[:10]} {event.start[11:16]} ' if event.start else ''}{event.title}")
+    if card.events_left_out:
+        yield Text(f"  and {card.events_left_out} more")
+    yield Text("")
+
+
+def _turn(line: str) -> "Text":
+    """A line of a transcript, `[hh:mm:ss] Name: words`, with its parts set apart."""
+    from rich.text import Text
+
+    stamp, _, rest = line.partition("] ")
+    name, _, words = rest.partition(": ")
+    return Text.assemble((f"{stamp}] ", "dim"), (f"{name}: ", "cyan"), words)
+
+
+def _segments(stored: "Stored") -> list[dict[str, Any]] | None:
+    from omi_mcp.views.transcripts import speaker_name
+
+    segments = stored.conversation.transcript_segments
+    if segments is None:
+        return None
+    return [
+        {"start": each.start, "end": each.end, "speaker": speaker_name(each.speaker), "text": each.text}
+        for each in segments
+    ]
