@@ -5,10 +5,10 @@ import gc
 import os
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from omi_mcp.commands import environment
-from omi_mcp.settings import HttpAccess, Settings
+from omi_mcp.settings import HttpAccess, Profile, Settings
 
 if TYPE_CHECKING:
     from omi_mcp.library import Library
@@ -34,10 +34,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--port", type=_port, default=DEFAULT_PORT, help=f"port to serve http at; 0 takes a free one ({DEFAULT_PORT})"
     )
+    parser.add_argument(
+        "--profile",
+        choices=get_args(Profile),
+        default="full",
+        help="search-fetch: also the tools search and fetch, which ChatGPT and its like require",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
-    settings = environment.settings()
+    settings = replace(environment.settings(), profile=options.profile)
     if options.transport == "http":
         return _serve_http(settings, options)
     if sys.stdin.isatty():

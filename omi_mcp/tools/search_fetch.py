@@ -65,9 +65,9 @@ def register(server: MCPServer[None], library: Library, settings: Settings, cloc
         with explained("read"):
             found = await library.search(query, Filters(), limit=RESULTS)
         seen = coverage(found.counts, found.progress, settings.timezone, clock.now())
-        if not found.results.matches and seen.note:
+        if not (found.results.matches or seen.complete):
             # The answer has no room for what was not searched, and an empty one would say that there is nothing.
-            raise ToolError(f"Nothing found so far. {seen.note}")
+            raise ToolError(f"Nothing found so far. {seen.note or ''}".rstrip())
         return replies.reply(
             SearchResults(results=[_result(match.stored, settings) for match in found.results.matches])
         )
