@@ -94,7 +94,7 @@ async def test_nothing_found_is_an_empty_list_only_when_everything_was_searched(
     async with connect(**PROFILE) as client:
         with anyio.fail_after(30):
             while not (await call(client, "search_conversations"))["coverage"]["complete"]:
-                await anyio.sleep(0.01)
+                await anyio.lowlevel.checkpoint()
         assert (await call(client, "search", query="xylophone"))["results"] == []
 
 
