@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import anyio
+import anyio.to_thread
 
 from omi_mcp import database
 
@@ -19,13 +20,18 @@ Result = TypeVar("Result")
 
 
 class _JumpingSelector(selectors.DefaultSelector):  # type: ignore[valid-type,misc]
-    """Instead of waiting for time to pass, lets it pass."""
+    """Instead of waiting for time to pass, lets it pass; unless threads are at work that may bring something first."""
 
-    elapsed = 0.0
+    def __init__(self) -> None:
+        super().__init__()
+        self.elapsed = 0.0
+        self.threads: tuple[anyio.CapacityLimiter, ...] = ()
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        if timeout is None or timeout <= 0 or database.threads().borrowed_tokens:
-            return super().select(timeout if timeout is None or timeout <= 0 else min(timeout, 0.05))
+        if timeout is None or timeout <= 0:
+            return super().select(timeout)
+        if any(limiter.borrowed_tokens for limiter in self.threads):
+            return super().select(0.05)
         ready = super().select(0)
         if not ready:
             self.elapsed += timeout
@@ -34,18 +40,21 @@ class _JumpingSelector(selectors.DefaultSelector):  # type: ignore[valid-type,mi
 
 class VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
-        self._jumping = _JumpingSelector()
-        super().__init__(self._jumping)
+        self.jumping = _JumpingSelector()
+        super().__init__(self.jumping)
 
     def time(self) -> float:
-        return self._jumping.elapsed
+        return self.jumping.elapsed
 
 
 class VirtualClock:
     """The clock of the running `VirtualLoop`: starts at `START`, and may be read from any thread."""
 
     def __init__(self) -> None:
-        self._time = asyncio.get_running_loop().time
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        loop.jumping.threads = database.threads(), anyio.to_thread.current_default_thread_limiter()
+        self._time = loop.time
 
     def now(self) -> datetime:
         return START + timedelta(seconds=self._time())
