@@ -1,0 +1,36 @@
+"""Files of a person's that must never be left half written, nor become readable by others."""
+
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+
+def replace(path: Path, content: bytes, *, mode: int = 0o600) -> None:
+    """Make `content` the content of `path`, all at once: a reader sees the old or the new, whatever happens.
+
+    The file keeps its permissions, and a link to it stays a link; `mode` is for a new one.
+    Raises OSError when it cannot be written; then nothing has changed.
+    """
+    target = path.resolve()
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)  # the owner's alone until it is done
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileNotFoundError):
+            mode = target.stat().st_mode & 0o7777
+        temporary.chmod(mode)
+        temporary.replace(target)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def is_private(path: Path) -> bool:
+    """Whether nobody but the owner can read `path`, as far as its permissions tell (Windows: they do not)."""
+    return os.name != "posix" or not path.stat().st_mode & 0o077

@@ -1,0 +1,191 @@
+"""This server's entry in a host's configuration: made, found again, taken out."""
+
+import sys
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from omi_mcp.files import replace
+from omi_mcp.hosts.document import Document, UnusableConfig, parse, render, table
+from omi_mcp.hosts.known import Host
+
+NAME = "omi"
+"""What the server is called in every host."""
+
+KEY_INPUT: Mapping[str, Any] = {
+    "type": "promptString",
+    "id": "omi-api-key",
+    "description": "Omi developer key (omi_dev_...), from the Omi app: Settings > Developer",
+    "password": True,
+}
+
+KEY_NAMES = frozenset({"OMI_API_KEY", "OMI_API_KEY_FILE"})
+
+OWN_COMMANDS = frozenset({"omi-mcp", "omi-conversations-mcp"})
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How a host starts this server: an absolute command, its arguments, and what it adds to the environment."""
+
+    command: str
+    arguments: tuple[str, ...] = ()
+    environment: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Change:
+    """What was done to a host's file. `backup` is the copy made of it before, if there was one and it changed."""
+
+    path: Path
+    changed: bool
+    backup: Path | None = None
+
+
+class TemporaryInstall(Exception):
+    """This command runs from a place that is swept away, so no host could rely on it."""
+
+
+def own_command(executable: Path = Path(sys.executable)) -> tuple[str, tuple[str, ...]]:
+    """The absolute command that starts this installation, and its arguments.
+
+    Raises:
+        TemporaryInstall: it is one of the throw-away environments of a tool runner.
+    """
+    if "archive-v0" in executable.parts:  # what uvx runs out of its cache
+        raise TemporaryInstall("this is a temporary copy that `uvx` may delete; install it for good first (see README)")
+    script = executable.with_name("omi-mcp.exe" if executable.suffix == ".exe" else "omi-mcp")
+    if script.is_file():
+        return str(script), ()
+    return str(executable), ("-m", "omi_mcp")
+
+
+def entry(host: Host, launch: Launch) -> dict[str, Any]:
+    """The server as `host` writes one."""
+    return {
+        **({"type": "stdio"} if host.typed else {}),
+        "command": launch.command,
+        **({"args": list(launch.arguments)} if launch.arguments else {}),
+        **({"env": dict(launch.environment)} if launch.environment else {}),
+    }
+
+
+def block(host: Host, launch: Launch) -> str:
+    """The entry alone, as text to paste into an empty configuration."""
+    document = parse("", host.format)
+    _put(document, host, launch)
+    return render(document, host.format, "")
+
+
+def install(host: Host, path: Path, launch: Launch, now: datetime) -> Change:
+    """Enter the server in the host's file, keeping everything else in it, what was added to the entry by hand too.
+
+    Raises:
+        UnusableConfig: the file is broken, or cannot be changed without loss, or has another server of that name.
+        OSError: it cannot be read or written.
+    """
+    original, text = _read(path)
+    document = parse(text, host.format)
+    servers = table(document, host.section)
+    if NAME in servers and not is_own(servers[NAME]):
+        raise UnusableConfig(f"another server is called {NAME!r} there already; rename or remove it first")
+    _put(document, host, launch)
+    return _write(path, original, text, document, host, now)
+
+
+def uninstall(host: Host, path: Path, now: datetime) -> Change:
+    """Take the server out of the host's file. Raises as `install` does."""
+    original, text = _read(path)
+    document = parse(text, host.format)
+    servers = document.get(host.section)
+    if not isinstance(servers, MutableMapping) or not is_own(servers.get(NAME)):
+        return Change(path, changed=False)
+    del servers[NAME]
+    if host.asks_for_key and isinstance(document.get("inputs"), list):
+        document["inputs"] = [one for one in document["inputs"] if not _is_key_input(one)]
+    return _write(path, original, text, document, host, now)
+
+
+def installed(host: Host, path: Path) -> Mapping[str, Any] | None:
+    """This server's entry in the host's file, if there is one. Raises as `install` does."""
+    _, text = _read(path)
+    servers = parse(text, host.format).get(host.section)
+    found = servers.get(NAME) if isinstance(servers, Mapping) else None
+    return found if is_own(found) else None
+
+
+def is_own(found: Any) -> bool:
+    """Whether an entry starts this server, rather than another one that somebody called the same."""
+    if not isinstance(found, Mapping):
+        return False
+    # A path of any platform: the file may come from another computer.
+    command = str(found.get("command", "")).replace("\\", "/").rsplit("/", 1)[-1].removesuffix(".exe")
+    arguments = [str(argument) for argument in found.get("args") or ()]
+    return command in OWN_COMMANDS or "omi_mcp" in arguments or not OWN_COMMANDS.isdisjoint(arguments)
+
+
+def _put(document: Document, host: Host, launch: Launch) -> None:
+    servers = table(document, host.section)
+    wanted = entry(host, launch)
+    if NAME not in servers:
+        servers[NAME] = wanted
+    else:
+        _update(servers[NAME], wanted)
+    if host.asks_for_key and "OMI_API_KEY" in wanted.get("env", {}):
+        inputs = document.setdefault("inputs", [])
+        if not isinstance(inputs, list):
+            raise UnusableConfig("its inputs is not a list")
+        if not any(_is_key_input(one) for one in inputs):
+            inputs.append(dict(KEY_INPUT))
+
+
+def _update(current: Document, wanted: Mapping[str, Any]) -> None:
+    environment = wanted.get("env", {})
+    if "args" not in wanted:
+        current.pop("args", None)
+    for name, value in wanted.items():
+        if name != "env" and current.get(name) != value:
+            current[name] = value
+    if environment:
+        kept = table(current, "env")
+        if not KEY_NAMES.isdisjoint(environment):
+            for name in KEY_NAMES - environment.keys():
+                kept.pop(name, None)
+        for name, value in environment.items():
+            if kept.get(name) != value:
+                kept[name] = value
+
+
+def _is_key_input(one: Any) -> bool:
+    return isinstance(one, Mapping) and one.get("id") == KEY_INPUT["id"]
+
+
+def _read(path: Path) -> tuple[bytes | None, str]:
+    """The file as it is, and as text; None for the first when there is no such file."""
+    try:
+        original = path.read_bytes()
+    except FileNotFoundError:
+        return None, ""
+    try:
+        return original, original.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError:
+        raise UnusableConfig("it is not UTF-8 text") from None
+
+
+def _write(path: Path, original: bytes | None, text: str, document: Document, host: Host, now: datetime) -> Change:
+    if original is not None and parse(text, host.format) == document:
+        return Change(path, changed=False)
+    backup = None
+    if original:
+        backup = path.with_name(f"{path.name}.{now:%Y%m%dT%H%M%S}.backup")
+        replace(backup, original, mode=path.stat().st_mode & 0o7777)
+    after = render(document, host.format, text)
+    if original and b"\r\n" in original:
+        after = after.replace("\n", "\r\n")
+    try:
+        replace(path, after.encode())
+    except UnicodeEncodeError:
+        raise UnusableConfig("it has half a character, which cannot be written back") from None
+    return Change(path, changed=True, backup=backup)
