@@ -198,7 +198,7 @@ def _segments(values: Any) -> tuple[tuple[SegmentDraft, ...], tuple[tuple[str, s
         )
     checked = [_segment(f"segments[{index}]", value) for index, value in enumerate(values)]
     checked.sort(key=lambda segment: segment.start)
-    numbers = _speaker_numbers(segment.speaker for segment in checked)
+    numbers = speaker_numbers(segment.speaker for segment in checked)
     renamed: dict[str, str] = {}
     numbered = []
     for segment in checked:
@@ -241,8 +241,8 @@ def _speaker(field: str, value: Mapping[Any, Any]) -> str:
     return ""
 
 
-def _speaker_numbers(labels: Iterable[str]) -> dict[str, int]:
-    """A number for each label: its own where it has one, else the lowest that is free, in order of appearance.
+def speaker_numbers(labels: Iterable[str]) -> dict[str, int]:
+    """A number for each label, by its casefolded form: its own where it has one, else the lowest that is free, in order of appearance.
 
     OMI API: a label that is not `SPEAKER_<number>` fails.
     """

@@ -1,0 +1,1 @@
+"""Transcripts of other programs, read from their files and planned as conversations. No network, no library."""

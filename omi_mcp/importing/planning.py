@@ -1,0 +1,133 @@
+"""From a recording to the conversations that are made of it: speakers numbered, and no more segments than fit."""
+
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import pairwise
+
+from omi_mcp.api.drafts import SEGMENT_LIMIT, SegmentsDraft, draft_segments, speaker_numbers
+from omi_mcp.api.errors import InvalidRequest
+from omi_mcp.importing.reading import Source
+from omi_mcp.importing.recordings import Line, Unreadable
+
+LONGEST_TURN = 60.0
+"""Seconds. Lines of one speaker are merged up to this, so that what was said can still be found by its time."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What becomes of one recording: one conversation, or several numbered parts.
+
+    `speakers` pairs each name with the label it is sent under; `me` is the name that was marked as the user.
+    `merged_from` is the number of lines before lines of one speaker were merged, None where they were not.
+    """
+
+    source: Source
+    parts: tuple[SegmentsDraft, ...]
+    speakers: tuple[tuple[str, str], ...]
+    me: str | None
+    merged_from: int | None
+
+    @property
+    def segments(self) -> int:
+        return sum(len(part.segments) for part in self.parts)
+
+    @property
+    def seconds(self) -> float:
+        """From its beginning to its last word."""
+        last = self.parts[-1]
+        return (last.started_at - self.parts[0].started_at).total_seconds() + last.segments[-1].end
+
+
+def plan(source: Source, *, me: str | None = None) -> Plan:
+    """How `source` is saved. `me` is the name of the user in it, or a word of that name.
+
+    The session ids are made from the file's text, so that the same file is never saved twice, whatever it is called.
+
+    Raises:
+        Unreadable: a line is not what the API can take.
+    """
+    lines = [line for line in source.recording.lines if line.text.strip()]
+    whole = len(lines)
+    if whole > SEGMENT_LIMIT:
+        lines = list(_merged(lines))
+    numbers = speaker_numbers(line.speaker or "" for line in lines)
+    labels = {speaker: f"SPEAKER_{number:02d}" for speaker, number in numbers.items()}
+    mine = _named(me, [line.speaker for line in lines if line.speaker]) if me else None
+    count = -(-len(lines) // SEGMENT_LIMIT)
+    bounds = [len(lines) * part // count for part in range(count + 1)]
+    parts = tuple(
+        _part(source, lines[first:last], labels, mine, number, count)
+        for number, (first, last) in enumerate(pairwise(bounds), 1)
+    )
+    names = dict.fromkeys(line.speaker for line in lines if line.speaker)
+    return Plan(
+        source=source,
+        parts=parts,
+        speakers=tuple((name, labels[name.casefold()]) for name in names),
+        me=mine,
+        merged_from=whole if len(lines) < whole else None,
+    )
+
+
+def _part(
+    source: Source, lines: Sequence[Line], labels: dict[str, str], me: str | None, number: int, count: int
+) -> SegmentsDraft:
+    """One conversation; its times count from its own beginning, which is that of the whole for the first."""
+    offset = 0.0 if number == 1 else lines[0].start or 0.0
+    started = source.started_at + timedelta(seconds=offset)
+    try:
+        return draft_segments(
+            [_segment(line, offset, labels, me) for line in lines],
+            now=started,
+            started_at=started,
+            client_session_id=f"import-{source.digest}-{source.number}-part-{number}-of-{count}",
+            language=source.recording.language,
+        )
+    except InvalidRequest as error:
+        raise Unreadable(str(error)) from None
+
+
+def _segment(line: Line, offset: float, labels: dict[str, str], me: str | None) -> dict[str, object]:
+    start = round((line.start or 0.0) - offset, 3)
+    end = round((line.end or 0.0) - offset, 3)
+    return {
+        "text": line.text,
+        "start": start,
+        "end": end if end > start else round(start + 0.001, 3),
+        "speaker": labels[(line.speaker or "").casefold()],
+        "is_user": line.speaker == me if me else line.is_user,
+    }
+
+
+def _merged(lines: Sequence[Line]) -> Iterator[Line]:
+    """Lines with those of one speaker in a row made one, up to `LONGEST_TURN`."""
+    turn: list[Line] = []
+    for line in lines:
+        if turn and (line.speaker != turn[0].speaker or (line.end or 0.0) - (turn[0].start or 0.0) > LONGEST_TURN):
+            yield _one(turn)
+            turn = []
+        turn.append(line)
+    yield _one(turn)
+
+
+def _one(turn: Sequence[Line]) -> Line:
+    end = max(line.end or 0.0 for line in turn)
+    words = " ".join(line.text for line in turn)
+    return Line(words, turn[0].start, end, turn[0].speaker, is_user=turn[0].is_user)
+
+
+def _named(me: str, speakers: Sequence[str]) -> str | None:
+    """The speaker that `me` means: that name, else the only one it is a word of."""
+    wanted = _folded(me)
+    known = list(dict.fromkeys(speakers))
+    exactly = [name for name in known if _folded(name) == wanted]
+    partly = [name for name in known if f" {wanted} " in f" {_folded(name)} "]
+    found = exactly or partly
+    return found[0] if len(found) == 1 else None
+
+
+def _folded(name: str) -> str:
+    decomposed = unicodedata.normalize("NFKD", name.casefold())
+    return " ".join("".join(char for char in decomposed if not unicodedata.combining(char)).split())

@@ -1,0 +1,90 @@
+"""What every format is read into: who said what, when."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, time
+from itertools import groupby
+
+SECONDS_PER_WORD = 0.4
+"""How long words are taken to last where a file does not say: 150 a minute."""
+
+SHORTEST = 0.5
+"""Seconds that anything said lasts at least, where it has to be guessed."""
+
+
+class Unreadable(Exception):
+    """A file that is no transcript; `str()` says why, without its text."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One stretch of speech. `start` and `end` are seconds from the beginning; None where the file does not say.
+
+    `speaker` is the name or label the file has, None where it has none.
+    """
+
+    text: str
+    start: float | None = None
+    end: float | None = None
+    speaker: str | None = None
+    is_user: bool = False
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One conversation of a file. A naive `started_at` is in the person's timezone; `clock` is a start without a day.
+
+    `estimated`: the times were guessed from the number of words.
+    """
+
+    lines: tuple[Line, ...]
+    started_at: datetime | None = None
+    clock: time | None = None
+    title: str | None = None
+    language: str | None = None
+    estimated: bool = False
+
+
+def timed(lines: Sequence[Line]) -> tuple[tuple[Line, ...], bool]:
+    """`lines` with a start and an end each, and whether the times had to be guessed.
+
+    A start without an end lasts until the next one; several at one instant share the time. Lines without any time
+    follow each other at the pace of `SECONDS_PER_WORD`.
+    """
+    if any(line.start is None for line in lines):
+        return tuple(_paced(lines)), True
+    if all(line.end is not None and line.end > (line.start or 0.0) for line in lines):
+        return tuple(lines), False
+    return tuple(_ended(lines)), False
+
+
+def _paced(lines: Sequence[Line]) -> Iterator[Line]:
+    at = 0.0
+    for line in lines:
+        end = at + _length(line.text)
+        yield replace(line, start=round(at, 3), end=round(end, 3))
+        at = end
+
+
+def _ended(lines: Sequence[Line]) -> Iterator[Line]:
+    groups = [list(group) for _, group in groupby(_rising(lines), key=lambda line: line.start)]
+    for group, following in zip(groups, [*groups[1:], None], strict=True):
+        start = group[0].start or 0.0
+        until = following[0].start if following else None
+        share = _length(group[0].text) if until is None else (until - start) / len(group)
+        for place, line in enumerate(group):
+            begin = start + place * share
+            known = line.end if line.end is not None and line.end > begin else begin + share
+            yield replace(line, start=round(begin, 3), end=round(known, 3))
+
+
+def _rising(lines: Sequence[Line]) -> Iterator[Line]:
+    """In a file of starts only, a time that goes back is a mistake of the file: the order of the lines is right."""
+    latest = 0.0
+    for line in lines:
+        latest = max(latest, line.start or 0.0)
+        yield replace(line, start=latest)
+
+
+def _length(text: str) -> float:
+    return max(SHORTEST, len(text.split()) * SECONDS_PER_WORD)
