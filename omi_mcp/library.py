@@ -33,6 +33,7 @@ from omi_mcp.api.errors import (
 from omi_mcp.api.models import Conversation, Folder
 from omi_mcp.clock import Clock, SystemClock
 from omi_mcp.database import Database
+from omi_mcp.mirror.imports import Imports
 from omi_mcp.mirror.journal import Journal
 from omi_mcp.mirror.query import parse
 from omi_mcp.mirror.search import search
@@ -92,6 +93,7 @@ class _Mirror:
     client: OmiClient
     sync: Sync
     journal: Journal
+    imports: Imports
     writer: Writer
 
 
@@ -255,6 +257,20 @@ class Library:
             return created
 
         return await self._carry_through(create)
+
+    async def imported(self, sessions: Sequence[str]) -> dict[str, str]:
+        """Which of these session ids `import_segments` has sent before, and the conversations they became."""
+        mirror = await self._open()
+        return await database.run(mirror.imports.known, sessions)
+
+    async def import_segments(self, draft: SegmentsDraft, *, title: str | None = None) -> Created:
+        """`create_from_segments`, with a title of one's own if one is given, noted for `imported` once all is done."""
+        mirror = await self._open()
+        created = await self.create_from_segments(draft)
+        if title is not None and not created.receipt.discarded:
+            await self.update_title(created.receipt.id, title)
+        await database.run(mirror.imports.note, draft.client_session_id, created.receipt.id)
+        return created
 
     async def update_title(self, conversation_id: str, title: str) -> Conversation:
         """Rename. Returns the conversation as the API has it now, without transcript."""
@@ -459,6 +475,7 @@ class Library:
             client=client,
             sync=Sync(client, store, self._clock),
             journal=journal,
+            imports=Imports(opened),
             writer=Writer(client, journal, self._clock),
         )
 

@@ -19,6 +19,7 @@ from omi_mcp.api.errors import (
     Unauthorized,
     Unreachable,
 )
+from omi_mcp.writes import NotBooked, NotCreated
 
 KEY = "create a developer key in the Omi app under Settings > Developer"
 
@@ -53,6 +54,10 @@ def in_words(error: OmiError) -> str:
             return f"{error}."
         case Refused():
             return f"the Omi API answered with status {error.status}."
+        case NotCreated():
+            return "the Omi API failed, and has no such conversation; run this again later."
+        case NotBooked():
+            return "the file in which writes are noted cannot be written, so nothing was sent: is the disk full?"
         case _:
             return "the outcome is not known; run this again in a few minutes, nothing is done twice."
 

@@ -23,11 +23,11 @@ class Labelled(NamedTuple):
 def split_labels(texts: Sequence[str]) -> Iterator[Labelled]:
     """Each text with the speaker it begins with; one without goes on with the speaker before.
 
-    OMI's own labels apart, a name counts only in a file that uses such names: it comes again, or most lines have one.
+    A name counts only in a file that uses such names: it comes again, or most lines have one.
     """
     labels = [_label(text) for text in texts]
     count = Counter(label.speaker for label in labels if label)
-    most = sum(count.values()) * 2 >= len(texts)
+    most = sum(count.values()) * 2 >= max(len(texts), 4)
     current = None
     for text, label in zip(texts, labels, strict=True):
         if label and (most or count[label.speaker] > 1):

@@ -14,8 +14,8 @@ _STAMP = r"(?:\d{1,2}:)?\d{1,2}:\d{1,2}(?:[.,]\d{1,3})?"
 _NAME = rf"[^\n:\[\]<>*]{{1,{LONGEST_NAME}}}?"
 
 _STAMPED = re.compile(
-    rf"[\[(]?(?P<at>{_STAMP})(?: ?[AaPp][Mm])?[\])]?\s*[-–|]?\s*(?:\*\*(?P<bold>.+?):?\*\*:?|(?P<name>{_NAME}):)\s*"
-    r"(?P<text>.*)"
+    rf"[\[(]?(?P<at>{_STAMP})(?: ?[AaPp][Mm])?[\])]?\s*[-\u2013|]?\s*"
+    rf"(?:\*\*(?P<bold>.+?):?\*\*:?|(?P<name>{_NAME}):)\s*(?P<text>.*)"
 )
 """[00:41:03] Ana: words · [00:41:03] **Ana:** words · 00:41:03<tab>Ana: words"""
 
@@ -23,7 +23,7 @@ _NAMED = re.compile(rf"(?:\*\*)?(?P<name>{_NAME})(?:\*\*)?\s*[\[(](?P<at>{_STAMP
 """Ana (00:41:03): words · **Ana** [41:03] words"""
 
 _HEADED = re.compile(
-    rf"(?:\[(?P<boxed>{_NAME})\]|(?:\*\*)?(?P<name>{_NAME})(?:\*\*)?)[\s|,–-]+(?P<at>{_STAMP})\s*(?P<text>)"
+    rf"(?:\[(?P<boxed>{_NAME})\]|(?:\*\*)?(?P<name>{_NAME})(?:\*\*)?)[\s|,\u2013-]+(?P<at>{_STAMP})\s*(?P<text>)"
 )
 """Ana   0:03, the words below it (Otter, Teams) · [Ana] 10:02:15 (Zoom, time of day)"""
 
@@ -61,11 +61,7 @@ def read_text(text: str, *, markdown: bool = False) -> Recording:
     else:
         recording = _untimed(rows, markdown=markdown)
     if markdown:
-        lines = [
-            replace(each, text=_plain(each.text), speaker=each.speaker and _plain(each.speaker))
-            for each in recording.lines
-        ]
-        recording = replace(recording, lines=tuple(lines))
+        recording = replace(recording, lines=tuple(_unescaped(recording.lines)))
     if not recording.lines:
         raise Unreadable("there are no words in it")
     return replace(
@@ -188,9 +184,11 @@ def _scalar(value: str) -> str:
     return value.strip("'")
 
 
-def _plain(text: str) -> str:
+def _unescaped(lines: Sequence[Line]) -> Turns:
     """Without Markdown's escapes."""
-    return _ESCAPED.sub(r"\1", text)
+    for line in lines:
+        speaker = line.speaker and _ESCAPED.sub(r"\1", line.speaker)
+        yield replace(line, text=_ESCAPED.sub(r"\1", line.text), speaker=speaker)
 
 
 def _moment(text: str | None) -> datetime | None:

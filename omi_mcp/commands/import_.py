@@ -1,0 +1,164 @@
+"""`omi-mcp import`: transcripts of other programs become conversations, each once."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from omi_mcp.commands.desk import Desk
+    from omi_mcp.importing.planning import Plan
+
+NAME = "import"
+HELP = "save transcripts from files: WebVTT, SRT, Zoom, Teams, Otter, JSON, text, Markdown"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a transcript, or a folder of them")
+    parser.add_argument("--me", metavar="NAME", help="the name under which you speak in them")
+    parser.add_argument(
+        "--started",
+        metavar="TIME",
+        help="when it began, of a single file: 2025-03-14T09:30; default: as the file says",
+    )
+    parser.add_argument(
+        "--titles",
+        action="store_true",
+        help="name each conversation as its file is, and number the parts of a long one; one more write for each",
+    )
+    parser.add_argument("--dry-run", action="store_true", help="show what would be sent, and send nothing")
+    parser.add_argument("--again", action="store_true", help="send also what this computer has imported before")
+    parser.add_argument(
+        "--no-wait", action="store_true", help="stop at the hourly limit with exit code 3, instead of waiting"
+    )
+    parser.add_argument("--json", action="store_true", help="report in JSON")
+
+
+def run(options: argparse.Namespace) -> int:
+    from omi_mcp.commands import desk
+
+    return desk.run(main, options, syncing=False)
+
+
+async def main(desk: "Desk", options: argparse.Namespace) -> int:
+    from omi_mcp.commands.desk import DONE, FAILED, INCOMPLETE, CommandFailed
+    from omi_mcp.commands.sending import estimate, send
+
+    plans, refused = _read(desk, options)
+    for name, why in refused:
+        desk.err.print(f"{name}: {why}", style="red")
+    known: dict[str, str] = {}
+    if not options.dry_run and plans:
+        sessions = [part.client_session_id for plan in plans for part in plan.parts]
+        known = {} if options.again else await desk.library.imported(sessions)
+    if not options.json:
+        _print_plans(desk, plans, known)
+    left = sum(part.client_session_id not in known for plan in plans for part in plan.parts)
+    desk.note(estimate(left, titled=options.titles) if left else None)
+    if options.dry_run:
+        if options.json:
+            desk.json([_planned(plan) for plan in plans])
+        return FAILED if refused else DONE
+    report = await send(desk, plans, known, titled=options.titles, wait=not options.no_wait)
+    if options.json:
+        desk.json([_planned(plan) | {"conversations": report.made.get(plan.source.name, [])} for plan in plans])
+    else:
+        desk.out.print(report.said())
+    for name, why in report.failed:
+        desk.err.print(f"{name}: {why}", style="red")
+    if report.stopped:
+        raise CommandFailed(report.stopped)
+    if report.failed or refused:
+        return FAILED
+    return INCOMPLETE if report.left else DONE
+
+
+def _read(desk: "Desk", options: argparse.Namespace) -> tuple[list["Plan"], list[tuple[str, str]]]:
+    """What can be imported, and the files that cannot, with the reason."""
+    from omi_mcp.commands.desk import USAGE, CommandFailed
+    from omi_mcp.importing.planning import plan
+    from omi_mcp.importing.reading import find_files, read_file
+    from omi_mcp.importing.recordings import Unreadable
+
+    files = find_files(options.files)
+    started = _started(desk, options.started, files)
+    plans: list[Plan] = []
+    refused = []
+    for file in files:
+        try:
+            plans += [plan(source, me=options.me) for source in read_file(file, desk.settings.timezone, started)]
+        except Unreadable as error:
+            refused.append((str(file), str(error)))
+        except OSError as error:
+            refused.append((str(file), error.strerror or "it cannot be read"))
+    if started and len(plans) > 1:
+        raise CommandFailed("--started: this file holds several conversations, which cannot all begin then", USAGE)
+    if not files:
+        raise CommandFailed("there is no transcript in this folder")
+    return plans, refused
+
+
+def _started(desk: "Desk", text: str | None, files: Sequence[Path]) -> "datetime | None":
+    from omi_mcp import dates
+    from omi_mcp.commands.desk import USAGE, CommandFailed
+
+    if text is None:
+        return None
+    if len(files) != 1:
+        raise CommandFailed("--started is for a single file; the others would all begin at the same time", USAGE)
+    try:
+        return dates.parse_moment(text, desk.settings.timezone)
+    except ValueError as error:
+        raise CommandFailed(f"--started: {error}", USAGE) from None
+
+
+def _print_plans(desk: "Desk", plans: Sequence["Plan"], known: dict[str, str]) -> None:
+    from rich.text import Text
+
+    for plan in plans:
+        before = all(part.client_session_id in known for part in plan.parts)
+        desk.out.print(Text.assemble((plan.source.name, "bold"), ("  imported before" if before else "", "dim")))
+        if not before:
+            for fact in _facts(desk, plan):
+                desk.out.print(Text(f"    {fact}"))
+
+
+def _facts(desk: "Desk", plan: "Plan") -> list[str]:
+    from omi_mcp import dates
+
+    started = dates.local(plan.source.started_at, desk.settings.timezone)
+    witness = {"option": "--started", "file": "the file", "name": "its name"}.get(plan.source.started_from)
+    witness = witness or "the date of the file; --started says otherwise"
+    facts = [
+        f"{plan.segments:,} segments, {dates.format_offset(plan.seconds)} long"
+        + (", times guessed from the number of words" if plan.source.recording.estimated else ""),
+        f"began {dates.weekday(started)} {started:%Y-%m-%d %H:%M}, from {witness}",
+    ]
+    if plan.speakers:
+        facts.append("speakers: " + ", ".join(f"{name} = {_label(plan, name, label)}" for name, label in plan.speakers))
+    if plan.merged_from:
+        facts.append(f"{plan.merged_from:,} lines are more than fit: lines of one speaker in a row are joined")
+    if len(plan.parts) > 1:
+        facts.append(f"saved in {len(plan.parts)} parts of at most 500 segments")
+    return facts
+
+
+def _label(plan: "Plan", name: str, label: str) -> str:
+    """What Omi will call this speaker."""
+    mine = any(segment.is_user and segment.speaker == label for part in plan.parts for segment in part.segments)
+    return "you" if mine else f"Speaker {int(label.removeprefix('SPEAKER_'))}"
+
+
+def _planned(plan: "Plan") -> dict[str, Any]:
+    return {
+        "file": str(plan.source.path),
+        "started": plan.source.started_at.isoformat(),
+        "started_from": plan.source.started_from,
+        "times_guessed": plan.source.recording.estimated,
+        "segments": plan.segments,
+        "parts": len(plan.parts),
+        "merged_from": plan.merged_from,
+        "speakers": {name: _label(plan, name, label) for name, label in plan.speakers},
+    }

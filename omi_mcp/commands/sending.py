@@ -1,0 +1,109 @@
+"""Sending what was planned, one conversation after the other, as fast as the hourly limit for writes allows."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from omi_mcp.api.drafts import SegmentsDraft
+from omi_mcp.api.errors import BudgetSpent, Conflict, OmiError, RateLimited, Rejected, ServerFault
+from omi_mcp.commands.desk import Desk
+from omi_mcp.commands.failures import duration, in_words
+from omi_mcp.commands.following import bar
+from omi_mcp.importing.planning import Plan
+from omi_mcp.writes import Created, NotCreated, OutcomeUnknown
+
+WRITES_AN_HOUR = 25
+"""OMI API: creates and renames together; the real limit can be higher."""
+
+SECONDS_EACH = 10
+"""How long the service works on a conversation, about."""
+
+UNTOLD_WAIT = 60.0
+"""Seconds to wait where a refusal does not say."""
+
+
+@dataclass
+class Report:
+    """What came of it. `made` are the conversations of each file, `left` how many were not sent.
+
+    `failed` pairs what could not be sent with the reason; `stopped` is why nothing more could be.
+    """
+
+    sent: int = 0
+    before: int = 0
+    hidden: int = 0
+    left: int = 0
+    made: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    stopped: str | None = None
+
+    def said(self) -> str:
+        """One sentence for a person."""
+        counts = (
+            (self.sent, "imported"),
+            (self.before, "imported before"),
+            (self.hidden, "of them hidden by Omi, which took them for too little"),
+            (len(self.failed), "failed"),
+            (self.left, "not sent yet: run the same command again"),
+        )
+        return ", ".join(f"{count:,} {what}" for count, what in counts if count or what == "imported") + "."
+
+
+def estimate(conversations: int, *, titled: bool) -> str:
+    """How long it takes to send that many."""
+    writes = conversations * (2 if titled else 1)
+    hours = (writes - 1) // WRITES_AN_HOUR
+    time = hours * 3600 + (conversations * SECONDS_EACH if hours == 0 else 0)
+    what = "1 conversation" if conversations == 1 else f"{conversations:,} conversations"
+    if not hours:
+        return f"{what} to send: about {duration(time)}."
+    return f"{what} to send. Omi allows about {WRITES_AN_HOUR} writes an hour: about {duration(time)}."
+
+
+async def send(desk: Desk, plans: Sequence[Plan], known: Mapping[str, str], *, titled: bool, wait: bool) -> Report:
+    """Send every part that is not `known`; waits for the hourly limit if it may. One that fails holds up no other."""
+    report = Report()
+    parts = [(plan, number, part) for plan in plans for number, part in enumerate(plan.parts, 1)]
+    with bar(desk.err) as progress:
+        task = progress.add_task("Importing", total=len(parts))
+        for place, (plan, number, part) in enumerate(parts):
+            name = plan.source.name + (f" (part {number} of {len(plan.parts)})" if len(plan.parts) > 1 else "")
+            made = report.made.setdefault(plan.source.name, [])
+            if part.client_session_id in known:
+                report.before += 1
+                made.append({"id": known[part.client_session_id], "status": "exists"})
+            else:
+                try:
+                    created = await _send(desk, part, _title(plan, number) if titled else None, wait=wait)
+                except (Rejected, ServerFault, Conflict, NotCreated, OutcomeUnknown) as error:
+                    report.failed.append((name, in_words(error)))
+                except OmiError as error:
+                    report.left = len(parts) - place
+                    report.stopped = None if isinstance(error, BudgetSpent | RateLimited) else in_words(error)
+                    break
+                else:
+                    report.sent += not created.repeated
+                    report.before += created.repeated
+                    report.hidden += created.receipt.discarded
+                    made.append({"id": created.receipt.id, "status": created.receipt.status})
+            progress.update(task, completed=place + 1)
+    return report
+
+
+async def _send(desk: Desk, part: SegmentsDraft, title: str | None, *, wait: bool) -> Created:
+    """Send until it is answered; the hourly limit is waited for, and said."""
+    while True:
+        try:
+            return await desk.library.import_segments(part, title=title)
+        except (BudgetSpent, RateLimited) as error:
+            if not wait:
+                raise
+            seconds = error.retry_after or UNTOLD_WAIT
+            desk.note(f"Waiting {duration(seconds)} for the hourly limit. Ctrl-C stops; run again to go on.")
+            await desk.clock.sleep(math.ceil(seconds))
+
+
+def _title(plan: Plan, number: int) -> str:
+    title = plan.source.recording.title or plan.source.path.stem
+    return f"{title[:450]} ({number} of {len(plan.parts)})" if len(plan.parts) > 1 else title[:500]
