@@ -31,6 +31,13 @@ def run(options: argparse.Namespace) -> int:
     path = options.config or host.config(Machine.this())
     try:
         command, arguments = entries.own_command()
+        if not options.print and not entries.starts(command, arguments):
+            print(
+                f"omi-mcp install: {command} does not start this server from another folder, as a host would start it. "
+                "Install it first (see README). Nothing was installed.",
+                file=sys.stderr,
+            )
+            return 1
         environment = keys.carried(os.environ)
         place = None
         if options.demo:
@@ -47,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
         change = entries.install(host, path, launch, SystemClock().now())
     except UnusableConfig as error:
         print(f"{host.title}: {path} was left as it is: {error}.", file=sys.stderr)
-        print(f"Repair it, or add this by hand:\n\n{entries.block(host, launch)}", file=sys.stderr)
+        print(f"Repair it, or add this by hand:\n\n{entries.block(host, launch)}", end="", file=sys.stderr)
         return 1
     except (entries.TemporaryInstall, keys.WrongKey, OSError) as error:
         print(f"omi-mcp install: {error}. Nothing was installed.", file=sys.stderr)

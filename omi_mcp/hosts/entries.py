@@ -1,7 +1,8 @@
 """This server's entry in a host's configuration: made, found again, taken out."""
 
+import subprocess
 import sys
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +23,8 @@ KEY_INPUT: Mapping[str, Any] = {
 }
 
 KEY_NAMES = frozenset({"OMI_API_KEY", "OMI_API_KEY_FILE"})
+
+TRIAL_SECONDS = 60.0
 
 OWN_COMMANDS = frozenset({"omi-mcp", "omi-conversations-mcp"})
 
@@ -60,6 +63,22 @@ def own_command(executable: Path = Path(sys.executable)) -> tuple[str, tuple[str
     if script.is_file():
         return str(script), ()
     return str(executable), ("-m", "omi_mcp")
+
+
+def starts(command: str, arguments: Sequence[str]) -> bool:
+    """Whether a host could start this server so: it is asked for its version, from a folder it does not lie in."""
+    try:
+        asked = subprocess.run(
+            [command, *arguments, "--version"],
+            cwd=Path(command).anchor,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=TRIAL_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return asked.returncode == 0 and asked.stdout.startswith(b"omi-mcp ")
 
 
 def entry(host: Host, launch: Launch) -> dict[str, Any]:
@@ -177,15 +196,16 @@ def _read(path: Path) -> tuple[bytes | None, str]:
 def _write(path: Path, original: bytes | None, text: str, document: Document, host: Host, now: datetime) -> Change:
     if original is not None and parse(text, host.format) == document:
         return Change(path, changed=False)
-    backup = None
-    if original:
-        backup = path.with_name(f"{path.name}.{now:%Y%m%dT%H%M%S}.backup")
-        replace(backup, original, mode=path.stat().st_mode & 0o7777)
     after = render(document, host.format, text)
     if original and b"\r\n" in original:
         after = after.replace("\n", "\r\n")
     try:
-        replace(path, after.encode())
+        content = after.encode()
     except UnicodeEncodeError:
         raise UnusableConfig("it has half a character, which cannot be written back") from None
+    backup = None
+    if original:
+        backup = path.with_name(f"{path.name}.{now:%Y%m%dT%H%M%S}.backup")
+        replace(backup, original, mode=path.stat().st_mode & 0o7777)
+    replace(path, content)
     return Change(path, changed=True, backup=backup)
