@@ -5,18 +5,13 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hosting import Connect
+from hosting import Connect, first_cause
 from mcp import Client
 
 from omi_mcp.library import Library
 from omi_mcp.sandbox import Sandbox
 from omi_mcp.server import build_server
 from omi_mcp.settings import Settings
-
-
-def first_cause(error: BaseException) -> BaseException:
-    """What a test itself raised, out of the task groups it ran in."""
-    return first_cause(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
 
 
 @pytest.fixture

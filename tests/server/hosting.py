@@ -50,6 +50,11 @@ def segments_of(subject: str) -> list[dict[str, Any]]:
     ]
 
 
+def first_cause(error: BaseException) -> BaseException:
+    """What a test itself raised, out of the task groups it ran in."""
+    return first_cause(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
+
+
 def text_of(result: CallToolResult) -> str:
     return "".join(block.text for block in result.content if isinstance(block, TextContent))
 
