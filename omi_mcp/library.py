@@ -18,7 +18,7 @@ import httpx
 from anyio.abc import TaskGroup
 
 from omi_mcp import changes, database
-from omi_mcp.api.budget import Budget
+from omi_mcp.api.budget import Allowance, Budget
 from omi_mcp.api.client import LIST_LIMIT, OmiClient
 from omi_mcp.api.drafts import SegmentsDraft, TextDraft
 from omi_mcp.api.errors import (
@@ -90,6 +90,7 @@ class Standing:
 class _Mirror:
     database: Database
     store: Store
+    budget: Budget
     client: OmiClient
     sync: Sync
     journal: Journal
@@ -217,6 +218,11 @@ class Library:
         mirror = await self._open()
         progress, remains = await mirror.sync.measure(), await mirror.sync.remains()
         return Standing(await database.run(mirror.store.counts), progress, remains)
+
+    async def allowances(self) -> tuple[Allowance, ...]:
+        """The hourly allowances as this account's ledger sees them. Asks nothing of the API."""
+        mirror = await self._open()
+        return await database.run(mirror.budget.allowances)
 
     async def catalogue(self, start: datetime | None = None, end: datetime | None = None) -> list[Entry]:
         """Every listed conversation that began between `start` and `end` (inclusive), oldest first, from the copy."""
@@ -472,6 +478,7 @@ class Library:
         return _Mirror(
             database=opened,
             store=store,
+            budget=budget,
             client=client,
             sync=Sync(client, store, self._clock),
             journal=journal,
