@@ -94,9 +94,18 @@ def test_today_is_the_persons_today_not_the_servers():
     assert from_to("today", late, ZoneInfo("America/New_York")) == ("2025-03-12", "2025-03-12")
 
 
-@pytest.mark.parametrize(("day", "hours"), [("2025-03-30", 23), ("2025-10-26", 25), ("2025-06-01", 24)])
-def test_a_day_is_as_long_as_the_clocks_make_it(day, hours):
-    first, last = dates.parse_span(day, NOW, BERLIN)
+@pytest.mark.parametrize(
+    ("day", "zone", "hours"),
+    [
+        ("2025-03-30", "Europe/Berlin", 23),
+        ("2025-10-26", "Europe/Berlin", 25),
+        ("2025-06-01", "Europe/Berlin", 24),
+        ("2018-02-17", "America/Sao_Paulo", 25),  # its last hour came twice
+        ("2025-04-06", "Australia/Lord_Howe", 24.5),
+    ],
+)
+def test_a_day_is_as_long_as_the_clocks_make_it(day, zone, hours):
+    first, last = dates.parse_span(day, NOW, ZoneInfo(zone))
     assert last.astimezone(UTC) - first.astimezone(UTC) + TICK == timedelta(hours=hours)
 
 
@@ -108,6 +117,11 @@ def test_hours_ago_are_counted_in_real_time_across_a_clock_change():
 def test_a_day_whose_midnight_does_not_exist_begins_after_it():
     first, _ = dates.parse_span("2025-03-30", NOW, ZoneInfo("Asia/Beirut"))
     assert first.isoformat() == "2025-03-30T01:00:00+03:00"
+
+
+def test_a_day_that_a_zone_skipped_has_no_length():
+    first, last = dates.parse_span("2011-12-30", NOW, ZoneInfo("Pacific/Apia"))
+    assert first == last
 
 
 def test_a_month_ago_from_a_long_month_is_the_last_day_of_a_short_one():

@@ -65,7 +65,7 @@ def test_the_day_is_that_of_the_persons_zone():
 
 
 def test_what_is_unknown_or_empty_is_left_out():
-    (card,) = search_cards([match(speakers=(), finished_at=None)], BERLIN)
+    (card,) = search_cards([match(speakers=(), finished_at=None, starred=False)], BERLIN)
     assert list(card.dump()) == ["id", "title", "started", "weekday", "category"]
     assert card.title == "(untitled)"
 

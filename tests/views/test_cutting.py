@@ -70,6 +70,7 @@ def test_a_text_breaks_after_a_sentence_else_a_word_else_a_character(text, limit
         ("One two. Three four", 15, "Three four"),
         ("One two three four", 15, "two three four"),
         ("abcdefgh", 5, "defgh"),
+        ("a b     ", 6, "b     "),
         ("🇩🇪🇫🇷ab", 5, "🇫🇷ab"),
     ],
 )

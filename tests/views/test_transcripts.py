@@ -200,6 +200,11 @@ def test_a_window_says_what_it_covers_of_how_much():
     assert view.text.startswith("[00:01:40] Anna: One.\n[00:01:50] Bo: Two.")
 
 
+def test_a_window_covers_the_time_until_its_last_speaker_is_silent():
+    spoken = [Segment(text="A long one.", start=0, end=90), Segment(text="Hm.", speaker_id=1, start=10, end=11)]
+    assert Transcript("c1", spoken).window().ends == 90
+
+
 def test_the_first_window_has_no_previous_one_and_the_last_no_next_one():
     transcript = Transcript("c1", talk(("Anna", "One."), ("Bo", "Two.")))
     view = transcript.view(transcript.window())
@@ -224,13 +229,22 @@ def test_a_turn_without_spaces_is_never_split_inside_a_character_as_it_is_seen(m
         assert re.fullmatch(f"({family}|{flag}|{accent})+", shown)
 
 
-def test_a_window_is_not_left_half_empty_before_a_large_segment():
-    speech = "Something was said here. " * 400
-    windows = forwards(Transcript("c1", talk(("Anna", speech), ("Bo", speech), ("Anna", speech))), 16_000)
-    assert len(windows) == 2
+@pytest.mark.parametrize("max_chars", [2_000, 16_000])
+def test_no_window_is_left_half_empty_beside_a_large_segment(max_chars):
+    speech = ("Something was said here. " * 50).strip()
+    transcript = Transcript("c1", talk(*[("Anna", speech), ("Bo", speech)] * 10))
+    onwards = forwards(transcript, max_chars)[:-1]
+    back = backwards(transcript, max_chars, transcript.window(transcript.at_segment(19), max_chars))[1:-1]
+    assert all(len(window.text) >= 0.7 * max_chars for window in [*onwards, *back])
 
 
-@pytest.mark.parametrize(("seconds", "opens"), [(0, 0), (9.9, 0), (10, 1), (25, 2), (35, 3), (39, 3)])
+def test_silence_at_the_start_belongs_to_the_first_window_read_backwards():
+    transcript = Transcript("c1", talk(("Bo", ""), ("Anna", "One."), ("Bo", "Two.")))
+    first, _ = backwards(transcript, 1_000, transcript.window(transcript.at_segment(2)))
+    assert (first.first_segment, first.text) == (0, "[00:00:10] Anna: One.")
+
+
+@pytest.mark.parametrize(("seconds", "opens"), [(0, 0), (9.9, 0), (10, 1), (17.9, 1), (18, 2), (25, 2), (55, 3)])
 def test_a_time_opens_the_segment_spoken_then_or_the_next(seconds, opens):
     spoken = [Segment(text="x", start=start, end=start + 8) for start in (2, 10, 20, 32)]
     assert Transcript("c1", spoken, seconds=60).at_time(seconds) == Place(opens)
