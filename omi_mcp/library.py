@@ -38,6 +38,7 @@ from omi_mcp.mirror.journal import Journal
 from omi_mcp.mirror.query import parse
 from omi_mcp.mirror.search import search
 from omi_mcp.mirror.snippets import Sought
+from omi_mcp.mirror.state import Passes
 from omi_mcp.mirror.store import Store
 from omi_mcp.mirror.sync import Progress, Sync
 from omi_mcp.mirror.types import Counts, Entry, Filters, Hit, Results, Stored, TranscriptState
@@ -79,11 +80,15 @@ class Reading:
 
 @dataclass(frozen=True)
 class Standing:
-    """How the copy stands. `remains` is None when all is copied, else the seconds until copying can go on."""
+    """How the copy stands. `remains` is None when all is copied, else the seconds until copying can go on.
+
+    `comparing`: the whole list is still to be read, for the first time or as `sync` was asked to.
+    """
 
     counts: Counts
     progress: Progress
     remains: float | None
+    comparing: bool
 
 
 @dataclass(frozen=True)
@@ -217,7 +222,9 @@ class Library:
         """How far the copy has come, whichever process makes it. Asks nothing of the API."""
         mirror = await self._open()
         progress, remains = await mirror.sync.measure(), await mirror.sync.remains()
-        return Standing(await database.run(mirror.store.counts), progress, remains)
+        passes = await database.run(Passes.load, mirror.store)
+        comparing = passes.whole is None or passes.demanded is not None
+        return Standing(await database.run(mirror.store.counts), progress, remains, comparing)
 
     async def allowances(self) -> tuple[Allowance, ...]:
         """The hourly allowances as this account's ledger sees them. Asks nothing of the API."""

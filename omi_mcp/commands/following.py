@@ -36,11 +36,12 @@ PATIENCE = timedelta(minutes=5)
 A_PAGE, PAGES_AN_HOUR = 25, 24
 """OMI API: transcripts in one request, and such requests an hour, nearly."""
 
-Step = Callable[[Standing], Awaitable[None]]
+Step = Callable[[Standing], Awaitable[bool]]
+"""Called at each look; True ends it."""
 
 
 async def follow(desk: Desk, *, wait: bool, step: Step | None = None) -> Standing:
-    """Watch until everything is copied, or until it cannot go on and `wait` is False. `step` is called at each look.
+    """Watch until everything is copied or `step` has enough, or until it cannot go on and `wait` is False.
 
     Raises:
         CommandFailed: the API has been failing for longer than `PATIENCE`.
@@ -51,9 +52,8 @@ async def follow(desk: Desk, *, wait: bool, step: Step | None = None) -> Standin
         while True:
             standing = await desk.library.standing()
             _show(progress, task, standing)
-            if step is not None:
-                await step(standing)
-            if standing.remains is None:
+            enough = await step(standing) if step is not None else False
+            if enough or standing.remains is None:
                 return standing
             blocked = standing.progress.blocked
             if standing.remains > WORTH_TELLING or (blocked and blocked != ALLOWANCE_SPENT):

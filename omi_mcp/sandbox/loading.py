@@ -134,7 +134,7 @@ class Segment(_Strict):
 
 
 class ApiConversation(_Strict):
-    """A conversation exactly as the API answers it."""
+    """A conversation as the API answers it; `starred`, which it does not tell, may be added."""
 
     id: Id
     created_at: datetime
@@ -147,6 +147,7 @@ class ApiConversation(_Strict):
     geolocation: dict[str, Any] | None = None
     folder_id: str | None = None
     folder_name: str | None = None
+    starred: bool | None = None
 
     def record(self) -> Record:
         return Record(
@@ -160,6 +161,7 @@ class ApiConversation(_Strict):
             segments=[segment.model_dump() for segment in self.transcript_segments or []],
             geolocation=self.geolocation,
             folder_id=self.folder_id,
+            starred=bool(self.starred),
         )
 
 

@@ -1,0 +1,55 @@
+"""`omi-mcp export`: every conversation as a file."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from omi_mcp.commands.desk import Desk
+
+NAME = "export"
+HELP = "write every conversation to a folder, and keep the folder up to date"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path, metavar="DIR", help="made where there is none; run again to update it")
+    parser.add_argument(
+        "--format",
+        choices=("markdown", "json", "jsonl"),
+        default="markdown",
+        help="markdown or json: a file for each conversation; jsonl: one stream (default markdown)",
+    )
+    parser.add_argument("--since", metavar="DATE", help="only what began on or after: 2025-03-14, 'last month', ...")
+    parser.add_argument(
+        "--no-wait", action="store_true", help="stop at the hourly limit with exit code 3, instead of waiting"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    from dataclasses import replace
+
+    from omi_mcp.commands import desk, environment
+
+    settings = environment.settings()
+    if settings.mirror == "off":
+        settings = replace(settings, mirror="memory")
+    return desk.run(main, options, settings=settings)
+
+
+async def main(desk: "Desk", options: argparse.Namespace) -> int:
+    from omi_mcp.commands.desk import DONE, INCOMPLETE
+    from omi_mcp.commands.following import follow
+    from omi_mcp.commands.writing import Export
+
+    since = desk.span("--since", options.since)
+    first: datetime | None = since and since.first
+    export = Export.begin(desk, options.folder, options.format, first)
+    await desk.library.sync(full=True)
+    standing = await follow(desk, wait=not options.no_wait, step=export.step)
+    report = await export.finish(standing)
+    desk.out.print(report.said())
+    for note in report.notes():
+        desk.note(note)
+    return INCOMPLETE if report.incomplete else DONE
