@@ -7,10 +7,36 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from omi_mcp._version import __version__
-from omi_mcp.commands import demo, import_, install, mirror, sandbox, search, serve, show, sync, uninstall
+from omi_mcp.commands import (
+    demo,
+    doctor,
+    export,
+    import_,
+    install,
+    mirror,
+    sandbox,
+    search,
+    serve,
+    show,
+    sync,
+    uninstall,
+)
 from omi_mcp.settings import SettingsError
 
-COMMANDS: tuple[ModuleType, ...] = (serve, install, uninstall, search, show, import_, sync, mirror, demo, sandbox)
+COMMANDS: tuple[ModuleType, ...] = (
+    serve,
+    install,
+    uninstall,
+    doctor,
+    search,
+    show,
+    import_,
+    export,
+    sync,
+    mirror,
+    demo,
+    sandbox,
+)
 
 EPILOG = """\
 environment:
