@@ -118,10 +118,12 @@ class Database:
                 self._writer.execute("begin immediate")
                 try:
                     yield self._writer
+                    self._writer.execute("commit")
                 except BaseException:
-                    self._writer.execute("rollback")
+                    # SQLite itself rolls back after some errors, such as a full disk.
+                    if self._writer.in_transaction:
+                        self._writer.execute("rollback")
                     raise
-                self._writer.execute("commit")
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:

@@ -7,6 +7,7 @@ beyond it:
 
 - Interactive requests are held back only by what the API itself has refused.
 - Background requests leave the last third of the believed allowance to interactive ones.
+- A ledger that cannot be written, as on a full disk, holds nobody up: then the API's own refusals must do.
 - Reserved requests that nobody used are lost when their window closes. So in its last minute, with nobody there, the
   background may use them, and go on beyond the belief until the API refuses: that is how a belief is probed. Once the
   API has named a limit, this happens once a day at most.
@@ -14,11 +15,13 @@ beyond it:
 The ledger lives in the mirror's database: all processes of an account share it.
 """
 
+import logging
 import math
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from sqlite3 import Connection, Row
 from typing import Literal, get_args
 
 from omi_mcp import database
@@ -44,6 +47,8 @@ TRUSTED = timedelta(days=1).total_seconds()
 
 UNTOLD_WAIT = timedelta(minutes=1).total_seconds()
 """How long to hold back after a refusal that does not say."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -75,15 +80,16 @@ class Allowance:
 
     def wait(self, now: float, *, background: bool) -> float:
         """Seconds from `now` until one request could be booked."""
-        if now < self.blocked:
-            return self.blocked - now
+        return max(0.0, self.blocked - now, self._window_wait(now, background))
+
+    def _window_wait(self, now: float, background: bool) -> float:
         if not self.closes:
             return 0.0
         trusted = now < self.named + TRUSTED
         left = self.closes - now
         if background and self.spent >= self.share:
             probe = max(self.closes - SLACK - TAIL, self.asked + QUIET) - now
-            return left if trusted else max(0.0, min(left, probe))
+            return left if trusted else min(left, probe)
         return left if trusted and self.spent >= self.limit else 0.0
 
     def booked(self, now: float, *, background: bool) -> "Allowance":
@@ -121,11 +127,13 @@ class Budget:
         Raises:
             BudgetSpent: one of them has nothing left for this request.
         """
-        await database.run(self._book, buckets, background)
+        with _unless_unwritable():
+            await database.run(self._book, buckets, background)
 
     async def refused(self, buckets: Sequence[Bucket], error: RateLimited) -> None:
         """Learn from a 429 to a request that was booked against `buckets`."""
-        await database.run(self._refused, buckets, error)
+        with _unless_unwritable():
+            await database.run(self._refused, buckets, error)
 
     def wait(self, buckets: Sequence[Bucket], *, background: bool) -> float:
         """Seconds until `book` could succeed; 0 is now. Blocks."""
@@ -162,19 +170,27 @@ class Budget:
         return self._clock.now().timestamp()
 
 
-def _create(connection: Connection) -> None:
+@contextmanager
+def _unless_unwritable() -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.Error, database.Damaged) as error:
+        log.warning("the request ledger cannot be written: %s", type(error).__name__)
+
+
+def _create(connection: sqlite3.Connection) -> None:
     connection.execute(
         "create table if not exists allowances(bucket text primary key, most integer not null, spent integer not null,"
         " closes real not null, named real not null, asked real not null, blocked real not null) strict"
     )
 
 
-def _read(connection: Connection, bucket: Bucket, now: float) -> Allowance:
-    row: Row | None = connection.execute("select * from allowances where bucket = ?", (bucket,)).fetchone()
+def _read(connection: sqlite3.Connection, bucket: Bucket, now: float) -> Allowance:
+    row: sqlite3.Row | None = connection.execute("select * from allowances where bucket = ?", (bucket,)).fetchone()
     return (Allowance(*row) if row else Allowance(bucket, BASE_LIMITS[bucket])).at(now)
 
 
-def _write(connection: Connection, allowance: Allowance) -> None:
+def _write(connection: sqlite3.Connection, allowance: Allowance) -> None:
     connection.execute(
         "insert or replace into allowances values (?, ?, ?, ?, ?, ?, ?)",
         (

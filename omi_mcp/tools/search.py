@@ -22,6 +22,7 @@ from omi_mcp.tools.replies import READ, Replies
 from omi_mcp.views.cards import Detail, search_cards
 from omi_mcp.views.models import ConversationCard, CoverageBlock, View
 from omi_mcp.views.notes import coverage
+from omi_mcp.views.transcripts import stored_name
 
 DEFAULT_LIMIT = 10
 MAX_LIMIT = 50
@@ -74,7 +75,7 @@ def register(server: MCPServer[None], library: Library, settings: Settings, cloc
             end=last,
             categories=check_categories(categories),
             starred=starred,
-            speaker=speaker,
+            speaker=speaker and stored_name(speaker),
         )
         text = query or ""
         binding = _binding(text, start, end, filters.categories, folder, starred, speaker)
