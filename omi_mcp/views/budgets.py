@@ -53,7 +53,8 @@ CONCISE = (
 )
 """From what a card shows where there is room, to what it keeps where there is none. Hits are left out, not cut
 shorter: what was sought may be anywhere in them."""
-CONCISE_CARD = 550
+CONCISE_CARD = 525
+"""Ten of them, with the coverage and every note, are a search in 6,000 characters."""
 
 FULL = (
     CardSize(overview=4_000, items=2_000),

@@ -33,6 +33,11 @@ def speaker_name(name: str) -> str:
     return budgets.shorten(clean_name(name), budgets.SPEAKER_NAME) or "Speaker"
 
 
+def stored_name(shown: str) -> str:
+    """The API's name of a speaker as cards and turns show it: the inverse of `speaker_name`."""
+    return _PROFILE_FALLBACK if fold(shown.strip()) == "you" else shown
+
+
 @dataclass(frozen=True)
 class Place:
     """Where a window opens: before character `offset` of a segment's cleaned words.

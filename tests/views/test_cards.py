@@ -146,7 +146,7 @@ def page(number: int, hits: int) -> list[Match]:
 
 def test_ten_concise_results_with_three_hits_each_leave_room_in_six_thousand_characters():
     cards = search_cards(page(10, hits=3), BERLIN)
-    assert len(sent(cards)) <= 5_500
+    assert len(sent(cards)) <= 5_250
     assert all(card.hits for card in cards)
 
 
