@@ -64,7 +64,7 @@ def advance(position: Position, page: Page, *, patience: int | None = None) -> t
         return position.model_copy(update={"offset": position.offset + STRIDE, "empty": 0, "short": False}), None
     span = Span(newest=newest, oldest=oldest + _MICROSECOND)  # the page can have been cut amid rows of one instant
     short = page.received < LIST_LIMIT
-    gaps = position.gaps or position.short
+    gaps = position.gaps or position.short or position.empty > 0
     if short and not gaps:
         # Most likely the end: then the next page, from just behind these rows, is empty.
         listed = sum(conversation.created_at == oldest for conversation in page.conversations)

@@ -11,7 +11,7 @@ from omi_mcp import database
 from omi_mcp.api.client import LIST_LIMIT, OmiClient, Page
 from omi_mcp.clock import Clock
 from omi_mcp.mirror.absences import Absences
-from omi_mcp.mirror.paging import Position, advance
+from omi_mcp.mirror.paging import advance
 from omi_mcp.mirror.state import LONG_AGO, Head, Missing, Pass, Passes
 from omi_mcp.mirror.store import Store
 

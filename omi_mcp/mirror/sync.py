@@ -127,13 +127,13 @@ class Sync:
             OmiError: nothing has ever been mirrored, and the API cannot be asked.
         """
         self._used = self._clock.now()
-        self._woken.set()
         try:
             if await database.run(self._passes.begun):
                 await self._look()
             elif wait_for_first:
                 await self._wait_for_first(report)
         finally:
+            self._woken.set()
             with anyio.CancelScope(shield=True):
                 await self._note_progress()
 

@@ -1,0 +1,445 @@
+"""What a person notices of the sync: searches that are fresh, complete and quick, whatever the API does."""
+
+from datetime import timedelta
+
+import anyio
+import pytest
+from sync_kit import Account, Process, mirrored, talk, transcripts
+from virtual_time import START
+
+from omi_mcp import database
+from omi_mcp.api.client import CONVERSATIONS
+from omi_mcp.api.errors import Unreachable
+from omi_mcp.mirror.sync import Progress
+
+pytestmark = pytest.mark.anyio
+
+
+def asked(account: Account) -> list[str]:
+    """The path of each request served."""
+    return [request.path for request in account.sandbox.requests]
+
+
+async def test_the_first_search_waits_for_the_newest_page_and_reports_meanwhile() -> None:
+    account = Account(size=300)
+    account.wire.latency = 2.5
+    reports: list[Progress] = []
+
+    async def report(progress: Progress) -> None:
+        reports.append(progress)
+
+    async with account.process(running=False) as process:
+        await process.sync.refresh(wait_for_first=True, report=report)
+        progress = process.sync.progress()
+    assert [each.conversations for each in reports] == [0, 0, 0]
+    assert progress.conversations == 100
+    assert progress.oldest == START - timedelta(hours=99)
+    assert not progress.complete
+    assert progress.phase == "summaries"
+    assert account.requests == 1
+
+
+async def test_a_small_account_is_copied_whole_before_its_first_search_is_answered() -> None:
+    account = Account(size=20)
+    async with account.process() as process:
+        await process.use()
+        assert process.sync.progress().phase == "idle"
+        assert process.store.counts().transcripts == 20
+
+
+async def test_with_nothing_mirrored_and_the_api_down_the_search_fails() -> None:
+    account = Account(size=3)
+    account.wire.down = True
+    async with account.process() as process:
+        with pytest.raises(Unreachable):
+            await process.use()
+
+
+async def test_an_account_without_conversations_is_complete_after_one_search() -> None:
+    account = Account()
+    async with account.process() as process:
+        await process.use()
+        progress = process.sync.progress()
+        assert (progress.phase, progress.complete, progress.oldest) == ("idle", True, None)
+        await account.clock.sleep(70)
+        before = account.requests
+        await process.use()
+        assert account.requests == before + 1
+
+
+async def test_when_the_api_goes_down_what_is_mirrored_is_served_and_the_trouble_is_named() -> None:
+    account = Account(size=150)
+    async with account.process() as process:
+        await process.use()
+        await account.synced(process)
+        synced = process.sync.progress().synced
+        account.wire.down = True
+        await account.clock.sleep(3600)
+        await process.use()
+        progress = process.sync.progress()
+        assert progress.blocked == "the Omi API cannot be reached"
+        assert progress.retry_at is not None
+        assert progress.synced == synced
+        assert len(process.store.recent(200, 0)) == 150
+
+        account.wire.down = False
+        account.sandbox.insert(talk(900, account.clock.now()))
+        await account.clock.sleep(1000)
+        await process.use()
+        assert process.sync.progress().blocked is None
+        assert process.store.get("c00900") is not None
+
+
+async def test_a_slow_api_holds_a_search_up_for_a_moment_only() -> None:
+    account = Account(size=10)
+    async with account.process() as process:
+        await process.use()
+        await account.clock.sleep(120)
+        account.wire.latency = 19
+        asked_at = account.clock.now()
+        await process.use()
+        assert account.clock.now() - asked_at <= timedelta(seconds=8)
+        assert process.sync.progress().blocked is not None
+
+
+async def test_a_refused_key_is_named_and_not_tried_again_and_again() -> None:
+    account = Account(size=150)
+    async with account.process() as process:
+        await process.use()
+        account.sandbox.revoke_key(account.sandbox.key)
+        before = account.requests
+        await account.clock.sleep(600)
+        await process.use()
+        assert process.sync.progress().blocked == "the Omi API does not accept the API key"
+        await account.clock.sleep(3600)
+        assert account.requests - before <= 12
+
+
+@pytest.mark.parametrize("spacing", [1, 10, 30, 60])
+async def test_a_session_of_twenty_calls_on_a_synced_account_takes_three_requests_at_most(spacing: float) -> None:
+    account = Account(limits="real", size=250)
+    async with account.process() as process:
+        await process.use()
+        await account.synced(process)
+        await account.clock.sleep(3 * 86_400)
+        before = account.requests
+        for _ in range(20):
+            await process.use()
+            await account.clock.sleep(spacing)
+        assert account.requests - before <= 3
+
+
+async def test_what_was_just_recorded_is_found_by_the_next_search_and_its_transcript_soon_after() -> None:
+    account = Account(size=150)
+    async with account.process() as process:
+        await process.use()
+        await account.synced(process)
+        await account.clock.sleep(600)
+        account.sandbox.insert(talk(900, account.clock.now()))
+        await process.use()
+        assert process.store.get("c00900") is not None
+        await account.clock.sleep(5)
+        assert transcripts(process.store, ["c00900"]) == {"c00900": ["We counted 900 things here."]}
+
+
+async def test_everything_recorded_in_an_absence_of_weeks_is_there_after_one_search() -> None:
+    account = Account(size=150)
+    async with account.process() as process:
+        await process.use()
+        await account.synced(process)
+        process.scope.cancel()
+        account.sandbox.load(talk(1000 + n, START + timedelta(hours=n)) for n in range(1, 450))
+        await account.clock.sleep(20 * 86_400)
+        before = account.requests
+        await process.use()
+        assert mirrored(process.store) == account.listable()
+        assert account.requests - before <= 6
+
+
+async def test_a_look_cut_short_is_finished_in_the_background() -> None:
+    account = Account(size=150)
+    async with account.process() as process:
+        await process.use()
+        await account.synced(process)
+        account.sandbox.load(talk(1000 + n, START + timedelta(minutes=n)) for n in range(1, 700))
+        await account.clock.sleep(600)
+        account.wire.latency = 3.0
+        await process.use()
+        assert len(mirrored(process.store)) < 849
+        await account.clock.sleep(60)
+        assert mirrored(process.store) == account.listable()
+
+
+async def test_a_conversation_that_completes_late_is_found_with_its_old_date() -> None:
+    account = Account(size=150)
+    account.sandbox.set_status("c00030", "processing")
+    async with account.process() as process:
+        await process.use()
+        await account.synced(process)
+        assert process.store.get("c00030") is None
+        account.sandbox.complete_late("c00030")
+        await account.clock.sleep(120)
+        await process.use()
+        assert process.store.get("c00030") is not None
+
+
+async def test_an_edited_title_is_seen_and_its_transcript_kept() -> None:
+    account = Account(size=150)
+    async with account.process() as process:
+        await process.use()
+        await account.synced(process)
+        account.sandbox.edit("c00040", title="A better name")
+        await account.clock.sleep(120)
+        await process.use()
+        stored = process.store.get("c00040")
+        assert stored is not None
+        assert stored.conversation.structured.title == "A better name"
+        assert stored.transcript == "stored"
+
+
+async def settled(account: Account, process: Process) -> None:
+    """A search, and time for what it sets off."""
+    await account.clock.sleep(3700)
+    await process.use()
+    await account.clock.sleep(60)
+
+
+async def test_what_was_deleted_goes_and_what_was_discarded_is_hidden_after_each_was_asked_for() -> None:
+    account = Account(size=150)
+    async with account.process() as process:
+        await process.use()
+        await account.synced(process)
+        account.sandbox.delete("c00010")
+        account.sandbox.discard("c00020")
+        await settled(account, process)
+        assert process.store.get("c00010") is None
+        hidden = process.store.get("c00020")
+        assert hidden is not None
+        assert hidden.hidden
+        assert {path.rsplit("/", 1)[-1] for path in asked(account)} >= {"c00010", "c00020"}
+
+        account.sandbox.discard("c00020", False)
+        await settled(account, process)
+        assert mirrored(process.store) == account.listable()
+
+
+async def test_what_is_locked_is_known_as_locked_and_fetched_again_when_it_is_not() -> None:
+    account = Account(size=150)
+    async with account.process() as process:
+        await process.use()
+        await account.synced(process)
+        account.sandbox.lock("c00020")
+        await settled(account, process)
+        assert set(mirrored(process.store, locked=True)) == {"c00020"}
+        assert process.store.counts().locked == 1
+        before = account.requests
+        await settled(account, process)
+        assert asked(account)[before:] == [CONVERSATIONS, CONVERSATIONS], "it is not asked for again"
+
+        account.sandbox.lock("c00020", False)
+        await settled(account, process)
+        assert transcripts(process.store, ["c00020"]) == {"c00020": ["We counted 20 things here."]}
+
+
+async def test_a_locked_one_that_is_deleted_later_goes_once_the_page_has_no_gap() -> None:
+    account = Account(size=150)
+    async with account.process() as process:
+        await process.use()
+        await account.synced(process)
+        account.sandbox.lock("c00020")
+        await settled(account, process)
+        account.sandbox.delete("c00020")
+        await settled(account, process)
+        assert process.store.get("c00020") is None
+
+
+async def test_when_too_much_is_missing_nothing_goes_until_a_later_look_confirms_it() -> None:
+    account = Account(size=150)
+    gone = account.sandbox.ids()[:40]
+    async with account.process() as process:
+        await process.use()
+        await account.synced(process)
+        for each in gone:
+            account.sandbox.delete(each)
+        await settled(account, process)
+        warning = process.sync.progress().warning
+        assert warning is not None
+        assert "40" in warning
+        assert len(mirrored(process.store)) == 150
+
+        await settled(account, process)
+        assert process.sync.progress().warning is None
+        await account.clock.sleep(2 * 3600)  # each is asked for, which the hourly allowance spreads
+        assert mirrored(process.store) == account.listable()
+
+
+async def test_a_list_that_was_wrong_for_a_while_costs_nothing_but_a_warning() -> None:
+    account = Account(size=150)
+    hidden = account.sandbox.ids()[:40]
+    async with account.process() as process:
+        await process.use()
+        await account.synced(process)
+        for each in hidden:
+            account.sandbox.discard(each)
+        await settled(account, process)
+        assert process.sync.progress().warning is not None
+        for each in hidden:
+            account.sandbox.discard(each, False)
+        await settled(account, process)
+        assert process.sync.progress().warning is None
+        assert len(mirrored(process.store)) == 150
+
+
+async def test_a_transcript_that_cannot_be_read_does_not_keep_back_the_others() -> None:
+    account = Account(size=150)
+    async with account.process() as process:
+        account.wire.before = lambda: account.requests == 3 and account.sandbox.damage("c00033")
+        await process.use()
+        await account.until(lambda: process.store.counts().pending <= 1, hours=2, every=10)
+        stored = process.store.get("c00033")
+        assert stored is not None
+        assert stored.transcript == "pending"
+
+
+async def test_all_stars_are_learnt_however_many_pages_they_fill() -> None:
+    account = Account(size=330)
+    starred = account.sandbox.ids()[::3] + account.sandbox.ids()[1::3]
+    for each in starred:
+        account.sandbox.star(each)
+    account.sandbox.move("c00001", "Garden")
+    async with account.process() as process:
+        await process.use()
+        await account.synced(process)
+        known = {each for each in process.store.fingerprints(None, None) if process.store.get(each).starred}
+        assert known == set(starred)
+        assert [folder.name for folder in process.store.folders()] == ["Garden"]
+
+
+async def test_at_the_limit_of_the_api_searches_go_on_and_say_until_when() -> None:
+    account = Account(limits="real", size=6000)
+    async with account.process() as process:
+        await process.use()
+        await account.clock.sleep(600)
+        progress = process.sync.progress()
+        assert progress.phase == "summaries"
+        assert progress.blocked == "the hourly request allowance is used up"
+        assert progress.retry_at is not None
+        assert progress.retry_at - account.clock.now() < timedelta(hours=1)
+        assert progress.oldest == START - timedelta(hours=99 * 40)
+        await process.use()
+        assert {request.status for request in account.sandbox.requests} == {200}
+
+
+async def test_the_background_leaves_the_last_third_of_every_hour_but_its_last_minute() -> None:
+    account = Account(limits="real", size=5500)
+    async with account.process() as process:
+        most = 0
+
+        def check() -> None:
+            nonlocal most
+            reads, _, _ = process.budget.allowances()
+            if reads.closes - account.clock.now().timestamp() > 62:
+                most = max(most, reads.spent)
+
+        account.wire.before = check
+        await account.clock.sleep(4000)
+    assert most == 40
+
+
+async def test_a_read_of_the_user_never_waits_for_the_background() -> None:
+    account = Account(size=3000)
+    async with account.process() as process:
+        await process.use()
+        for _ in range(10):
+            await account.clock.sleep(0.37)
+            began = account.clock.now()
+            await process.client.get_conversation("c02999", include_transcript=True)
+            assert account.clock.now() - began <= timedelta(seconds=2 * account.wire.latency)
+
+
+async def test_cancelled_at_any_moment_it_leaves_nothing_half_and_repeats_one_page_at_most(tmp_path: object) -> None:
+    account = Account(size=1000)
+    clean = 10 + 40 + 5
+    cancellations = 40
+    path = tmp_path / "mirror.sqlite3"
+    for number in range(cancellations):
+        async with account.process(path):
+            await account.clock.sleep(0.1 + 0.013 * number)
+    async with account.process(path) as process:
+        await account.synced(process)
+        assert mirrored(process.store) == account.listable()
+        assert process.store.counts().transcripts == 1000
+    assert account.requests <= clean + cancellations
+
+
+async def test_a_mirror_damaged_while_in_use_is_made_anew_with_a_warning(tmp_path: object) -> None:
+    account = Account(size=150)
+    path = tmp_path / "mirror.sqlite3"
+    async with account.process(path) as process:
+        await process.use()
+        await account.synced(process)
+        for file in database.files(path):
+            if not file.name.endswith("-shm"):
+                file.write_bytes(b"\xff" * file.stat().st_size)
+        await account.clock.sleep(120)
+        await process.use()
+        await account.synced(process)
+        assert mirrored(process.store) == account.listable()
+        assert process.sync.progress().warning is not None
+
+
+async def test_a_mirror_that_cannot_be_written_is_named_and_the_sync_lives_on() -> None:
+    account = Account(size=150)
+    async with account.process() as process:
+        await process.use()
+        with process.database.writing() as connection:
+            connection.execute("alter table conversations rename to elsewhere")
+        await account.clock.sleep(3600)
+        with process.database.writing() as connection:
+            connection.execute("alter table elsewhere rename to conversations")
+        account.sandbox.insert(talk(900, account.clock.now()))
+        await account.clock.sleep(3600)
+        await process.use()
+        await account.synced(process)
+        assert mirrored(process.store) == account.listable()
+
+
+async def test_three_processes_together_ask_no_more_than_one_and_all_of_them_answer(tmp_path: object) -> None:
+    async def requests(name: str, processes: int) -> int:
+        account = Account(limits="real", size=900)
+        path = tmp_path / name
+        async with anyio.create_task_group() as tasks:
+            started = [Process(account, path) for _ in range(processes)]
+            for process in started:
+                tasks.start_soon(process.run)
+            for _ in range(60):
+                for process in started:
+                    await process.use()
+                    assert len(process.store.recent(10, 0)) == 10
+                await account.clock.sleep(120)
+            for process in started:
+                assert process.sync.progress().phase == "idle"
+                assert mirrored(process.store) == account.listable()
+            tasks.cancel_scope.cancel()
+        for process in started:
+            await process.close()
+        return account.requests
+
+    assert await requests("three", 3) <= 1.05 * await requests("one", 1)
+
+
+async def test_when_the_process_that_syncs_dies_another_takes_over_within_a_minute(tmp_path: object) -> None:
+    account = Account(size=3000)
+    path = tmp_path / "mirror.sqlite3"
+    async with account.process(path) as heir:
+        dying = Process(account, path)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(dying.run)
+            await account.clock.sleep(1.0)
+            dying.database.close()  # from here on it can neither write nor give anything back
+            died = account.clock.now()
+            known = heir.store.counts().conversations
+            await account.until(lambda: heir.store.counts().conversations > known)
+            assert account.clock.now() - died <= timedelta(minutes=1)
+            tasks.cancel_scope.cancel()
+        await dying.client.aclose()
