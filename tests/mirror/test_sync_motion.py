@@ -98,7 +98,7 @@ async def live(seed: int) -> None:
             await account.clock.sleep(rng.choice([1, 90, 4000]))
         account.wire.before = lambda: None
         rested = account.clock.now()
-        await account.until(lambda: settled_since(process, rested), hours=24 * 30, every=600)
+        await account.until(lambda: settled_since(process, rested), hours=24 * 30, every=4 * 3600)
 
         listable = account.listable()
         assert mirrored(process.store) == listable
