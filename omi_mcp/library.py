@@ -11,10 +11,9 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
-from typing import TypeVar, TypeVarTuple
+from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
 
 import anyio
-import httpx
 from anyio.abc import TaskGroup
 
 from omi_mcp import changes, database
@@ -44,6 +43,9 @@ from omi_mcp.mirror.sync import Progress, Sync
 from omi_mcp.mirror.types import Counts, Entry, Filters, Hit, Results, Stored, TranscriptState
 from omi_mcp.settings import Settings
 from omi_mcp.writes import Created, OutcomeUnknown, Writer
+
+if TYPE_CHECKING:
+    import httpx
 
 UNMIRRORED_PAGES = 10
 """How many list pages (100 conversations each) one search may ask for when nothing is mirrored."""
@@ -107,7 +109,7 @@ class Library:
     """The user's conversations. Nothing is opened or asked before the first call; use inside `running()`."""
 
     def __init__(
-        self, settings: Settings, *, transport: httpx.AsyncBaseTransport | None = None, clock: Clock | None = None
+        self, settings: Settings, *, transport: "httpx.AsyncBaseTransport | None" = None, clock: Clock | None = None
     ) -> None:
         self._settings = settings
         self._transport = transport

@@ -4,19 +4,20 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
-import httpx
 from pydantic import BaseModel, ValidationError
 
 from omi_mcp.api import fields
 from omi_mcp.api.budget import Bucket, Budget
-from omi_mcp.api.connection import Connection
 from omi_mcp.api.drafts import SegmentsDraft, TextDraft
 from omi_mcp.api.errors import AnswerLost, InvalidRequest, Refused
 from omi_mcp.api.models import Conversation, Folder, Receipt, well_formed, wire_time
 from omi_mcp.clock import Clock
+
+if TYPE_CHECKING:
+    import httpx
 
 LIST_LIMIT = 100
 TRANSCRIPT_LIST_LIMIT = 25
@@ -60,9 +61,12 @@ class OmiClient:
         *,
         clock: Clock,
         budget: Budget | None = None,
-        transport: httpx.AsyncBaseTransport | None = None,
+        transport: "httpx.AsyncBaseTransport | None" = None,
         rng: random.Random | None = None,
     ) -> None:
+        # The HTTP library is a seventh of what a host waits for, and nothing needs it before the first call.
+        from omi_mcp.api.connection import Connection
+
         self._connection = Connection(base_url, api_key, clock=clock, budget=budget, transport=transport, rng=rng)
 
     async def list_conversations(
