@@ -7,7 +7,7 @@ from mcp.server.elicitation import AcceptedElicitation
 from mcp.server.mcpserver import Context, Elicit, ElicitationResult, Resolve
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import CallToolResult
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 from omi_mcp.api.models import Conversation
 from omi_mcp.clock import Clock
@@ -29,7 +29,9 @@ STAYS = "Deleted for good. Memories and action items that Omi made of it stay in
 
 
 class Confirmation(BaseModel):
-    delete: bool = Field(title="Delete", description="Yes, delete this conversation for good")
+    delete: Annotated[bool, BeforeValidator(lambda value: value is True)] = Field(
+        title="Delete", description="Yes, delete this conversation for good"
+    )
 
 
 class Deleted(View):

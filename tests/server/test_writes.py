@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -114,7 +115,7 @@ async def test_the_same_create_within_minutes_returns_the_first(account: Account
     assert again["id"] == first["id"]
     assert again["status"] == "exists"
     assert "nothing new was created" in again["note"]
-    assert sorted(account.saved()) == sorted([first["id"], other["id"]])
+    assert account.saved() == sorted([first["id"], other["id"]])
 
 
 @both
@@ -138,7 +139,7 @@ async def test_a_duplicate_is_made_when_it_is_asked_for(account: Account) -> Non
         first = await call(client, "create_from_text", text="Buy milk.")
         second = await call(client, "create_from_text", text="Buy milk.", allow_duplicate=True)
         assert "allow_duplicate" in (await call(client, "create_from_text", text="Buy milk."))["note"]
-    assert sorted(account.saved()) == sorted([first["id"], second["id"]])
+    assert account.saved() == sorted([first["id"], second["id"]])
 
 
 async def test_the_same_words_are_a_new_conversation_later_or_at_another_time(account: Account) -> None:
@@ -246,7 +247,7 @@ async def test_an_unknown_duplicate_is_settled_by_the_call_that_is_named(account
         account.break_down("")
         second = await call(client, "create_from_text", text="Buy milk.")
     assert second["id"] != first["id"]
-    assert sorted(account.saved()) == sorted([first["id"], second["id"]])
+    assert account.saved() == sorted([first["id"], second["id"]])
 
 
 async def test_segments_that_never_got_an_answer_are_settled_by_the_same_call(account: Account) -> None:
@@ -263,7 +264,7 @@ async def test_a_spent_read_allowance_is_named_instead_of_waited_for(account: Ac
     async with account.server() as client:
         began = account.clock.now()
         answer = await refusal(client, "create_from_text", text="Notes about the lighthouse.")
-        assert "in 25 minutes" in answer
+        assert re.search(r"in 2[56] minutes", answer)
         assert account.clock.now() - began < timedelta(seconds=5)
 
 

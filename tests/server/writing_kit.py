@@ -9,6 +9,8 @@ from zoneinfo import ZoneInfo
 import httpx
 from hosting import first_cause, segments_of, text_of
 from mcp import Client
+from mcp.client.client import ConnectMode
+from mcp.client.session import ElicitationFnT
 from virtual_time import VirtualClock
 
 from omi_mcp.library import Library
@@ -33,8 +35,14 @@ class Account:
 
     @asynccontextmanager
     async def server(
-        self, mode: str = "auto", *, transport: httpx.AsyncBaseTransport | None = None, **changes: Any
+        self,
+        mode: ConnectMode = "auto",
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        elicitation: ElicitationFnT | None = None,
+        **changes: Any,
     ) -> AsyncIterator[Client]:
+        """A client of a new server; `elicitation` answers for a person whose host can ask."""
         given: dict[str, Any] = {
             "timezone": ZoneInfo("Europe/Berlin"),
             "data_dir": self._data_dir,
@@ -43,7 +51,7 @@ class Account:
         }
         settings = Settings(**(given | changes))
         library = Library(settings, transport=transport or self.sandbox.transport(), clock=self.clock)
-        client = Client(build_server(library, settings, self.clock), mode=mode, raise_exceptions=False)
+        client = Client(build_server(library, settings, self.clock), mode=mode, elicitation_callback=elicitation)
         try:
             async with client:
                 yield client
@@ -52,7 +60,7 @@ class Account:
 
     def saved(self) -> list[str]:
         """Every conversation there is, hidden ones too."""
-        return self.sandbox.ids(listable=False)
+        return sorted(self.sandbox.ids(listable=False))
 
     def sent(self, method: str, ending: str = "") -> int:
         """How many requests of that kind arrived."""
