@@ -4,16 +4,18 @@ Entry `n` of the conversation with the integer key `row` has the rowid `row << 1
 its passages. FTS5 keeps no text of its own, so an entry is taken out by handing it the same text again.
 """
 
+import json
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from omi_mcp.api.models import Conversation, Segment
+from omi_mcp.mirror import lexicon
 from omi_mcp.mirror.passages import Passage, head_text, join, pack, passage_text, split, unpack
 from omi_mcp.mirror.words import TOKENIZER, bare
 
 ENTRY_BITS = 12
-VERSION = 1
+VERSION = 2
 """Of the text that is indexed of a conversation. An index of another version has to be made anew."""
 
 SCHEMA = f"""
@@ -22,6 +24,7 @@ SCHEMA = f"""
     create table if not exists speakers(speaker integer primary key, name text not null unique);
     create table if not exists speaks(speaker integer, row integer, primary key (speaker, row)) without rowid;
     create index if not exists speaks_row on speaks(row);
+    {lexicon.SCHEMA}
 """
 
 _ADD = "insert into entries(rowid, text) values (?, ?)"
@@ -49,7 +52,7 @@ def probe(connection: sqlite3.Connection) -> None:
 
 def add(connection: sqlite3.Connection, row: int, conversation: Conversation) -> None:
     """Make a conversation findable: its head, and the transcript that is stored."""
-    connection.executemany(_ADD, _texts(connection, row, conversation))
+    _add(connection, list(_texts(connection, row, conversation)))
 
 
 def drop(connection: sqlite3.Connection, row: int, conversation: Conversation) -> None:
@@ -65,24 +68,46 @@ def replace_head(connection: sqlite3.Connection, row: int, before: Conversation,
     old, new = head_text(before), head_text(after)
     if old != new:
         connection.execute(_DROP, (row << ENTRY_BITS, old))
-        connection.execute(_ADD, (row << ENTRY_BITS, new))
+        _add(connection, [(row << ENTRY_BITS, new)])
 
 
 def replace_transcript(connection: sqlite3.Connection, row: int, segments: Sequence[Segment], *, indexed: bool) -> bool:
     """Store a transcript in place of the one there; False when it is the same. `indexed`: the row is findable."""
-    passages = list(split(segments))
+    fresh = list(split(segments))
     before = list(_bodies(connection, row))
-    after = [pack(passage) for passage in passages]
+    after = [pack(passage) for passage in fresh]
     if before == after:
         return False
     first = (row << ENTRY_BITS) + 1
     if indexed:
         connection.executemany(_DROP, [(entry, passage_text(unpack(body))) for entry, body in enumerate(before, first)])
-        connection.executemany(_ADD, [(entry, passage_text(passage)) for entry, passage in enumerate(passages, first)])
+        _add(connection, [(entry, passage_text(passage)) for entry, passage in enumerate(fresh, first)])
     connection.execute("delete from passages where entry between ? and ?", (first, first + len(before) - 1))
     connection.executemany("insert into passages(entry, body) values (?, ?)", enumerate(after, first))
     _replace_speakers(connection, row, segments)
     return True
+
+
+def texts(connection: sqlite3.Connection, entries: Sequence[int]) -> Iterator[tuple[int, str]]:
+    """The indexed text of these entries, in no order."""
+    wanted = json.dumps(entries)
+    for entry, body in connection.execute(
+        "select entry, body from passages where entry in (select value from json_each(?))", (wanted,)
+    ):
+        yield entry, passage_text(unpack(body))
+    for row, light in connection.execute(
+        f"select row, light from conversations where row in"
+        f" (select value >> {ENTRY_BITS} from json_each(?) where value & {(1 << ENTRY_BITS) - 1} = 0)",
+        (wanted,),
+    ):
+        yield row << ENTRY_BITS, head_text(Conversation.model_validate(json.loads(light)))
+
+
+def passages(connection: sqlite3.Connection, entries: Iterable[int]) -> Iterator[Passage]:
+    """These passages, in the order of `entries`."""
+    for entry in entries:
+        (body,) = connection.execute("select body from passages where entry = ?", (entry,)).fetchone()
+        yield unpack(body)
 
 
 def stored_passages(connection: sqlite3.Connection, row: int) -> Iterator[Passage]:
@@ -102,6 +127,11 @@ def by_words_spoken(segments: Iterable[Segment]) -> list[str]:
     return [name for name, _ in spoken.most_common()]
 
 
+def _add(connection: sqlite3.Connection, texts: Sequence[tuple[int, str]]) -> None:
+    connection.executemany(_ADD, texts)
+    lexicon.learn(connection, (text for _, text in texts))
+
+
 def _bodies(connection: sqlite3.Connection, row: int) -> Iterator[bytes]:
     first = row << ENTRY_BITS
     for (body,) in connection.execute(
@@ -119,7 +149,7 @@ def _texts(connection: sqlite3.Connection, row: int, conversation: Conversation)
 
 def _replace_speakers(connection: sqlite3.Connection, row: int, segments: Sequence[Segment]) -> None:
     connection.execute("delete from speaks where row = ?", (row,))
-    for name in {bare(segment.speaker) for segment in segments}:
+    for name in {bare(name) for name in {segment.speaker for segment in segments}}:
         connection.execute("insert or ignore into speakers(name) values (?)", (name,))
         connection.execute(
             "insert into speaks(speaker, row) select speaker, ? from speakers where name = ?", (row, name)

@@ -7,11 +7,13 @@ transcript is stored, so no text is kept twice.
 import json
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from itertools import pairwise
+from functools import lru_cache
+from itertools import groupby, pairwise
+from operator import attrgetter
+from typing import NamedTuple
 
 from omi_mcp.api.models import Conversation, Segment
+from omi_mcp.mirror.days import in_words
 from omi_mcp.mirror.types import Field
 from omi_mcp.mirror.words import indexable, storable, words
 
@@ -19,19 +21,20 @@ PASSAGE_WORDS = 100
 MOST_PASSAGES = 4_000
 """Passages of one conversation; a longer transcript has longer passages."""
 
-_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-_MONTHS = (
-    "January", "February", "March", "April", "May", "June",
-    "July", "August", "September", "October", "November", "December",
-)  # fmt: skip
 
+class Piece(NamedTuple):
+    """A segment, or a part of one too long for a passage. `place` is the segment's index in the transcript."""
 
-@dataclass(frozen=True)
-class Piece:
-    """A segment, or a part of one too long for a passage. `index` is the segment's place in the transcript."""
+    place: int
+    text: str
+    name: str | None
+    number: int | None
+    start: float
+    end: float
 
-    index: int
-    segment: Segment
+    @property
+    def speaker(self) -> str:
+        return _shown(self.name, self.number)
 
 
 Passage = tuple[Piece, ...]
@@ -43,9 +46,10 @@ def split(segments: Sequence[Segment]) -> Iterator[Passage]:
     size = max(PASSAGE_WORDS, sum(weights) // (MOST_PASSAGES // 2))
     passage: list[Piece] = []
     filled = 0
-    for index, (segment, weight) in enumerate(zip(segments, weights, strict=True)):
-        for part in _parts(segment, weight, size):
-            passage.append(Piece(index, part))
+    for place, (segment, weight) in enumerate(zip(segments, weights, strict=True)):
+        for text in _parts(segment.text, weight, size):
+            piece = Piece(place, text, segment.speaker_name, segment.speaker_id, segment.start, segment.end)
+            passage.append(piece)
             filled += min(weight, size)
             if filled >= size:
                 yield tuple(passage)
@@ -56,37 +60,23 @@ def split(segments: Sequence[Segment]) -> Iterator[Passage]:
 
 def join(passages: Iterable[Passage]) -> tuple[Segment, ...]:
     """The transcript that was split."""
-    segments: list[Segment] = []
-    for passage in passages:
-        for piece in passage:
-            if piece.index == len(segments):
-                segments.append(piece.segment)
-            else:
-                whole = segments[-1]
-                segments[-1] = whole.model_copy(update={"text": whole.text + piece.segment.text})
-    return tuple(segments)
+    pieces = (piece for passage in passages for piece in passage)
+    return tuple(_segment(list(parts)) for _, parts in groupby(pieces, key=attrgetter("place")))
 
 
 def pack(passage: Passage) -> bytes:
-    segments = [piece.segment for piece in passage]
-    rows = [[each.text, each.speaker_name, each.speaker_id, each.start, each.end] for each in segments]
-    return zlib.compress(json.dumps([passage[0].index, rows], separators=(",", ":")).encode(), 1)
+    rows = [piece[1:] for piece in passage]
+    return zlib.compress(json.dumps([passage[0].place, rows], separators=(",", ":")).encode(), 1)
 
 
 def unpack(body: bytes) -> Passage:
     first, rows = json.loads(zlib.decompress(body))
-    return tuple(
-        Piece(
-            first + place,
-            Segment.model_construct(text=text, speaker_name=name, speaker_id=number, start=start, end=end),
-        )
-        for place, (text, name, number, start, end) in enumerate(rows)
-    )
+    return tuple(Piece(place, *row) for place, row in enumerate(rows, first))
 
 
 def passage_text(passage: Passage) -> str:
     """The text of a passage as it is indexed: who speaks is part of what is found."""
-    return storable(indexable("\n".join(f"{piece.segment.speaker}: {piece.segment.text}" for piece in passage)))
+    return storable(indexable("\n".join(f"{piece.speaker}: {piece.text}" for piece in passage)))
 
 
 def head_fields(conversation: Conversation) -> Iterator[tuple[Field, str]]:
@@ -109,19 +99,30 @@ def head_text(conversation: Conversation) -> str:
     return storable(indexable("\n".join(lines)))
 
 
-def in_words(moment: datetime) -> str:
-    """Such as "Tuesday 4 March 2025", whatever the locale."""
-    return f"{_DAYS[moment.weekday()]} {moment.day} {_MONTHS[moment.month - 1]} {moment.year}"
-
-
 def _weight(text: str) -> int:
     return len((text if text.isascii() else indexable(text)).split())
 
 
-def _parts(segment: Segment, weight: int, size: int) -> Iterator[Segment]:
+def _parts(text: str, weight: int, size: int) -> Iterator[str]:
     if weight < 2 * size:
-        yield segment
+        yield text
         return
-    starts = [word.start for word in words(segment.text)][size::size]
-    for start, end in pairwise([0, *starts, len(segment.text)]):
-        yield segment.model_copy(update={"text": segment.text[start:end]})
+    starts = [word.start for word in words(text)][size::size]
+    for start, end in pairwise([0, *starts, len(text)]):
+        yield text[start:end]
+
+
+def _segment(parts: list[Piece]) -> Segment:
+    first = parts[0]
+    return Segment.model_construct(
+        text="".join(part.text for part in parts),
+        speaker_name=first.name,
+        speaker_id=first.number,
+        start=first.start,
+        end=first.end,
+    )
+
+
+@lru_cache(maxsize=4096)
+def _shown(name: str | None, number: int | None) -> str:
+    return Segment(speaker_name=name, speaker_id=number).speaker

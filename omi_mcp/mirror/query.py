@@ -2,13 +2,17 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from omi_mcp.mirror.stopwords import stop_words
+from omi_mcp.mirror.days import spell_out
+from omi_mcp.mirror.stopwords import ASKING_WORDS, stop_words
 from omi_mcp.mirror.words import fold, run_length, storable, words
 
 MOST_TERMS = 32
 """Of a longer query the longest words are kept: they are the rarest."""
+
+ASKING_WEIGHT = 0.3
+"""What a word that only asks counts, beside words that describe."""
 
 _LONGEST_QUERY = 10_000
 _QUOTED = re.compile(r'["“”„«»]([^"“”„«»]+)["“”„«»]')
@@ -17,45 +21,48 @@ _POSSESSIVE = re.compile(r"(?<=\w)['\u2019]s\b", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Term:
-    """One thing to look for: a word, or several that must stand side by side; `prefix` if the last is a beginning."""
+    """One thing to look for: a word, or several that must stand side by side. `weight` is 1, less for a dull word."""
 
     words: tuple[str, ...]
-    prefix: bool = False
+    weight: float = 1.0
 
     @property
     def expression(self) -> str:
         """As an FTS5 string, so that nothing in it is syntax."""
         quoted = " ".join(self.words).replace('"', '""')
-        return f'"{quoted}"*' if self.prefix else f'"{quoted}"'
+        return f'"{quoted}"'
 
 
 @dataclass(frozen=True)
 class Query:
-    """`terms` are alternatives, of which more is better; each of `phrases` is required."""
+    """`terms` are alternatives in the order asked, the more the better; each of `phrases` is required."""
 
     terms: tuple[Term, ...]
     phrases: tuple[Term, ...] = ()
 
     @property
-    def expression(self) -> str:
-        """The FTS5 query for everything worth ranking."""
-        return any_of((*self.phrases, *self.terms))
+    def everything(self) -> tuple[Term, ...]:
+        return (*self.phrases, *self.terms)
 
 
 def any_of(terms: Iterable[Term]) -> str:
+    """The FTS5 expression for entries that match at least one of `terms`."""
     return " OR ".join(term.expression for term in terms)
 
 
 def parse(text: str) -> Query:
     """The query in `text`; without terms and phrases when nothing in it is a word."""
-    text = fold(storable(text[:_LONGEST_QUERY]))
+    text = fold(spell_out(storable(text[:_LONGEST_QUERY])))
     phrases = [Term(tuple(word.folded for word in words(quoted))) for quoted in _QUOTED.findall(text)]
-    rest = _POSSESSIVE.sub("", _QUOTED.sub(" ", text))
-    terms = list(dict.fromkeys(_terms(rest)))
-    dull = stop_words([term.words[0] for term in terms if len(term.words) == 1])
-    telling = [term for term in terms if len(term.words) > 1 or term.words[0] not in dull]
     required = tuple(dict.fromkeys(phrase for phrase in phrases if phrase.words))[:MOST_TERMS]
-    return Query(_longest(telling if telling or required else terms), required)
+    asked = list(dict.fromkeys(_terms(_POSSESSIVE.sub("", _QUOTED.sub(" ", text)))))
+    dull = stop_words([term.words[0] for term in asked if len(term.words) == 1])
+    telling = [term for term in asked if term.words[0] not in dull or len(term.words) > 1]
+    if not telling and not required:
+        return Query(_longest(asked))
+    if required or any(term.words[0] not in ASKING_WORDS for term in telling):
+        telling = [replace(term, weight=ASKING_WEIGHT) if term.words[0] in ASKING_WORDS else term for term in telling]
+    return Query(_longest(telling), required)
 
 
 def _terms(text: str) -> Iterator[Term]:

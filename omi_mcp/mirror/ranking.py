@@ -1,45 +1,204 @@
-"""From matching index entries to conversations in order, best first."""
+"""From matching index entries to conversations, best first.
 
+SQLite finds and scores entries (BM25) by the terms that tell most. The best few hundred are then looked into: words
+that only support the query, and neighbours of the query that stand close together, add to their scores. A
+conversation is worth its best entry, part of the next two, and something for what it holds of the query as a whole.
+"""
+
+import json
+import math
 import sqlite3
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from heapq import nlargest
+from itertools import accumulate, takewhile
+from typing import Self
 
+from omi_mcp.mirror import index
+from omi_mcp.mirror.days import day_words, in_words
+from omi_mcp.mirror.filters import Scope
 from omi_mcp.mirror.index import ENTRY_BITS
-from omi_mcp.mirror.query import Query
+from omi_mcp.mirror.query import Query, Term, any_of
+from omi_mcp.mirror.reading import Reading
+from omi_mcp.mirror.sought import Sought
+from omi_mcp.mirror.store import moment
+from omi_mcp.mirror.words import folded_words
 
 FOLLOWING = 0.3
 """What the second and third best entries of a conversation add to its best."""
+COVERAGE = 0.25
+"""What each term adds that is anywhere in the entries looked into."""
+HEAD = 0.1
+"""What a head adds to a conversation whose best entry is a passage."""
+DAY = 0.75
+"""What each word adds that names the conversation's day, month or year."""
+
+MOST_POSTINGS = 60_000
+"""Entries that the terms SQLite searches by may have together; more frequent terms only support them."""
+MOST_ENTRIES = 5_000
+"""Best entries that are read; conversations with none among them follow by date."""
+LOOKED_INTO = 200
+MOMENTS = 3
+"""Passages of one conversation that are kept to be shown."""
+
+_K1, _B = 1.2, 0.75  # as FTS5's bm25()
 
 
 @dataclass(frozen=True)
 class Ranked:
-    """One conversation of a ranking. `entries` are the rowids of its best index entries, best first."""
+    """One conversation of a ranking. `passages` are its best (rowids), best first.
+
+    `head` is how many passages are better than its head, counted up to `MOMENTS`; None when the head has no match.
+    """
 
     row: int
     score: float
-    entries: tuple[int, ...]
+    passages: tuple[int, ...]
+    head: int | None
 
 
-def rank(connection: sqlite3.Connection, query: Query, scope: str, values: Sequence[object]) -> list[Ranked]:
-    """Every conversation in which the query finds something, best first.
+@dataclass(frozen=True)
+class Matching:
+    """A condition in SQL on `entries`: what a query finds within a scope."""
 
-    `scope` is an SQL condition on the integer `row` of conversations, "" for all.
-    """
-    clauses, parameters = ["entries match ?"], [query.expression]
-    for phrase in query.phrases:
-        clauses.append(f"rowid >> {ENTRY_BITS} in (select rowid >> {ENTRY_BITS} from entries where entries match ?)")
-        parameters.append(phrase.expression)
-    if scope:
-        clauses.append(f"rowid >> {ENTRY_BITS} in ({scope})")
-    statement = f"select rowid, -bm25(entries) from entries where {' and '.join(clauses)}"
-    scores: defaultdict[int, list[tuple[float, int]]] = defaultdict(list)
-    for entry, score in connection.execute(statement, [*parameters, *values]):
-        scores[entry >> ENTRY_BITS].append((score, -entry))
+    condition: str
+    values: tuple[object, ...]
+
+    @classmethod
+    def of(cls, terms: Sequence[Term], phrases: Sequence[Term], scope: Scope) -> Self:
+        clauses = ["entries match ?"]
+        values: list[object] = [any_of((*phrases, *terms))]
+        for phrase in phrases:
+            clauses.append(
+                f"rowid >> {ENTRY_BITS} in (select rowid >> {ENTRY_BITS} from entries where entries match ?)"
+            )
+            values.append(phrase.expression)
+        if not scope.everything:
+            clauses.append(f"rowid >> {ENTRY_BITS} in (select row from conversations where {scope.condition})")
+            values += scope.values
+        return cls(" and ".join(clauses), tuple(values))
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """`best` are in order; of the `total`, the others that are `matching` follow, the newest first."""
+
+    best: tuple[Ranked, ...]
+    total: int
+    matching: Matching
+    sought: Sought
+
+
+def rank(connection: sqlite3.Connection, reading: Reading, scope: Scope) -> Ranking:
+    """The conversations in `scope` in which the query finds something."""
+    query = reading.query
+    rarity = _rarity(connection, reading.counts)
+    sought = Sought.of(query, rarity)
+    leading = _leading(query, reading.counts)
+    matching = Matching.of(leading, query.phrases, scope)
+    scores = _entries(connection, matching)
+    if not scores and len(leading) < len(query.terms):
+        leading = query.terms
+        matching = Matching.of(leading, query.phrases, scope)
+        scores = _entries(connection, matching)
+    supporting = Sought.of(Query(tuple(term for term in query.terms if term not in leading)), rarity)
+    held = _look_into(connection, list(scores)[:LOOKED_INTO], scores, sought, supporting)
+    total = len({entry >> ENTRY_BITS for entry in scores})
+    if len(scores) == MOST_ENTRIES:
+        total = _count(connection, matching)
+    best = _conversations(connection, scores, held, sought, _day_worths(query, rarity))
+    return Ranking(tuple(best), total, matching, sought)
+
+
+def _rarity(connection: sqlite3.Connection, counts: Mapping[Term, int]) -> dict[Term, float]:
+    """The inverse document frequency of each term, as FTS5's bm25() has it."""
+    (entries,) = connection.execute("select count(*) from entries_docsize").fetchone()
+    return {term: max(1e-6, math.log((entries - count + 0.5) / (count + 0.5))) for term, count in counts.items()}
+
+
+def _leading(query: Query, counts: Mapping[Term, int]) -> tuple[Term, ...]:
+    """The terms to search by: those that tell, the rarest first, as many as are affordable."""
+    telling = [term for term in query.terms if term.weight == 1.0]
+    if not telling and not query.phrases:
+        telling = list(query.terms)
+    rarest = sorted(telling, key=lambda term: counts[term])
+    postings = accumulate(counts[term] for term in rarest)
+    affordable = sum(1 for _ in takewhile(lambda sum_so_far: sum_so_far <= MOST_POSTINGS, postings))
+    return tuple(rarest[: max(affordable, 0 if query.phrases else 1)])
+
+
+def _entries(connection: sqlite3.Connection, matching: Matching) -> dict[int, float]:
+    """The best entries with their BM25 scores, best first."""
+    statement = (
+        f"select rowid, -bm25(entries) as score from entries where {matching.condition}"
+        f" order by score desc, rowid limit {MOST_ENTRIES}"
+    )
+    return dict(connection.execute(statement, matching.values).fetchall())
+
+
+def _count(connection: sqlite3.Connection, matching: Matching) -> int:
+    statement = f"select count(distinct rowid >> {ENTRY_BITS}) from entries where {matching.condition}"
+    (count,) = connection.execute(statement, matching.values).fetchone()
+    return int(count)
+
+
+def _look_into(
+    connection: sqlite3.Connection, entries: Sequence[int], scores: dict[int, float], sought: Sought, supporting: Sought
+) -> dict[int, set[str]]:
+    """Add to the scores of `entries` what only their text tells. Returns the terms that each conversation holds."""
+    texts = {entry: folded_words(text) for entry, text in index.texts(connection, entries)}
+    known = sought.recognise(set().union(*texts.values()))
+    usual = sum(map(len, texts.values())) / max(1, len(texts))
+    held: defaultdict[int, set[str]] = defaultdict(set)
+    for entry, text in texts.items():
+        places = [(place, known[word]) for place, word in enumerate(text) if word in known]
+        scores[entry] += sought.closeness(places)
+        frequencies = Counter(term for _, term in places)
+        for term, weight in supporting.weights.items():
+            frequency = frequencies[term]
+            length = 1 - _B + _B * len(text) / usual
+            scores[entry] += weight * frequency * (_K1 + 1) / (frequency + _K1 * length)
+        held[entry >> ENTRY_BITS].update(frequencies)
+    return held
+
+
+def _conversations(
+    connection: sqlite3.Connection,
+    scores: Mapping[int, float],
+    held: Mapping[int, set[str]],
+    sought: Sought,
+    day_worths: Mapping[str, float],
+) -> list[Ranked]:
+    """The conversations of scored entries, best first; of equals the newer first, then by id."""
+    entries: defaultdict[int, list[int]] = defaultdict(list)
+    for entry in sorted(scores, key=lambda entry: (-scores[entry], entry)):
+        entries[entry >> ENTRY_BITS].append(entry)
+    found = connection.execute(
+        "select row, began, id from conversations where row in (select value from json_each(?))",
+        (json.dumps(list(entries)),),
+    )
     ranked = []
-    for row, entries in scores.items():
-        best = nlargest(3, entries)
-        score = best[0][0] + FOLLOWING * sum(following for following, _ in best[1:])
-        ranked.append(Ranked(row, score, tuple(-entry for _, entry in best)))
-    return ranked
+    for row, began, conversation_id in found:
+        best, *following = entries[row]
+        score = scores[best] + FOLLOWING * sum(scores[entry] for entry in following[:2])
+        score += COVERAGE * sought.worth(held.get(row, set()))
+        head = row << ENTRY_BITS
+        if head in following:
+            score += HEAD * scores[head]
+        if day_worths:
+            score += DAY * sum(day_worths[word] for word in _day(began) & day_worths.keys())
+        shown = tuple(entry for entry in entries[row] if entry != head)[:MOMENTS]
+        place = None if head not in entries[row] else min(entries[row].index(head), MOMENTS)
+        ranked.append((-score, -began, conversation_id, Ranked(row, score, shown, place)))
+    ranked.sort(key=lambda each: each[:3])
+    return [each[-1] for each in ranked]
+
+
+def _day_worths(query: Query, rarity: Mapping[Term, float]) -> dict[str, float]:
+    """The words of the query that can name a day, as they are indexed, with what each is worth."""
+    terms = {term.words[0]: term for term in query.terms if len(term.words) == 1}
+    return {word: rarity[terms[asked]] for word, asked in day_words(list(terms)).items()}
+
+
+def _day(began: int) -> set[str]:
+    return set(in_words(moment(began)).lower().split())

@@ -1,89 +1,40 @@
-"""Moments: which words of a text a query finds, and the text cut down to around them."""
+"""Moments: where in a conversation the words of a query are, and the text cut down to around them."""
 
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
 
 from omi_mcp.api.models import Conversation
 from omi_mcp.mirror.passages import Passage, head_fields
-from omi_mcp.mirror.query import Query
+from omi_mcp.mirror.query import parse
+from omi_mcp.mirror.sought import Found, Sought
 from omi_mcp.mirror.types import Hit
-from omi_mcp.mirror.words import Word, bare, stems, words
+from omi_mcp.mirror.words import bare, words
 
 SNIPPET_CHARACTERS = 200
 CUT = "..."
 
-
-class Found(NamedTuple):
-    """A word of a text that was sought: its place among the words, the word, and the term it counts for."""
-
-    place: int
-    word: Word
-    term: str
+_PREFERRED = 1_000.0
+"""Added to the worth of a segment that the wanted speaker says: more than any words are worth."""
 
 
-@dataclass(frozen=True)
-class Sought:
-    """Index terms and beginnings of words (folded), each with its weight: rare is heavy."""
-
-    terms: Mapping[str, float]
-    beginnings: Mapping[str, float]
-
-    @classmethod
-    def of(cls, query: Query) -> "Sought":
-        every = (*query.phrases, *query.terms)
-        terms = set(stems(word for term in every for word in term.words).values())
-        beginnings = {term.words[-1] for term in every if term.prefix}
-        return cls(dict.fromkeys(terms, 1.0), dict.fromkeys(beginnings, 1.0))
-
-    def find(self, text: str) -> list[Found]:
-        spoken = list(words(text))
-        known = stems(word.folded for word in spoken)
-        found = []
-        for place, word in enumerate(spoken):
-            term = known.get(word.folded, "")
-            if term in self.terms:
-                found.append(Found(place, word, term))
-            elif self.beginnings:
-                found += [Found(place, word, start) for start in self.beginnings if word.folded.startswith(start)][:1]
-        return found
-
-    def worth(self, found: Iterable[Found]) -> float:
-        """The weights of the terms found, each counted once."""
-        return sum(self._weight(term) for term in {each.term for each in found})
-
-    def _weight(self, term: str) -> float:
-        return self.terms[term] if term in self.terms else self.beginnings[term]
+def occurrences(query: str, text: str) -> list[tuple[int, int]]:
+    """Where in `text` (from, to; characters) the words stand that a search takes for those of `query`."""
+    return [(found.word.start, found.word.end) for found in Sought.of(parse(query)).find(text)]
 
 
-def best_moments(query: Query, spoken: Sequence[Passage], limit: int) -> tuple[Hit, ...]:
+def best_moments(
+    sought: Sought, transcript: Iterable[Passage], limit: int, speaker: str | None = None
+) -> tuple[Hit, ...]:
     """The best moments of a transcript, at most one of each passage, best first."""
-    texts = ["\n".join(piece.segment.text for piece in passage) for passage in spoken]
-    sought = Sought.of(query)
-    ranked = sorted(
-        ((sought.worth(sought.find(text)), place) for place, text in enumerate(texts)),
-        key=lambda each: (-each[0], each[1]),
-    )
-    hits = (transcript_hit(sought, spoken[place]) for value, place in ranked[:limit] if value)
-    return tuple(hit for hit in hits if hit is not None)
+    moments = [moment for passage in transcript if (moment := _moment(sought, passage, speaker)) is not None]
+    moments.sort(key=lambda moment: -moment[0])
+    return tuple(hit for _, hit in moments[:limit])
 
 
 def transcript_hit(sought: Sought, passage: Passage, speaker: str | None = None) -> Hit | None:
     """The best moment of a passage, from a segment of `speaker` where one matches; None when no word is found."""
-    best, moment = 0.0, None
-    for piece in passage:
-        found = sought.find(piece.segment.text)
-        value = sought.worth(found)
-        if speaker is not None and value and speaks(piece.segment.speaker, speaker):
-            value += 1_000.0
-        if value > best:
-            best, moment = value, (piece, found)
-    if moment is None:
-        return None
-    piece, found = moment
-    text = snippet(sought, piece.segment.text, found)
-    return Hit("transcript", text, piece.index, piece.segment.start, piece.segment.speaker)
+    moment = _moment(sought, passage, speaker)
+    return None if moment is None else moment[1]
 
 
 def head_hit(sought: Sought, conversation: Conversation) -> Hit | None:
@@ -91,7 +42,7 @@ def head_hit(sought: Sought, conversation: Conversation) -> Hit | None:
     best, hit = 0.0, None
     for field, text in head_fields(conversation):
         found = sought.find(text)
-        value = sought.worth(found)
+        value = sought.value(found)
         if value > best:
             best, hit = value, Hit(field, snippet(sought, text, found))
     return hit
@@ -103,27 +54,47 @@ def speaks(speaker: str, sought: str) -> bool:
 
 
 def snippet(sought: Sought, text: str, found: Sequence[Found]) -> str:
-    """At most `SNIPPET_CHARACTERS` of `text` (and the marks of a cut) around its best words, on one line."""
+    """At most `SNIPPET_CHARACTERS` of `text` around its best words, and "..." where it is cut; on one line."""
     if len(text) <= SNIPPET_CHARACTERS:
         return " ".join(text.split())
-    first, last = _best_span(sought, found)
-    start, end = _widen(text, first, last)
+    start, end = _widened(text, *_best_span(sought, found))
     return f"{CUT if start else ''}{' '.join(text[start:end].split())}{CUT if end < len(text) else ''}"
 
 
-def _best_span(sought: Sought, found: Sequence[Found]) -> tuple[int, int]:
-    """The stretch that fits in a snippet and is worth most, from the start of a found word to the end of one."""
-    best, span = 0.0, (0, 0)
-    for index, first in enumerate(found):
-        fitting = [each for each in found[index:] if each.word.end <= first.word.start + SNIPPET_CHARACTERS]
-        value = sought.worth(fitting)
+def _moment(sought: Sought, passage: Passage, speaker: str | None) -> tuple[float, Hit] | None:
+    best, chosen = 0.0, None
+    for piece in passage:
+        found = sought.find(piece.text)
+        if not found:
+            continue
+        named = {each.term for each in sought.find(piece.speaker)}
+        value = sought.value(found) + sought.worth(named - {each.term for each in found})
+        if speaker is not None and speaks(piece.speaker, speaker):
+            value += _PREFERRED
         if value > best:
-            best, span = value, (first.word.start, fitting[-1].word.end)
+            best, chosen = value, (piece, found)
+    if chosen is None:
+        return None
+    piece, found = chosen
+    text = snippet(sought, piece.text, found)
+    return best, Hit("transcript", text, piece.place, piece.start, piece.speaker)
+
+
+def _best_span(sought: Sought, found: Sequence[Found]) -> tuple[int, int]:
+    """The stretch worth most that fits in a snippet, from the start of a found word to the end of one."""
+    best, span, end = 0.0, (0, 0), 0
+    for start, first in enumerate(found):
+        end = max(end, start + 1)
+        while end < len(found) and found[end].word.end <= first.word.start + SNIPPET_CHARACTERS:
+            end += 1
+        value = sought.value(found[start:end])
+        if value > best:
+            best, span = value, (first.word.start, found[end - 1].word.end)
     return span
 
 
-def _widen(text: str, first: int, last: int) -> tuple[int, int]:
-    """Fill a span up with the words around it; only a word longer than a snippet is cut within."""
+def _widened(text: str, first: int, last: int) -> tuple[int, int]:
+    """A span filled up with the words around it. Only a word longer than a snippet is cut within."""
     spare = max(0, SNIPPET_CHARACTERS - (last - first))
     lowest = max(0, min(first - spare // 2, len(text) - SNIPPET_CHARACTERS))
     spoken = list(words(text))

@@ -1,4 +1,4 @@
-"""Words too common to tell conversations apart. They are left out of queries, never out of the index."""
+"""Words that do not tell conversations apart. They are left out of queries or count less, never out of the index."""
 
 from collections.abc import Collection
 
@@ -50,6 +50,19 @@ _LISTS = {
         we wel werd wie wij zal ze zich zij zijn zo
     """,
 }
+ASKING_WORDS = frozenset(
+    word
+    for line in (
+        "according ask asked conversation conversations describe describes discuss discussed discusses discussing",
+        "discussion discussions explain explained meeting meetings mention mentioned mentions opinion opinions said",
+        "say says speak spoke spoken summaries summarise summarize summary talk talked talking talks tell think thinks",
+        "thought thoughts told view views",
+        "besprechen besprochen diskutiert erzählt gesagt gespräch gesprochen meinung meint sagt sagte zusammenfassung",
+    )
+    for word in line.split()
+)
+"""Words that ask about any conversation rather than describe one."""
+
 _STOP_WORDS = {language: frozenset(text.split()) for language, text in _LISTS.items()}
 
 

@@ -17,6 +17,7 @@ from omi_mcp.database import Database
 from omi_mcp.mirror import index
 from omi_mcp.mirror.query import parse
 from omi_mcp.mirror.snippets import best_moments
+from omi_mcp.mirror.sought import Sought
 from omi_mcp.mirror.types import Counts, Entry, Hit, Stored, TranscriptState
 from omi_mcp.mirror.words import bare, storable
 
@@ -241,7 +242,7 @@ class Store:
         with self.database.reading() as connection:
             row = _row(connection, conversation_id)
             spoken = list(index.stored_passages(connection, row["row"])) if row is not None else []
-        return best_moments(parse(words), spoken, limit)
+        return best_moments(Sought.of(parse(words)), spoken, limit)
 
     def read_state(self, key: str) -> Any:
         """The JSON value kept under `key`, None when there is none."""

@@ -25,8 +25,11 @@ _MARKS = (
     "\u0971-\u0dff\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe00-\ufe0f\ufe20-\ufe2f"
 )
 _SINGLE = f"[{_WIDE}{_RUNNING}{_PICTURES}][{_MARKS}]*"
-_WORD = re.compile(f"{_SINGLE}|(?:(?![{_WIDE}{_RUNNING}])[^\\W_]|[{_MARKS}])+")
 _APART = re.compile(_SINGLE)
+_ASCII_WORD = re.compile("[0-9A-Za-z]+")
+_TO_SPACES = {code: " " for code in range(128) if not chr(code).isalnum()}
+_SPACED_WORD = re.compile(f"[\\w{_MARKS}{_PICTURES}]+")
+_WORD = re.compile(f"{_SINGLE}|(?:(?![{_WIDE}{_RUNNING}])[\\w{_MARKS}])+")
 _WIDE_CHARACTER = re.compile(f"[{_WIDE}]")
 _RUNNING_CHARACTER = re.compile(f"[{_RUNNING}]")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -45,7 +48,7 @@ class Word(NamedTuple):
 
 def storable(text: str) -> str:
     """`text` as SQLite can take it: lone surrogates and NUL become U+FFFD."""
-    return _UNSTORABLE.sub("\ufffd", text)
+    return text if text.isascii() and "\x00" not in text else _UNSTORABLE.sub("\ufffd", text)
 
 
 def fold(text: str) -> str:
@@ -68,8 +71,20 @@ def indexable(text: str) -> str:
 
 def words(text: str) -> Iterator[Word]:
     """The words of `text` in order."""
-    for match in _WORD.finditer(text):
+    if text.isascii():
+        for match in _ASCII_WORD.finditer(text):
+            yield Word(match.start(), match.end(), match.group().lower())
+        return
+    pattern = _WORD if _APART.search(text) else _SPACED_WORD
+    for match in pattern.finditer(text.replace("_", " ")):
         yield Word(match.start(), match.end(), fold(match.group()))
+
+
+def folded_words(text: str) -> list[str]:
+    """The folded words of `text` that is `indexable` already, without their places."""
+    if text.isascii():
+        return text.lower().translate(_TO_SPACES).split()
+    return _SPACED_WORD.findall(text.replace("_", " "))
 
 
 def run_length(word: str) -> int:

@@ -1,0 +1,61 @@
+"""The words that occur in the mirror, for those a query has and the mirror has not: endings, misspellings, parts.
+
+Words stay when the conversation they came from goes: the index is asked before one is used.
+"""
+
+import json
+import re
+import sqlite3
+from collections.abc import Iterable
+from heapq import nsmallest
+
+from omi_mcp.mirror.words import bare, fold
+
+SCHEMA = "create table if not exists lexicon(word text primary key) without rowid;"
+MOST_ALTERNATIVES = 8
+"""Words that one unknown word may stand for."""
+
+_LEARNT = re.compile(r"[^\W_]{3,24}")
+_LIKENESS = 0.45
+"""Share of letter triples in common from which words are alike: "kubernets" and "kubernetes" have 0.86."""
+
+
+def learn(connection: sqlite3.Connection, texts: Iterable[str]) -> None:
+    found = {word for text in texts for word in _LEARNT.findall(fold(text))}
+    known = json.dumps([word if word.isascii() else bare(word) for word in found])
+    connection.execute("insert or ignore into lexicon select value from json_each(?)", (known,))
+
+
+def beginning_with(connection: sqlite3.Connection, word: str) -> list[str]:
+    """Known words that `word` is the beginning of, the shortest first."""
+    statement = (
+        "select word from lexicon where word >= :word and word < :word || char(1114111)"
+        " order by length(word), word limit :most"
+    )
+    values = {"word": bare(word), "most": MOST_ALTERNATIVES}
+    return [found for (found,) in connection.execute(statement, values)]
+
+
+def like(connection: sqlite3.Connection, word: str) -> list[str]:
+    """Known words spelled like `word` or containing it, the most alike first. Short words are like none."""
+    sought = bare(word)
+    if len(sought) < 4:
+        return []
+    candidates = connection.execute(
+        "select word from lexicon where instr(word, :word)"
+        " or (word >= :initial and word < :initial || char(1114111) and abs(length(word) - :length) <= 2)",
+        {"word": sought, "initial": sought[0], "length": len(sought)},
+    )
+    distances = [(1 - _likeness(sought, found), found) for (found,) in candidates]
+    close = [(distance, found) for distance, found in distances if distance <= 1 - _LIKENESS or sought in found]
+    return [found for _, found in nsmallest(MOST_ALTERNATIVES, close)]
+
+
+def _likeness(one: str, other: str) -> float:
+    mine, theirs = _triples(one), _triples(other)
+    return 2 * len(mine & theirs) / (len(mine) + len(theirs))
+
+
+def _triples(word: str) -> set[str]:
+    padded = f"  {word} "
+    return {padded[start : start + 3] for start in range(len(padded) - 2)}

@@ -1,0 +1,83 @@
+"""What a query looks for in a text, in the index's own terms, and how much of it a text holds."""
+
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import NamedTuple, Self
+
+from omi_mcp.mirror.query import Query, Term
+from omi_mcp.mirror.words import Word, folded_words, indexable, stems, words
+
+NEAR = 4
+"""Words between which neighbours of the query still belong together."""
+
+
+class Found(NamedTuple):
+    """A word of a text that is sought: its place among the words, the word, and the index term it counts for."""
+
+    place: int
+    word: Word
+    term: str
+
+
+@dataclass(frozen=True)
+class Sought:
+    """Index terms with their weights (rare is heavy), and which of them stand next to each other in the query."""
+
+    weights: Mapping[str, float]
+    neighbours: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of(cls, query: Query, rarity: Mapping[Term, float] | None = None) -> Self:
+        """`rarity` is what each term is worth; without it all are worth the same."""
+        known = stems(word for term in query.everything for word in term.words)
+        weights: dict[str, float] = {}
+        order: list[str] = []
+        for term in query.everything:
+            worth = term.weight * (rarity[term] if rarity else 1.0) / len(term.words)
+            for stem in (known[word] for word in term.words if word in known):
+                weights[stem] = max(worth, weights.get(stem, 0.0))
+                order.append(stem)
+        pairs = dict.fromkeys(pair for pair in pairwise(order) if pair[0] != pair[1])
+        return cls(weights, tuple(pairs))
+
+    def recognise(self, folded: Iterable[str]) -> dict[str, str]:
+        """The sought term of each folded word that is one."""
+        possible = [word for word in folded if word[0] in self._initials or not word.isascii()]
+        return {word: stem for word, stem in stems(possible).items() if stem in self.weights}
+
+    def find(self, text: str) -> list[Found]:
+        """The sought words of `text`, in order."""
+        known = self.recognise(set(folded_words(indexable(text))))
+        if not known:
+            return []
+        return [
+            Found(place, word, known[word.folded]) for place, word in enumerate(words(text)) if word.folded in known
+        ]
+
+    @cached_property
+    def _initials(self) -> frozenset[str]:
+        return frozenset(term[0] for term in self.weights)
+
+    def worth(self, terms: Set[str]) -> float:
+        """What these terms are worth together."""
+        return sum(self.weights[term] for term in terms)
+
+    def closeness(self, places: Sequence[tuple[int, str]]) -> float:
+        """What it adds that neighbours of the query are near each other: the mean worth of each such pair, once.
+
+        `places` are those of sought terms in a text, in order.
+        """
+        near: set[tuple[str, str]] = set()
+        for index, (place, term) in enumerate(places):
+            for other, following in places[index + 1 : index + 1 + NEAR]:
+                if other - place <= NEAR:
+                    near.update(((term, following), (following, term)))
+        return sum(
+            (self.weights[one] + self.weights[other]) / 2 for one, other in self.neighbours if (one, other) in near
+        )
+
+    def value(self, found: Sequence[Found]) -> float:
+        """What the words found in one text are worth, together and by being close."""
+        return self.worth({each.term for each in found}) + self.closeness([(each.place, each.term) for each in found])
