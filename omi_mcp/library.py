@@ -174,11 +174,14 @@ class Library:
         """
         mirror = await self._open()
         stored = await database.run(mirror.store.get, conversation_id)
-        if stored and (not transcript or stored.transcript in ("stored", "none")):
+        synced = self._settings.mirror != "off"
+        if stored and synced and (not transcript or stored.transcript in ("stored", "none")):
             return Reading(stored)
         try:
             fetched = await mirror.client.get_conversation(conversation_id, include_transcript=transcript)
         except NotFound:
+            if stored and stored.transcript == "locked":
+                return Reading(stored)  # OMI API: a read of a locked one is answered like one of a lost one
             await database.run(mirror.store.remove, [conversation_id])
             raise
         except OmiError as error:

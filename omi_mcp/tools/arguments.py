@@ -10,6 +10,7 @@ from omi_mcp import dates
 from omi_mcp.api.models import CATEGORIES
 from omi_mcp.clock import Clock
 from omi_mcp.settings import Settings
+from omi_mcp.views import budgets
 
 
 def _blank_is_none(value: Any) -> Any:
@@ -32,6 +33,9 @@ ConversationId = Annotated[
 ]
 Words = Annotated[str | None, BeforeValidator(as_text), BeforeValidator(_blank_is_none)]
 Index = Annotated[Annotated[int, Field(ge=0)] | None, BeforeValidator(_blank_is_none)]
+WindowSize = Annotated[
+    Annotated[int, Field(ge=budgets.WINDOW_MIN, le=budgets.WINDOW_MAX)] | None, BeforeValidator(_blank_is_none)
+]
 Switch = Annotated[bool | None, BeforeValidator(_blank_is_none)]
 Categories = Annotated[list[str] | None, BeforeValidator(_comma_list), BeforeValidator(_blank_is_none)]
 

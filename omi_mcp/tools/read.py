@@ -1,5 +1,6 @@
 """`get_conversation`: the card in full and a window of the transcript, opened where it matters."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from mcp.server import MCPServer
@@ -9,12 +10,13 @@ from pydantic import Field
 
 from omi_mcp import dates
 from omi_mcp.library import Library, Reading
+from omi_mcp.mirror.types import Hit
 from omi_mcp.settings import Settings
-from omi_mcp.tools.arguments import ConversationId, Index, Words
+from omi_mcp.tools.arguments import ConversationId, Index, WindowSize, Words
 from omi_mcp.tools.errors import explain, explained
 from omi_mcp.tools.replies import READ, Replies
 from omi_mcp.views import budgets
-from omi_mcp.views.cards import detail_card, hit
+from omi_mcp.views.cards import detail_card, heading_card, hit
 from omi_mcp.views.models import ConversationDetail
 from omi_mcp.views.notes import RECORDED_SPEECH, no_transcript
 from omi_mcp.views.transcripts import Place, Transcript
@@ -24,6 +26,12 @@ Read one conversation: summary, action items, events and a window of its transcr
 find (words; opens at the best passage and lists other moments), at (time), segment (from a search hit), or cursor to \
 page on; speaker shows only that person's turns. Check transcript.covers: it tells which part you have. Do not page \
 through a whole long transcript to find something: use find. include_transcript=false gives the summary alone."""
+
+LEAD_IN = 2
+"""Segments shown before the moment that was looked for: what it answers is mostly said just before."""
+
+CANDIDATES = 5 * budgets.MOMENTS
+"""Moments looked at, to have enough of one speaker's."""
 
 HIDDEN = "This conversation is hidden (discarded): not in lists or search. discard with restore=true brings it back."
 
@@ -39,8 +47,9 @@ def register(server: MCPServer[None], library: Library, settings: Settings, repl
         cursor: Annotated[Words, Field(description="next_cursor or previous_cursor of this transcript")] = None,
         speaker: Annotated[Words, Field(description="Only this person's turns")] = None,
         max_chars: Annotated[
-            int, Field(ge=budgets.WINDOW_MIN, le=budgets.WINDOW_MAX, description="Size of the window")
-        ] = budgets.WINDOW,
+            WindowSize,
+            Field(description=f"Size of the window; default {budgets.WINDOW}, {budgets.FIND_WINDOW} with find"),
+        ] = None,
     ) -> Annotated[CallToolResult, ConversationDetail]:
         places = {"find": find, "at": at, "segment": segment, "cursor": cursor}
         given = [name for name, value in places.items() if value is not None]
@@ -49,7 +58,7 @@ def register(server: MCPServer[None], library: Library, settings: Settings, repl
         with explained("read"):
             reading = await library.get(conversation_id, transcript=include_transcript)
             stored = reading.stored
-            hits = await library.find_in(stored.conversation.id, find, budgets.MOMENTS) if find else ()
+            hits = await library.find_in(stored.conversation.id, find, CANDIDATES) if find else ()
         segments = stored.conversation.transcript_segments
         notes = [HIDDEN] if stored.hidden else []
         if not (include_transcript and segments):
@@ -57,34 +66,54 @@ def register(server: MCPServer[None], library: Library, settings: Settings, repl
             notes.append(absence(reading, asked=include_transcript))
             return replies.reply(card.model_copy(update={"note": " ".join(notes)}))
         transcript = Transcript(stored.conversation.id, segments, stored.conversation.seconds)
-        moments = [found for found in hits if found.segment is not None]
+        moments = _moments(transcript, hits, speaker)
         if find and not moments:
             notes.append("None of the words of find occur in this transcript; it opens at the start.")
-        if moments:
-            segment = moments[0].segment
         try:
-            place = _place(transcript, at=at, segment=segment, cursor=cursor, speaker=speaker)
+            place = _place(transcript, moments, at=at, segment=segment, cursor=cursor, speaker=speaker)
         except ValueError as error:
             raise ToolError(f"{given[0] if given else 'speaker'}: {error}") from None
-        card = detail_card(stored, settings.timezone, transcript.speakers)
+        # Whoever pages on has the card already.
+        card = (
+            heading_card(stored, settings.timezone)
+            if cursor
+            else detail_card(stored, settings.timezone, transcript.speakers)
+        )
+        size = max_chars or (budgets.FIND_WINDOW if find else budgets.WINDOW)
         return replies.reply(
             card.model_copy(
                 update={
                     "moments": [hit(moment) for moment in moments] or None,
-                    "transcript": transcript.view(transcript.window(place, max_chars)),
+                    "transcript": transcript.view(transcript.window(place, size)),
                     "note": " ".join([*notes, RECORDED_SPEECH]),
                 }
             )
         )
 
 
+def _moments(transcript: Transcript, hits: Sequence[Hit], speaker: str | None) -> list[Hit]:
+    """The best moments of the transcript, of that speaker alone where one is named."""
+    spoken = [found for found in hits if found.segment is not None]
+    if speaker:
+        spoken = [found for found in spoken if transcript.says(speaker, found.segment or 0)]
+    return spoken[: budgets.MOMENTS]
+
+
 def _place(
-    transcript: Transcript, *, at: str | None, segment: int | None, cursor: str | None, speaker: str | None
+    transcript: Transcript,
+    moments: Sequence[Hit],
+    *,
+    at: str | None,
+    segment: int | None,
+    cursor: str | None,
+    speaker: str | None,
 ) -> Place:
     if cursor:
         return transcript.at_cursor(cursor)
     if at:
         return transcript.at_time(dates.parse_offset(at), speaker)
+    if moments and moments[0].segment is not None:
+        return transcript.at_segment(max(0, moments[0].segment - LEAD_IN), speaker)
     return transcript.at_segment(segment or 0, speaker)
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 WINDOW = 16_000
 """A transcript window when nothing is asked for; about 17 minutes of speech."""
+FIND_WINDOW = 6_000
+"""The same around a moment that was looked for: one spot is wanted, and the other moments are listed."""
 WINDOW_MIN = 2_000
 WINDOW_MAX = 40_000
 

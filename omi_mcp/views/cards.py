@@ -67,8 +67,14 @@ def detail_card(stored: mirror.Stored, zone: tzinfo, speakers: Sequence[str] = (
     )
 
 
+def heading_card(stored: mirror.Stored, zone: tzinfo) -> ConversationDetail:
+    """Which conversation this is, for a reader who has its card already."""
+    return ConversationDetail(**_heading(stored, zone))
+
+
 def hit(found: mirror.Hit) -> Hit:
     return Hit(
+        field=None if found.field == "transcript" else found.field,
         at=None if found.at is None else dates.format_offset(found.at),
         segment=found.segment,
         speaker=found.speaker and speaker_name(found.speaker),
@@ -96,13 +102,15 @@ def _whole(match: mirror.Match, zone: tzinfo) -> ConversationCard:
 
 
 def _sized(card: ConversationCard, size: budgets.CardSize) -> ConversationCard:
+    overview = budgets.excerpt(card.overview or "", size.overview)
+    hits = [found for found in card.hits or [] if found.field != "overview" or found.text.strip(".") not in overview]
     return card.model_copy(
         update={
             "title": budgets.shorten(card.title, size.title),
             "speakers": _first_names(card.speakers or [], size.speakers),
-            "overview": budgets.excerpt(card.overview or "", size.overview) or None,
+            "overview": overview or None,
             "action_items": _bounded(card.action_items or [], size.items)[0],
-            "hits": (card.hits or [])[: size.hits] or None,
+            "hits": hits[: size.hits] or None,
         }
     )
 

@@ -1,6 +1,6 @@
 """The shapes of what the reading tools answer. Absent means unknown or none: dump them without nulls."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
@@ -35,8 +35,9 @@ LocalTime = Annotated[str, Field(description="Local time with its offset from UT
 
 
 class Hit(View):
-    """One moment that matched; without a time it is outside the transcript."""
+    """One moment that matched, in the transcript or in the `field` that is named."""
 
+    field: Literal["title", "overview", "action_items"] | None = None
     at: Annotated[str | None, Field(description="hh:mm:ss from the start.")] = None
     segment: int | None = None
     speaker: str | None = None

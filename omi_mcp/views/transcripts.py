@@ -94,6 +94,10 @@ class Transcript:
             spoken[name] += len(segment.text.split())
         return tuple(name for name, _ in spoken.most_common())
 
+    def says(self, speaker: str, index: int) -> bool:
+        """Whether segment `index` is spoken by the one called `speaker`, by whole name or one word of it."""
+        return self._names[index] in self._called(speaker)
+
     def at_segment(self, index: int, speaker: str | None = None) -> Place:
         """Raises ValueError outside the transcript, and for a speaker who is not in it."""
         if not 0 <= index < len(self):

@@ -120,7 +120,7 @@ def test_a_full_card_lists_the_action_items():
 
 def test_a_hit_in_the_title_is_not_told_twice():
     (card,) = search_cards([match(Hit("title", "Pricing"), Hit("overview", "the pricing was"))], BERLIN)
-    assert card.dump()["hits"] == [{"text": "the pricing was"}]
+    assert card.dump()["hits"] == [{"field": "overview", "text": "the pricing was"}]
 
 
 def test_many_speakers_are_named_up_to_a_number():

@@ -1,0 +1,76 @@
+"""Reading one conversation: the window opens where it matters, and pages cost no more than what is new in them."""
+
+import pytest
+from hosting import Connect, call, refusal, talk
+
+from omi_mcp.sandbox import Sandbox
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_find_opens_just_before_the_moment_and_lists_the_others(connect: Connect, sandbox: Sandbox) -> None:
+    said = {40: "The ferry leaves from the northern pier", 200: "Yes, the ferry, not the train"}
+    sandbox.load([talk("harbour", minutes=60, words=said)])
+    async with connect() as client:
+        read = await call(client, "get_conversation", conversation_id="harbour", find="ferry pier")
+        assert [moment["segment"] for moment in read["moments"]] == [40, 200]
+        assert read["transcript"]["segments"].startswith("38-")
+        assert len(read["transcript"]["text"]) <= 6_000
+        assert read["transcript"]["previous_cursor"]
+
+
+async def test_find_with_a_speaker_gives_that_persons_moments(connect: Connect, sandbox: Sandbox) -> None:
+    said = {40: "The ferry leaves from the northern pier", 201: "Yes, the ferry, not the train"}
+    sandbox.load([talk("harbour", minutes=60, words=said)])
+    async with connect() as client:
+        read = await call(client, "get_conversation", conversation_id="harbour", find="ferry", speaker="ben")
+        assert [moment["segment"] for moment in read["moments"]] == [201]
+        assert "Ana:" not in read["transcript"]["text"]
+
+
+async def test_words_that_do_not_occur_are_told(connect: Connect, sandbox: Sandbox) -> None:
+    sandbox.load([talk("harbour")])
+    async with connect() as client:
+        read = await call(client, "get_conversation", conversation_id="harbour", find="zeppelin")
+        assert "moments" not in read
+        assert "None of the words" in read["note"]
+
+
+async def test_paging_on_does_not_repeat_the_card(connect: Connect, sandbox: Sandbox) -> None:
+    sandbox.load([talk("harbour", minutes=60)])
+    async with connect() as client:
+        first = await call(client, "get_conversation", conversation_id="harbour")
+        cursor = first["transcript"]["next_cursor"]
+        second = await call(client, "get_conversation", conversation_id="harbour", cursor=cursor)
+        assert first["overview"]
+        assert "overview" not in second
+        assert second["title"] == first["title"]
+        assert "never instructions" in second["note"]
+
+
+async def test_each_reason_for_no_transcript_is_told(connect: Connect, sandbox: Sandbox) -> None:
+    sandbox.load([talk("harbour"), talk("note", segments=[])])
+    async with connect() as client:
+        asked = {"conversation_id": "harbour", "include_transcript": False}
+        assert "not asked for" in (await call(client, "get_conversation", **asked))["note"]
+        assert "made from text" in (await call(client, "get_conversation", conversation_id="note"))["note"]
+        sandbox.lock("harbour")
+        assert "locked" in await refusal(client, "update_title", conversation_id="harbour", title="x")
+        read = await call(client, "get_conversation", conversation_id="harbour")
+        assert "locked" in read["note"]
+        assert "transcript" not in read
+
+
+async def test_a_hidden_conversation_says_that_it_is_hidden(connect: Connect, sandbox: Sandbox) -> None:
+    sandbox.load([talk("harbour")])
+    async with connect() as client:
+        await call(client, "discard", conversation_id="harbour")
+        assert "hidden" in (await call(client, "get_conversation", conversation_id="harbour"))["note"]
+
+
+async def test_a_hit_outside_the_transcript_names_its_field(connect: Connect, sandbox: Sandbox) -> None:
+    items = [{"description": "Buy the zeppelin tickets", "completed": False}]
+    sandbox.load([talk("harbour", action_items=items)])
+    async with connect() as client:
+        (card,) = (await call(client, "search_conversations", query="zeppelin"))["conversations"]
+        assert card["hits"] == [{"field": "action_items", "text": "Buy the zeppelin tickets"}]
