@@ -1,0 +1,78 @@
+"""The drawing of docs/architecture.md, held against the code: imports run downwards only."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "omi_mcp"
+
+ROOMS = (
+    ("__main__",),
+    ("cli",),
+    ("commands",),
+    ("demo", "doctor"),
+    ("transports", "hosts", "importing", "exporting"),
+    ("server",),
+    ("tools", "resources", "prompts"),
+    ("views", "library"),
+    ("writes", "changes"),
+    ("mirror",),
+    ("api",),
+    ("settings", "clock", "dates", "database", "files", "_version"),
+)
+"""From top to bottom. A room may use its own floor and those below; the sandbox stands apart."""
+
+FLOOR = {room: floor for floor, rooms in enumerate(ROOMS) for room in rooms}
+
+
+def room_of(module: str) -> str:
+    return module.split(".")[1] if "." in module else "_version"
+
+
+def imports(file: Path) -> set[str]:
+    """The modules of this package that `file` imports, anywhere in it, also for types alone."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name for name in found if name == "omi_mcp" or name.startswith("omi_mcp.")}
+
+
+FILES = sorted(file for file in PACKAGE.rglob("*.py") if file != PACKAGE / "__init__.py")
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(PACKAGE).as_posix())
+def test_imports_run_downwards_only(file: Path) -> None:
+    room = file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    used = {room_of(module) for module in imports(file)} - {room}
+    if room == "sandbox":
+        assert used == set()
+        return
+    assert room in FLOOR, "a new room: give it a floor here and in docs/architecture.md"
+    above = {other for other in used if other != "sandbox" and FLOOR[other] < FLOOR[room]}
+    assert above == set()
+    assert "sandbox" not in used or room == "commands"
+
+
+def test_views_do_no_io() -> None:
+    """Cards and windows know models; of the mirror they know its values, and its progress by name only."""
+    values = ("omi_mcp.api.models", "omi_mcp.mirror.types", "omi_mcp.mirror.sync.Progress")
+    for file in (PACKAGE / "views").glob("*.py"):
+        lower = {
+            f"{module}." for module in imports(file) if room_of(module) in ("library", "mirror", "api", "database")
+        }
+        assert {
+            module for module in lower if not f"{module}".startswith(tuple(f"{value}." for value in values))
+        } == set()
+
+
+def test_every_room_is_in_the_drawing() -> None:
+    drawing = (PACKAGE.parent / "docs" / "architecture.md").read_text("utf-8")
+    for path in PACKAGE.iterdir():
+        if path.name.startswith("_") or path.suffix not in ("", ".py"):
+            continue
+        name = f"{path.name}/" if path.is_dir() else path.name
+        assert name in drawing, name
