@@ -263,7 +263,7 @@ class Library:
             await self._mirror_created(mirror, created, transcript=False)
             return created
 
-        return await self._carry_through(create)
+        return await self._carry_through(create, unheard=partial(self._unheard, mirror))
 
     async def create_from_segments(self, draft: SegmentsDraft) -> Created:
         """Create from a diarised transcript, once: the session id makes a repeat return the first."""
@@ -354,24 +354,38 @@ class Library:
 
         return await self._carry_through(carry_out)
 
-    async def _carry_through(self, write: Callable[[], Awaitable[Result]]) -> Result:
-        """`write`, to its end: a call that is cancelled stops waiting for it, and does not cut it off halfway."""
+    @staticmethod
+    async def _unheard(mirror: _Mirror, created: Created) -> None:
+        await _if_possible(mirror.journal.unheard, created.receipt.id)
+
+    async def _carry_through(
+        self, write: Callable[[], Awaitable[Result]], *, unheard: Callable[[Result], Awaitable[None]] | None = None
+    ) -> Result:
+        """`write`, to its end: a call that is cancelled stops waiting for it, and does not cut it off halfway.
+
+        `unheard` then gets the result.
+        """
         if self._tasks is None:
             return await write()
         results: list[Result] = []
         failures: list[Exception] = []
-        ended = anyio.Event()
+        ended, left = anyio.Event(), anyio.Event()
 
         async def carry() -> None:
             try:
                 results.append(await write())
+                if unheard is not None and left.is_set():
+                    await unheard(results[0])
             except Exception as error:
                 failures.append(error)
             finally:
                 ended.set()
 
         self._tasks.start_soon(carry)
-        await ended.wait()
+        try:
+            await ended.wait()
+        finally:
+            left.set()
         if failures:
             raise failures[0]
         if not results:

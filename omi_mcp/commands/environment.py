@@ -5,7 +5,7 @@ import os
 import sys
 from dataclasses import replace
 
-from omi_mcp.settings import Settings, SettingsError
+from omi_mcp.settings import DEFAULT_BASE_URL, Settings, SettingsError
 
 
 def settings() -> Settings:
@@ -14,16 +14,21 @@ def settings() -> Settings:
     Raises:
         SettingsError: a variable has a value that cannot be used.
     """
+    found = Settings.from_env(os.environ)
+    if found.base_url != DEFAULT_BASE_URL:
+        found = replace(found, base_url=_checked(found.base_url))
+    _log_to_stderr(found.log_level)
+    return found
+
+
+def _checked(base_url: str) -> str:
     from omi_mcp.api.connection import checked_base_url
     from omi_mcp.api.errors import InvalidRequest
 
-    found = Settings.from_env(os.environ)
     try:
-        found = replace(found, base_url=checked_base_url(found.base_url))
+        return checked_base_url(base_url)
     except InvalidRequest as error:
         raise SettingsError(str(error)) from None
-    _log_to_stderr(found.log_level)
-    return found
 
 
 def _log_to_stderr(level: str) -> None:
