@@ -274,7 +274,7 @@ class Library:
             await self._mirror_created(mirror, created, transcript=True)
             return created
 
-        return await self._carry_through(create)
+        return await self._carry_through(create, unheard=partial(self._unheard, mirror))
 
     async def imported(self, sessions: Sequence[str]) -> dict[str, str]:
         """Which of these session ids `import_segments` has sent before, and the conversations they became."""

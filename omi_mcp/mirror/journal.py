@@ -83,6 +83,14 @@ class Journal:
         with self._database.writing() as connection:
             _write(connection, entry)
 
+    def unheard(self, conversation_id: str) -> None:
+        """Who asked for it had gone when it was made, and may well ask again."""
+        with self._database.writing() as connection:
+            connection.execute(
+                "update creates set lost_at = coalesce(lost_at, ?) where conversation_id = ?",
+                (_text(self._clock.now()), conversation_id),
+            )
+
     def forget(self, entry: Entry) -> None:
         """Nothing was created."""
         with self._database.writing() as connection:

@@ -194,6 +194,18 @@ async def test_a_cancelled_create_is_carried_through_and_its_repeat_returns_it(
 
 
 @both
+async def test_who_was_cancelled_may_ask_again_late(account: Account, tool: str) -> None:
+    account.break_down("delay=80@writes#1")
+    async with account.server() as client:
+        with anyio.move_on_after(60):
+            await call(client, tool, **create(tool, "the lighthouse"))
+        await account.clock.sleep(7200)
+        answer = await call(client, tool, **create(tool, "the lighthouse"))
+    assert account.saved() == [answer["id"]]
+    assert account.sent("POST") == 1
+
+
+@both
 async def test_a_server_stopped_in_the_middle_finds_its_create_after_the_restart(account: Account, tool: str) -> None:
     account.break_down("delay=30@writes#1")
     async with account.server() as client:
