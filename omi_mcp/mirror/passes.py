@@ -92,8 +92,7 @@ class PassReader:
         if head.current is None:
             return False
         turn = await self._turn(head.current, background=background)
-        await database.run(self._save_look, turn)
-        return not turn.finished
+        return await database.run(self._save_look, head.current, turn)
 
     def look_failed(self) -> None:
         """Wait longer before the next look."""
@@ -172,11 +171,13 @@ class PassReader:
         end = current.position.end
         return OFTEN_EMPTY if end and self._store.fingerprints(None, end - timedelta(microseconds=1)) else None
 
-    def _save_look(self, turn: _Turn) -> None:
+    def _save_look(self, before: Pass, turn: _Turn) -> bool:
         head = Head.load(self._store)
+        if head.current != before:
+            return False  # the mirror has been begun anew since
         if not turn.finished:
             head.model_copy(update={"current": turn.after}).save(self._store)
-            return
+            return True
         self._absences.judge(turn.after)
         self._seen(head, turn.after).model_copy(
             update={
@@ -185,14 +186,18 @@ class PassReader:
                 "current": None,
             }
         ).save(self._store)
+        return False
 
     def _save_long(self, passes: Passes, turn: _Turn) -> None:
+        stored = Passes.load(self._store)
+        if (stored.whole, stored.current) != (passes.whole, passes.current):
+            return  # the mirror has been begun anew since, or everything demanded
         now = self._clock.now()
         after = turn.after
         head = Head.load(self._store)
         if head.looked is None:
             self._seen(head, after).model_copy(update={"tried": after.began}).save(self._store)
-        demanded = Passes.load(self._store).demanded  # it may have been while the page was read
+        demanded = stored.demanded  # it may have been while the page was read
         overtaken = demanded is not None and after.began < demanded
         if not turn.finished:
             current = None if overtaken and passes.whole else after

@@ -6,6 +6,7 @@ in the mirror's database, page by page, so any process can go on after any crash
 """
 
 import logging
+import sqlite3
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -59,6 +60,9 @@ ALLOWANCE_SPENT = "the hourly request allowance is used up"
 
 POLL_SECONDS = 5.0
 """How often a process asks whether the one that syncs has gone."""
+
+REST_SECONDS = 300.0
+"""The longest rest: clocks stop while a computer sleeps, and another process may have found something to do."""
 
 Phase = Literal["idle", "summaries", "transcripts"]
 Report = Callable[["Progress"], Awaitable[None]]
@@ -132,6 +136,9 @@ class Sync:
                 await self._look()
             elif wait_for_first:
                 await self._wait_for_first(report)
+            self._broken = None
+        except sqlite3.Error as error:
+            self._note_broken(error)
         finally:
             self._woken.set()
             with anyio.CancelScope(shield=True):
@@ -158,12 +165,10 @@ class Sync:
             try:
                 seconds = await self._work()
                 self._broken = None
-            except Exception as error:
-                # The server has to outlive a full disk, and a bug here. The text of the error may hold the user's own.
-                log.warning("sync failed: %s", type(error).__name__)
-                self._broken = "the mirror cannot be written"
+            except Exception as error:  # the server has to outlive a full disk, and a bug here
+                self._note_broken(error)
                 seconds = RETRY_LAST.total_seconds()
-            await self._rest(seconds)
+            await self._rest(min(seconds, REST_SECONDS))
 
     async def _work(self) -> float:
         """Do the most urgent of what can be done now; seconds until there is more to do."""
@@ -250,10 +255,11 @@ class Sync:
     async def _look_on(self) -> None:
         """Finish what a look of an answered call has left."""
         async with self._looking, self._look_lease.held() as mine:
-            if mine:
-                await self._passes.look(background=True)
-            else:
+            if not mine:
                 await self._clock.sleep(1.0)
+                return
+            with anyio.move_on_after(ANSWER_SECONDS):  # a call that comes meanwhile waits for it
+                await self._passes.look(background=True)
 
     async def _look(self) -> None:
         async with self._looking:
@@ -327,6 +333,10 @@ class Sync:
     def _note_success(self) -> None:
         if Trouble.load(self._store).failures:
             Trouble().save(self._store)
+
+    def _note_broken(self, error: Exception) -> None:
+        log.warning("the mirror failed: %s", type(error).__name__)  # its text could hold the user's own
+        self._broken = "the mirror on this computer cannot be written"
 
     async def _note_progress(self) -> None:
         self._progress = await database.run(self._measure)

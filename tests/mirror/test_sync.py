@@ -1,6 +1,7 @@
 """What a person notices of the sync: searches that are fresh, complete and quick, whatever the API does."""
 
 from datetime import timedelta
+from pathlib import Path
 
 import anyio
 import pytest
@@ -13,6 +14,14 @@ from omi_mcp.api.errors import Unreachable
 from omi_mcp.mirror.sync import Progress
 
 pytestmark = pytest.mark.anyio
+
+
+def damage(path: Path) -> None:
+    """Overwrite the database under the processes that have it open."""
+    for file in database.files(path):
+        if not file.name.endswith("-shm"):
+            with file.open("r+b") as opened:
+                opened.write(b"\xff" * file.stat().st_size)
 
 
 def asked(account: Account) -> list[str]:
@@ -357,7 +366,7 @@ async def test_a_read_of_the_user_never_waits_for_the_background() -> None:
             assert account.clock.now() - began <= timedelta(seconds=2 * account.wire.latency)
 
 
-async def test_cancelled_at_any_moment_it_leaves_nothing_half_and_repeats_one_page_at_most(tmp_path: object) -> None:
+async def test_cancelled_at_any_moment_it_leaves_nothing_half_and_repeats_one_page_at_most(tmp_path: Path) -> None:
     account = Account(size=1000)
     clean = 10 + 40 + 5
     cancellations = 40
@@ -372,15 +381,23 @@ async def test_cancelled_at_any_moment_it_leaves_nothing_half_and_repeats_one_pa
     assert account.requests <= clean + cancellations
 
 
-async def test_a_mirror_damaged_while_in_use_is_made_anew_with_a_warning(tmp_path: object) -> None:
+async def test_a_mirror_damaged_in_the_midst_of_copying_is_copied_from_the_top(tmp_path: Path) -> None:
+    account = Account(size=700)
+    path = tmp_path / "mirror.sqlite3"
+    async with account.process(path) as process:
+        await account.until(lambda: process.store.counts().conversations >= 300, every=0.05)
+        damage(path)
+        await account.synced(process)
+        assert mirrored(process.store) == account.listable()
+
+
+async def test_a_mirror_damaged_while_in_use_is_made_anew_with_a_warning(tmp_path: Path) -> None:
     account = Account(size=150)
     path = tmp_path / "mirror.sqlite3"
     async with account.process(path) as process:
         await process.use()
         await account.synced(process)
-        for file in database.files(path):
-            if not file.name.endswith("-shm"):
-                file.write_bytes(b"\xff" * file.stat().st_size)
+        damage(path)
         await account.clock.sleep(120)
         await process.use()
         await account.synced(process)
@@ -388,23 +405,31 @@ async def test_a_mirror_damaged_while_in_use_is_made_anew_with_a_warning(tmp_pat
         assert process.sync.progress().warning is not None
 
 
-async def test_a_mirror_that_cannot_be_written_is_named_and_the_sync_lives_on() -> None:
+async def test_with_a_full_disk_what_is_mirrored_is_served_and_the_sync_lives_on() -> None:
     account = Account(size=150)
     async with account.process() as process:
         await process.use()
+        await account.synced(process)
         with process.database.writing() as connection:
-            connection.execute("alter table conversations rename to elsewhere")
-        await account.clock.sleep(3600)
+            (pages,) = connection.execute("pragma page_count").fetchone()
+            connection.execute(f"pragma max_page_count = {pages}")
+        account.sandbox.load(talk(1000 + n, START + timedelta(seconds=n)) for n in range(1, 900))
+        await account.clock.sleep(600)
+        await process.use()
+        assert process.sync.progress().blocked == "the mirror on this computer cannot be written"
+        assert len(process.store.recent(200, 0)) >= 150
+        assert (await process.client.get_conversation("c00149")).id == "c00149"
+
         with process.database.writing() as connection:
-            connection.execute("alter table elsewhere rename to conversations")
-        account.sandbox.insert(talk(900, account.clock.now()))
+            connection.execute("pragma max_page_count = 1000000")
         await account.clock.sleep(3600)
         await process.use()
         await account.synced(process)
+        assert process.sync.progress().blocked is None
         assert mirrored(process.store) == account.listable()
 
 
-async def test_three_processes_together_ask_no_more_than_one_and_all_of_them_answer(tmp_path: object) -> None:
+async def test_three_processes_together_ask_no_more_than_one_and_all_of_them_answer(tmp_path: Path) -> None:
     async def requests(name: str, processes: int) -> int:
         account = Account(limits="real", size=900)
         path = tmp_path / name
@@ -428,7 +453,7 @@ async def test_three_processes_together_ask_no_more_than_one_and_all_of_them_ans
     assert await requests("three", 3) <= 1.05 * await requests("one", 1)
 
 
-async def test_when_the_process_that_syncs_dies_another_takes_over_within_a_minute(tmp_path: object) -> None:
+async def test_when_the_process_that_syncs_dies_another_takes_over_within_a_minute(tmp_path: Path) -> None:
     account = Account(size=3000)
     path = tmp_path / "mirror.sqlite3"
     async with account.process(path) as heir:
