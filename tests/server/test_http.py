@@ -93,12 +93,13 @@ async def test_a_foreign_host_name_is_refused_even_with_the_token(
 async def test_this_computers_names_and_those_set_are_accepted(sandbox: Sandbox, tmp_path: Path, host: str) -> None:
     async with reached(sandbox, tmp_path, HttpAccess(token=TOKEN, hosts=("nas.example",))) as client:
         assert (await initialize(client, Host=host, **RIGHT)).status_code == 200
+        assert (await initialize(client, Host=host, Origin=f"http://{host}", **RIGHT)).status_code == 200
 
 
 @pytest.mark.parametrize(
-    "origin", ["https://evil.example", "null", f"http://127.0.0.1:{PORT}", "http://localhost:5173", "file://"]
+    "origin", ["https://evil.example", "null", f"https://127.0.0.1:{PORT}", "http://localhost:5173", "file://"]
 )
-async def test_no_web_page_gets_in_whatever_its_origin(sandbox: Sandbox, tmp_path: Path, origin: str) -> None:
+async def test_no_web_page_of_another_origin_gets_in(sandbox: Sandbox, tmp_path: Path, origin: str) -> None:
     async with reached(sandbox, tmp_path, STATIC) as client:
         answer = await initialize(client, Origin=origin, **RIGHT)
         assert answer.status_code == 403
