@@ -57,8 +57,8 @@ class Event(View):
     minutes: int | None = None
 
 
-class ConversationCard(View):
-    """One conversation of a search."""
+class Heading(View):
+    """Which conversation it is, and when it was."""
 
     id: str
     title: str
@@ -68,6 +68,11 @@ class ConversationCard(View):
     category: str | None = None
     folder: str | None = None
     starred: bool | None = None
+
+
+class ConversationCard(Heading):
+    """One conversation of a search."""
+
     speakers: list[str] | None = None
     overview: str | None = None
     open_action_items: int | None = None
@@ -85,17 +90,9 @@ class TranscriptWindow(View):
     previous_cursor: str | None = None
 
 
-class ConversationDetail(View):
+class ConversationDetail(Heading):
     """One conversation to read."""
 
-    id: str
-    title: str
-    started: LocalTime
-    weekday: str
-    minutes: int | None = None
-    category: str | None = None
-    folder: str | None = None
-    starred: bool | None = None
     language: str | None = None
     place: str | None = None
     speakers: list[str] | None = None
