@@ -2,24 +2,23 @@
 
 The library decides what the mirror answers and what the API must be asked; what is said about it is decided above.
 Its errors are those of `omi_mcp.api.errors`.
+
+The rooms below are imported by what uses them, with the first call: a host waits for the start.
 """
+
+from __future__ import annotations
 
 import logging
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
+from typing import TYPE_CHECKING, TypeAlias, TypeVar, TypeVarTuple
 
 import anyio
-from anyio.abc import TaskGroup
 
-from omi_mcp import changes, database
-from omi_mcp.api.budget import Allowance, Budget
-from omi_mcp.api.client import LIST_LIMIT, OmiClient
-from omi_mcp.api.drafts import SegmentsDraft, TextDraft
+from omi_mcp import database
 from omi_mcp.api.errors import (
     BudgetSpent,
     InvalidRequest,
@@ -29,23 +28,26 @@ from omi_mcp.api.errors import (
     PaymentRequired,
     RateLimited,
 )
-from omi_mcp.api.models import Conversation, Folder
 from omi_mcp.clock import Clock, SystemClock
-from omi_mcp.database import Database
-from omi_mcp.mirror.imports import Imports
-from omi_mcp.mirror.journal import Journal
-from omi_mcp.mirror.query import parse
-from omi_mcp.mirror.search import search
-from omi_mcp.mirror.snippets import Sought
-from omi_mcp.mirror.state import Passes
-from omi_mcp.mirror.store import Store
-from omi_mcp.mirror.sync import Progress, Sync
-from omi_mcp.mirror.types import Counts, Entry, Filters, Hit, Results, Stored, TranscriptState
-from omi_mcp.settings import Settings
-from omi_mcp.writes import Created, OutcomeUnknown, Writer
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     import httpx
+    from anyio.abc import TaskGroup
+
+    from omi_mcp.api.budget import Allowance, Budget
+    from omi_mcp.api.client import OmiClient
+    from omi_mcp.api.drafts import SegmentsDraft, TextDraft
+    from omi_mcp.api.models import Conversation, Folder
+    from omi_mcp.database import Database
+    from omi_mcp.mirror.imports import Imports
+    from omi_mcp.mirror.journal import Journal
+    from omi_mcp.mirror.store import Store
+    from omi_mcp.mirror.sync import Progress, Sync
+    from omi_mcp.mirror.types import Counts, Entry, Filters, Hit, Results, Stored, TranscriptState
+    from omi_mcp.settings import Settings
+    from omi_mcp.writes import Created, Writer
 
 UNMIRRORED_PAGES = 10
 """How many list pages (100 conversations each) one search may ask for when nothing is mirrored."""
@@ -56,7 +58,7 @@ RECENT_SECONDS = 3.0
 READ_THROUGH_SECONDS = 10.0
 """How long the answer to a create waits for the new conversation to be mirrored."""
 
-Report = Callable[[Progress], Awaitable[None]]
+Report: TypeAlias = "Callable[[Progress], Awaitable[None]]"
 Result = TypeVar("Result")
 Arguments = TypeVarTuple("Arguments")
 
@@ -109,7 +111,7 @@ class Library:
     """The user's conversations. Nothing is opened or asked before the first call; use inside `running()`."""
 
     def __init__(
-        self, settings: Settings, *, transport: "httpx.AsyncBaseTransport | None" = None, clock: Clock | None = None
+        self, settings: Settings, *, transport: httpx.AsyncBaseTransport | None = None, clock: Clock | None = None
     ) -> None:
         self._settings = settings
         self._transport = transport
@@ -152,6 +154,8 @@ class Library:
             InvalidRequest: there is no such folder.
             OmiError: nothing is mirrored and the API cannot be asked.
         """
+        from omi_mcp.mirror.search import search
+
         mirror = await self._open()
         if self._settings.mirror == "off":
             return await self._search_unmirrored(mirror, text, filters, folder=folder, limit=limit, offset=offset)
@@ -192,6 +196,9 @@ class Library:
 
     def occurrences(self, query: str, text: str) -> list[tuple[int, int]]:
         """Where in `text` (from, to) the words stand that a search takes for those of `query`."""
+        from omi_mcp.mirror.query import parse
+        from omi_mcp.mirror.sought import Sought
+
         return [(found.word.start, found.word.end) for found in Sought.of(parse(query)).find(text)]
 
     async def find_in(self, conversation_id: str, words: str, limit: int) -> tuple[Hit, ...]:
@@ -225,6 +232,8 @@ class Library:
 
     async def standing(self) -> Standing:
         """How far the copy has come, whichever process makes it. Asks nothing of the API."""
+        from omi_mcp.mirror.state import Passes
+
         mirror = await self._open()
         progress, remains = await mirror.sync.measure(), await mirror.sync.remains()
         passes = await database.run(Passes.load, mirror.store)
@@ -292,6 +301,8 @@ class Library:
 
     async def update_title(self, conversation_id: str, title: str) -> Conversation:
         """Rename. Returns the conversation as the API has it now, without transcript."""
+        from omi_mcp import changes
+
         mirror = await self._open()
         return await self._change(
             mirror, conversation_id, partial(changes.rename, mirror.client, self._clock, conversation_id, title)
@@ -311,6 +322,8 @@ class Library:
 
     async def delete(self, conversation_id: str) -> None:
         """Delete for good. What the service made of it besides, memories and action items, stays there."""
+        from omi_mcp import changes
+
         mirror = await self._open()
 
         async def delete() -> None:
@@ -328,6 +341,8 @@ class Library:
         await self._carry_through(delete)
 
     async def _set_discarded(self, conversation_id: str, discarded: bool) -> Conversation:
+        from omi_mcp import changes
+
         mirror = await self._open()
         change = partial(changes.set_discarded, mirror.client, self._clock, conversation_id, discarded)
         return await self._change(mirror, conversation_id, change, hidden=discarded)
@@ -365,6 +380,8 @@ class Library:
 
         `unheard` then gets the result.
         """
+        from omi_mcp.writes import OutcomeUnknown
+
         if self._tasks is None:
             return await write()
         results: list[Result] = []
@@ -397,6 +414,8 @@ class Library:
 
         A mirror that cannot be written makes no failure of what the API did.
         """
+
+        from omi_mcp.mirror.types import Stored
 
         def keep() -> Stored:
             before = mirror.store.get(conversation.id)
@@ -433,6 +452,10 @@ class Library:
         self, mirror: _Mirror, text: str, filters: Filters, *, folder: str | None, limit: int, offset: int
     ) -> Found:
         """Rank titles and summaries of the list pages that the read allowance permits; keep nothing afterwards."""
+        from omi_mcp.database import Database
+        from omi_mcp.mirror.search import search
+        from omi_mcp.mirror.store import Store
+
         if folder is not None:
             filters = _filter_folder(filters, folder, await mirror.client.folders())
         passing = Store(Database(None), self._clock)
@@ -445,6 +468,9 @@ class Library:
         return Found(results, counts, progress)
 
     async def _list_into(self, store: Store, client: OmiClient, filters: Filters) -> Progress:
+        from omi_mcp.api.client import LIST_LIMIT
+        from omi_mcp.mirror.sync import Progress
+
         complete, blocked, oldest, listed = False, None, None, 0
         for page_number in range(UNMIRRORED_PAGES):
             try:
@@ -490,6 +516,15 @@ class Library:
             return self._mirror
 
     def _open_blocking(self) -> _Mirror:
+        from omi_mcp.api.budget import Budget
+        from omi_mcp.api.client import OmiClient
+        from omi_mcp.database import Database
+        from omi_mcp.mirror.imports import Imports
+        from omi_mcp.mirror.journal import Journal
+        from omi_mcp.mirror.store import Store
+        from omi_mcp.mirror.sync import Sync
+        from omi_mcp.writes import Writer
+
         opened = Database(self._settings.mirror_path)
         store = Store(opened, self._clock)
         budget = Budget(opened, self._clock)
