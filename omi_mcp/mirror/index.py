@@ -1,5 +1,7 @@
 """The full-text index and the transcripts in it: entries come and go with the text they were made of.
 
+Rows go in one by one: a statement that writes several needs a savepoint, at which FTS5 writes out what it gathered.
+
 Entry `n` of the conversation with the integer key `row` has the rowid `row << 12 | n`: 0 is its head, the others are
 its passages. FTS5 keeps no text of its own, so an entry is taken out by handing it the same text again.
 """
@@ -151,6 +153,5 @@ def _replace_speakers(connection: sqlite3.Connection, row: int, segments: Sequen
     connection.execute("delete from speaks where row = ?", (row,))
     for name in {bare(name) for name in {segment.speaker for segment in segments}}:
         connection.execute("insert or ignore into speakers(name) values (?)", (name,))
-        connection.execute(
-            "insert into speaks(speaker, row) select speaker, ? from speakers where name = ?", (row, name)
-        )
+        (speaker,) = connection.execute("select speaker from speakers where name = ?", (name,)).fetchone()
+        connection.execute("insert into speaks(speaker, row) values (?, ?)", (speaker, row))

@@ -22,8 +22,11 @@ _LIKENESS = 0.45
 
 def learn(connection: sqlite3.Connection, texts: Iterable[str]) -> None:
     found = {word for text in texts for word in _LEARNT.findall(fold(text))}
-    known = json.dumps([word if word.isascii() else bare(word) for word in found])
-    connection.execute("insert or ignore into lexicon select value from json_each(?)", (known,))
+    spelled = json.dumps([word if word.isascii() else bare(word) for word in found])
+    new = connection.execute(
+        "select value from json_each(?) where not exists (select 1 from lexicon where word = value)", (spelled,)
+    ).fetchall()
+    connection.executemany("insert or ignore into lexicon(word) values (?)", new)
 
 
 def beginning_with(connection: sqlite3.Connection, word: str) -> list[str]:

@@ -71,7 +71,7 @@ def pack(passage: Passage) -> bytes:
 
 def unpack(body: bytes) -> Passage:
     first, rows = json.loads(zlib.decompress(body))
-    return tuple(Piece(place, *row) for place, row in enumerate(rows, first))
+    return tuple(Piece._make((place, *row)) for place, row in enumerate(rows, first))
 
 
 def passage_text(passage: Passage) -> str:

@@ -11,7 +11,7 @@ import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, takewhile
+from itertools import accumulate, islice, takewhile
 from typing import Self
 
 from omi_mcp.mirror import index
@@ -37,7 +37,10 @@ MOST_POSTINGS = 60_000
 """Entries that the terms SQLite searches by may have together; more frequent terms only support them."""
 MOST_ENTRIES = 5_000
 """Best entries that are read; conversations with none among them follow by date."""
-LOOKED_INTO = 200
+LOOKED_INTO = 300
+PROMISING = 0.3
+"""At most so many of the best entries are looked into, and none below this share of the best score."""
+
 MOMENTS = 3
 """Passages of one conversation that are kept to be shown."""
 
@@ -102,7 +105,9 @@ def rank(connection: sqlite3.Connection, reading: Reading, scope: Scope) -> Rank
         matching = Matching.of(leading, query.phrases, scope)
         scores = _entries(connection, matching)
     supporting = Sought.of(Query(tuple(term for term in query.terms if term not in leading)), rarity)
-    held = _look_into(connection, list(scores)[:LOOKED_INTO], scores, sought, supporting)
+    best_score = max(scores.values(), default=0.0)
+    promising = [entry for entry in islice(scores, LOOKED_INTO) if scores[entry] >= PROMISING * best_score]
+    held = _look_into(connection, promising, scores, sought, supporting)
     total = len({entry >> ENTRY_BITS for entry in scores})
     if len(scores) == MOST_ENTRIES:
         total = _count(connection, matching)

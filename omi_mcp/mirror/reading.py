@@ -11,6 +11,7 @@ from omi_mcp.mirror.types import Method
 _LOOSER: tuple[Method, ...] = ("ranked", "unquoted", "prefix", "trigram")
 _SHORTEST_REPAIRED = 4
 """Characters of an unknown word from which others stand in for it although the rest of the query is known."""
+_MOST_REPAIRED = 4
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,13 @@ def read(connection: sqlite3.Connection, query: Query) -> Reading:
         query, method = Query(tuple(dict.fromkeys((*words, *query.terms)))), "unquoted"
     counts = {term: _count(connection, term) for term in query.everything}
     known = any(counts.values())
+    unknown = [term for term in query.terms if not counts[term] and len(term.words) == 1]
+    repaired = [term for term in unknown if not known or len(term.words[0]) >= _SHORTEST_REPAIRED][:_MOST_REPAIRED]
     terms: list[Term] = []
     for term in query.terms:
         if counts[term]:
             terms.append(term)
-        elif len(term.words) == 1 and (not known or len(term.words[0]) >= _SHORTEST_REPAIRED):
+        elif term in repaired:
             reading, found = _stand_ins(connection, term)
             counts |= found
             terms += found

@@ -1,5 +1,6 @@
 """What a query looks for in a text, in the index's own terms, and how much of it a text holds."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
@@ -44,7 +45,7 @@ class Sought:
 
     def recognise(self, folded: Iterable[str]) -> dict[str, str]:
         """The sought term of each folded word that is one."""
-        possible = [word for word in folded if word[0] in self._initials or not word.isascii()]
+        possible = [word for word in folded if self._beginnings.match(word) or not word.isascii()]
         return {word: stem for word, stem in stems(possible).items() if stem in self.weights}
 
     def find(self, text: str) -> list[Found]:
@@ -57,8 +58,10 @@ class Sought:
         ]
 
     @cached_property
-    def _initials(self) -> frozenset[str]:
-        return frozenset(term[0] for term in self.weights)
+    def _beginnings(self) -> re.Pattern[str]:
+        """What an ASCII word of a sought term begins with: stemming changes no more than the end of a word."""
+        beginnings = {term[: min(4, max(1, len(term) - 1))] for term in self.weights}
+        return re.compile("|".join(map(re.escape, sorted(beginnings))) or "(?!)")
 
     def worth(self, terms: Set[str]) -> float:
         """What these terms are worth together."""
