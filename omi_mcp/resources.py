@@ -12,7 +12,6 @@ from mcp.types import (
     Annotations,
     Completion,
     CompletionArgument,
-    CompletionContext,
     ListResourcesResult,
     PaginatedRequestParams,
     PromptReference,
@@ -82,21 +81,19 @@ def register(server: MCPServer[None], library: Library, settings: Settings) -> N
     # The SDK cannot page a list, and has no public way to replace its handler.
     server._lowlevel_server.add_request_handler("resources/list", PaginatedRequestParams, list_recent)
 
-    async def complete(
-        ref: PromptReference | ResourceTemplateReference,
-        argument: CompletionArgument,
-        context: CompletionContext | None,
-    ) -> Completion | None:
-        if not isinstance(ref, ResourceTemplateReference) or argument.name != "conversation_id":
-            return None
-        try:
-            found = await library.titled(argument.value, limit=COMPLETIONS + 1)
-        except OmiError:
-            return None
-        ids = [stored.conversation.id for stored in found]
-        return Completion(values=ids[:COMPLETIONS], has_more=len(ids) > COMPLETIONS)
 
-    server.completion()(complete)
+async def complete(
+    library: Library, ref: PromptReference | ResourceTemplateReference, argument: CompletionArgument
+) -> Completion | None:
+    """The ids of conversations in whose title the words typed so far occur."""
+    if not isinstance(ref, ResourceTemplateReference) or argument.name != "conversation_id":
+        return None
+    try:
+        found = await library.titled(argument.value, limit=COMPLETIONS + 1)
+    except OmiError:
+        return None
+    ids = [stored.conversation.id for stored in found]
+    return Completion(values=ids[:COMPLETIONS], has_more=len(ids) > COMPLETIONS)
 
 
 def _resources(stored: Stored, settings: Settings) -> list[Resource]:

@@ -1,19 +1,28 @@
 """The MCP server: what it is called, what it offers, and how it treats the arguments a host sends."""
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from mcp.server import MCPServer
+from mcp.server import MCPServer, ServerRequestContext
 from mcp.server.auth.provider import TokenVerifier
 from mcp.server.auth.settings import AuthSettings
+from mcp.server.context import CallNext, HandlerResult
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
-from mcp.types import CallToolResult, InputRequiredResult, Tool
+from mcp.types import (
+    CallToolResult,
+    Completion,
+    CompletionArgument,
+    CompletionContext,
+    InputRequiredResult,
+    PromptReference,
+    ResourceTemplateReference,
+    Tool,
+)
 from pydantic import ValidationError
 
-from omi_mcp import prompts, resources, tools
 from omi_mcp._version import __version__
 from omi_mcp.clock import Clock, SystemClock
 from omi_mcp.library import Library
@@ -44,6 +53,8 @@ READ_ONLY = "This server is read-only: it cannot create, rename or hide.\n"
 
 DEMO = "DEMO: these are invented sample conversations, not the user's own. Say so when you answer.\n\n"
 
+HANDSHAKE = frozenset({"initialize", "notifications/initialized", "server/discover", "ping"})
+
 log = logging.getLogger(__name__)
 
 
@@ -65,7 +76,17 @@ def build_server(
         async with library.running():
             yield
 
+    clock = clock or SystemClock()
+
+    def furnish() -> None:
+        from omi_mcp import prompts, resources, tools
+
+        tools.register(server, library, settings, clock)
+        resources.register(server, library, settings)
+        prompts.register(server, settings, clock)
+
     server = OmiServer(
+        furnish,
         "omi",
         title="Omi conversations",
         version=__version__,
@@ -76,10 +97,18 @@ def build_server(
         auth=auth,
         token_verifier=token_verifier,
     )
-    clock = clock or SystemClock()
-    tools.register(server, library, settings, clock)
-    resources.register(server, library, settings)
-    prompts.register(server, settings, clock)
+
+    async def complete(
+        ref: PromptReference | ResourceTemplateReference,
+        argument: CompletionArgument,
+        context: CompletionContext | None,
+    ) -> Completion | None:
+        from omi_mcp import resources
+
+        return await resources.complete(library, ref, argument)
+
+    decorate: Any = server.completion
+    decorate()(complete)
     return server
 
 
@@ -92,12 +121,29 @@ class OmiServer(MCPServer[None]):
     """The SDK's server, stricter with arguments and leaner on the wire.
 
     Hosts get lean schemas; a model that misspells an argument is told, where the SDK would ignore it; and an invalid
-    argument is answered in one line, where the SDK would send a validation dump.
+    argument is answered in one line, where the SDK would send a validation dump. What it offers is registered with
+    the first request that is no handshake, so that no host waits for it before that.
     """
 
     _lean_tools: dict[str, Tool] | None = None
 
+    def __init__(self, furnish: Callable[[], None], name: str, **settings: Any) -> None:
+        super().__init__(name, middleware=[self._furnished], **settings)
+        self._register: Callable[[], None] | None = furnish
+
+    def furnish(self) -> None:
+        """Register tools, resources and prompts, if that is still to be done."""
+        if self._register is not None:
+            register, self._register = self._register, None
+            register()
+
+    async def _furnished(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        if ctx.method not in HANDSHAKE:
+            self.furnish()
+        return await call_next(ctx)
+
     async def list_tools(self) -> list[Tool]:
+        self.furnish()
         if self._lean_tools is None:
             self._lean_tools = {tool.name: _lean(tool) for tool in await super().list_tools()}
         return list(self._lean_tools.values())

@@ -1,4 +1,4 @@
-"""What the commands for people work at: the library, two consoles, and one way to end when something fails."""
+"""What the commands for people work at: the library, two outputs, and one way to end when something fails."""
 
 import argparse
 import json
@@ -10,20 +10,17 @@ from datetime import datetime
 from typing import Any
 
 import anyio
-from rich.console import Console
 
 from omi_mcp import dates
 from omi_mcp.api.errors import OmiError
 from omi_mcp.clock import Clock, SystemClock
 from omi_mcp.commands import environment
 from omi_mcp.commands.failures import in_words
+from omi_mcp.commands.terminal import Terminal
 from omi_mcp.library import Library
 from omi_mcp.settings import Settings
 
 DONE, FAILED, USAGE, INCOMPLETE = 0, 1, 2, 3
-
-UNWRAPPED = 10_000
-"""Columns of an output that is no terminal: programs get each line whole."""
 
 
 class CommandFailed(Exception):
@@ -41,17 +38,17 @@ class Desk:
     settings: Settings
     library: Library
     clock: Clock
-    out: Console
-    err: Console
+    out: Terminal
+    err: Terminal
 
     def json(self, value: Any) -> None:
         """`value` as the whole answer, for programs."""
-        self.out.file.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+        self.out.print(json.dumps(value, ensure_ascii=False, indent=2))
 
     def note(self, text: str | None) -> None:
         """A word beside the answer."""
         if text:
-            self.err.print(text, style="dim")
+            self.err.print(self.err.paint(text, "dim"))
 
     def span(self, option: str, text: str | None) -> dates.Span | None:
         """The stretch of time that the value of `option` names.
@@ -72,13 +69,6 @@ class Desk:
         return first and first.first, last and last.last
 
 
-class _Console(Console):
-    """Leaves a broken pipe to the command, where rich would end the process."""
-
-    def on_broken_pipe(self) -> None:
-        raise BrokenPipeError
-
-
 Work = Callable[[Desk, argparse.Namespace], Awaitable[int]]
 
 
@@ -89,7 +79,7 @@ def run(work: Work, options: argparse.Namespace, *, syncing: bool = True, settin
         SettingsError: a variable has a value that cannot be used.
     """
     settings = settings or environment.settings()
-    out, err = console(sys.stdout), console(sys.stderr)
+    out, err = Terminal(sys.stdout), Terminal(sys.stderr)
     clock = SystemClock()
     desk = Desk(settings, Library(settings, clock=clock), clock, out, err)
     return anyio.run(at_desk, desk, work, options, syncing)
@@ -100,7 +90,6 @@ async def at_desk(desk: Desk, work: Work, options: argparse.Namespace, syncing: 
     async with desk.library.running(syncing=syncing):
         try:
             code = await work(desk, options)
-            desk.out.file.flush()
         except CommandFailed as failure:
             fail(desk.err, str(failure))
             return failure.code
@@ -117,15 +106,6 @@ async def at_desk(desk: Desk, work: Work, options: argparse.Namespace, syncing: 
     return code
 
 
-def fail(err: Console, message: str) -> None:
+def fail(err: Terminal, message: str) -> None:
     """The one line that says why a command ends without having done its work."""
-    err.print(f"omi-mcp: {message}", style="red", soft_wrap=True)
-
-
-def console(stream: Any) -> Console:
-    """A console that writes plain, unwrapped text where `stream` is no terminal."""
-    terminal = stream.isatty()
-    if hasattr(stream, "reconfigure"):
-        # Windows pipes have a code page that lacks most of what people say.
-        stream.reconfigure(errors="replace", **({} if terminal else {"encoding": "utf-8"}))
-    return _Console(file=stream, width=None if terminal else UNWRAPPED, highlight=False, markup=False, emoji=False)
+    err.print(err.paint(f"omi-mcp: {message}", "red"))

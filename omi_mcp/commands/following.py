@@ -1,25 +1,12 @@
 """Watching the copy being made: a bar at a terminal, and patience with the hourly limits."""
 
 import math
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
-
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TaskID,
-    TaskProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from omi_mcp.commands.desk import CommandFailed, Desk
 from omi_mcp.commands.failures import duration
+from omi_mcp.commands.terminal import Bar, bar
 from omi_mcp.library import Standing
 from omi_mcp.mirror.sync import ALLOWANCE_SPENT
 
@@ -48,10 +35,9 @@ async def follow(desk: Desk, *, wait: bool, step: Step | None = None) -> Standin
     """
     failing_since = told = None
     with bar(desk.err) as progress:
-        task = progress.add_task("Summaries", total=None)
         while True:
             standing = await desk.library.standing()
-            _show(progress, task, standing)
+            _show(progress, standing)
             enough = await step(standing) if step is not None else False
             if enough or standing.remains is None:
                 return standing
@@ -74,29 +60,12 @@ async def follow(desk: Desk, *, wait: bool, step: Step | None = None) -> Standin
             await desk.clock.sleep(min(max(standing.remains, LOOK_SECONDS), WAIT_SECONDS))
 
 
-@contextmanager
-def bar(err: Console) -> Iterator[Progress]:
-    """A progress bar on a terminal; nothing elsewhere."""
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TaskProgressColumn(show_speed=True),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
-        yield progress
-
-
-def _show(progress: Progress, task: TaskID, standing: Standing) -> None:
+def _show(progress: Bar, standing: Standing) -> None:
     counts = standing.counts
-    if not standing.progress.complete:
-        progress.update(task, description="Summaries", completed=counts.conversations)
+    if standing.progress.complete:
+        progress.show("Transcripts", counts.transcripts + counts.locked, counts.conversations)
     else:
-        done = counts.transcripts + counts.locked
-        progress.update(task, description="Transcripts", completed=done, total=counts.conversations)
+        progress.show("Summaries", counts.conversations, None)
 
 
 def _waiting(reason: str, standing: Standing) -> str:

@@ -48,7 +48,7 @@ async def main(desk: "Desk", options: argparse.Namespace) -> int:
 
     plans, refused = _read(desk, options)
     for name, why in refused:
-        desk.err.print(f"{name}: {why}", style="red")
+        desk.err.print(desk.err.paint(f"{name}: {why}", "red"))
     known: dict[str, str] = {}
     if not options.dry_run and plans:
         sessions = [part.client_session_id for plan in plans for part in plan.parts]
@@ -67,7 +67,7 @@ async def main(desk: "Desk", options: argparse.Namespace) -> int:
     else:
         desk.out.print(report.said())
     for name, why in report.failed:
-        desk.err.print(f"{name}: {why}", style="red")
+        desk.err.print(desk.err.paint(f"{name}: {why}", "red"))
     if report.stopped:
         raise CommandFailed(report.stopped)
     if report.failed or refused:
@@ -115,14 +115,12 @@ def _started(desk: "Desk", text: str | None, files: Sequence[Path]) -> "datetime
 
 
 def _print_plans(desk: "Desk", plans: Sequence["Plan"], known: dict[str, str]) -> None:
-    from rich.text import Text
-
     for plan in plans:
         before = all(part.client_session_id in known for part in plan.parts)
-        desk.out.print(Text.assemble((plan.source.name, "bold"), ("  imported before" if before else "", "dim")))
-        if not before:
-            for fact in _facts(desk, plan):
-                desk.out.print(Text(f"    {fact}"))
+        name = desk.out.paint(plan.source.name, "bold")
+        desk.out.print(f"{name}  imported before" if before else name)
+        for fact in () if before else _facts(desk, plan):
+            desk.out.print(f"    {fact}")
 
 
 def _facts(desk: "Desk", plan: "Plan") -> list[str]:

@@ -75,8 +75,6 @@ async def status(desk: "Desk", options: argparse.Namespace) -> int:
 
 
 def _print_facts(desk: "Desk", facts: dict[str, object]) -> None:
-    from rich.text import Text
-
     from omi_mcp.commands.failures import duration
 
     waits = facts["waits_seconds"]
@@ -93,15 +91,16 @@ def _print_facts(desk: "Desk", facts: dict[str, object]) -> None:
     }
     for name, value in rows.items():
         if value:
-            desk.out.print(Text.assemble((f"{name:<17}", "dim"), str(value)))
+            desk.out.print(f"{desk.out.paint(f'{name:<17}', 'dim')}{value}")
 
 
 def purge(settings: Settings, options: argparse.Namespace) -> int:
     """Delete the files of this account, or of all; asks first at a terminal."""
     from omi_mcp import database
-    from omi_mcp.commands.desk import DONE, FAILED, USAGE, console, fail
+    from omi_mcp.commands.desk import DONE, FAILED, USAGE, fail
+    from omi_mcp.commands.terminal import Terminal
 
-    err = console(sys.stderr)
+    err = Terminal(sys.stderr)
     account = settings.mirror_path or settings.data_dir / f"mirror-{settings.account}.sqlite3"
     files = sorted(settings.data_dir.glob("mirror-*.sqlite3*")) if options.all else database.files(account)
     if not files:

@@ -5,8 +5,6 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rich.text import Text
-
     from omi_mcp.commands.desk import Desk
     from omi_mcp.views.models import ConversationCard, ConversationDetail
 
@@ -53,8 +51,11 @@ async def main(desk: "Desk", options: argparse.Namespace) -> int:
         speaker=options.speaker,
     )
     query = " ".join(options.words)
-    with desk.err.status("Searching ..."):
+    desk.err.status("Searching ...")
+    try:
         found = await desk.library.search(query, filters, folder=options.folder, limit=options.limit)
+    finally:
+        desk.err.status("")
     results = found.results
     cards = search_cards(results.matches, desk.settings.timezone)
     reach = coverage(found.counts, found.progress, desk.settings.timezone, desk.clock.now(), copying=False)
@@ -84,21 +85,24 @@ def _categories(given: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(wanted))
 
 
-def _shown(desk: "Desk", number: int, card: "ConversationCard", query: str) -> "Text":
-    from rich.text import Text
-
-    lines = [Text.assemble((f"{number:>2}  ", "dim"), (card.title, "bold"))]
-    lines.append(Text(f"    {facts(card)}", style="dim"))
+def _shown(desk: "Desk", number: int, card: "ConversationCard", query: str) -> str:
+    paint = desk.out.paint
+    lines = [f"{paint(f'{number:>2}', 'dim')}  {paint(card.title, 'bold')}", f"    {paint(facts(card), 'dim')}"]
     for hit in card.hits or ():
-        said = Text(hit.text)
-        for first, end in desk.library.occurrences(query, hit.text):
-            said.stylize("bold yellow", first, end)
         where = (f"{hit.at} " if hit.at else "") + (f"{hit.speaker}: " if hit.speaker else "")
-        lines.append(Text.assemble("    ", (where, "cyan"), said))
+        lines.append(f"    {paint(where, 'cyan')}{_highlighted(desk, hit.text, query)}")
     if not card.hits and card.overview:
-        lines.append(Text(f"    {card.overview}"))
-    lines.append(Text(f"    {card.id}", style="dim"))
-    return Text("\n").join(lines).append("\n")
+        lines.append(f"    {card.overview}")
+    return "\n".join([*lines, f"    {paint(card.id, 'dim')}", ""])
+
+
+def _highlighted(desk: "Desk", text: str, query: str) -> str:
+    """`text` with the words that the search took for those of `query` marked."""
+    shown, done = "", 0
+    for first, end in desk.library.occurrences(query, text):
+        shown += text[done:first] + desk.out.paint(text[first:end], "yellow")
+        done = end
+    return shown + text[done:]
 
 
 def facts(card: "ConversationCard | ConversationDetail") -> str:

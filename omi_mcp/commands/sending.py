@@ -9,7 +9,7 @@ from omi_mcp.api.drafts import SegmentsDraft
 from omi_mcp.api.errors import BudgetSpent, Conflict, OmiError, RateLimited, Rejected, ServerFault
 from omi_mcp.commands.desk import Desk
 from omi_mcp.commands.failures import duration, in_words
-from omi_mcp.commands.following import bar
+from omi_mcp.commands.terminal import bar
 from omi_mcp.importing.planning import Plan
 from omi_mcp.writes import Created, NotCreated, OutcomeUnknown
 
@@ -66,7 +66,6 @@ async def send(desk: Desk, plans: Sequence[Plan], known: Mapping[str, str], *, t
     report = Report()
     parts = [(plan, number, part) for plan in plans for number, part in enumerate(plan.parts, 1)]
     with bar(desk.err) as progress:
-        task = progress.add_task("Importing", total=len(parts))
         for place, (plan, number, part) in enumerate(parts):
             name = plan.source.name + (f" (part {number} of {len(plan.parts)})" if len(plan.parts) > 1 else "")
             made = report.made.setdefault(plan.source.name, [])
@@ -87,7 +86,7 @@ async def send(desk: Desk, plans: Sequence[Plan], known: Mapping[str, str], *, t
                     report.before += created.repeated
                     report.hidden += created.receipt.discarded
                     made.append({"id": created.receipt.id, "status": created.receipt.status})
-            progress.update(task, completed=place + 1)
+            progress.show("Importing", place + 1, len(parts))
     return report
 
 

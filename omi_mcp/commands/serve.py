@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from omi_mcp.library import Library
 
 NAME = "serve"
-HELP = "serve an MCP host over stdio (what happens without a command)"
+HELP = "serve MCP hosts over stdio or HTTP (what happens without a command)"
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8765
@@ -79,6 +79,7 @@ def _serve_http(settings: Settings, options: argparse.Namespace) -> int:
         door = http.door(access, options.host, port, settings.data_dir)
         library, settings = _library(settings, demo=options.demo)
         server = build_server(library, settings, auth=door.auth, token_verifier=door.verifier)
+        server.furnish()
         name = f"[{options.host}]" if ":" in options.host else options.host
         print(f"omi-mcp: serving http://{name}:{port}{http.PATH}; Ctrl-C stops it", file=sys.stderr)
         if door.token_file:

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rich.text import Text
-
     from omi_mcp.commands.desk import Desk
     from omi_mcp.mirror.types import Stored
     from omi_mcp.views.models import ConversationDetail
@@ -55,11 +53,11 @@ async def main(desk: "Desk", options: argparse.Namespace) -> int:
     if options.json:
         desk.json(card.dump() | {"transcript": _segments(reading.stored) if asked else None, "note": why})
         return DONE
-    for part in _summary(card):
+    for part in _summary(desk, card):
         desk.out.print(part)
     if why is None:
         for line in transcript.window(await _place(desk, options, transcript), sys.maxsize).text.splitlines():
-            desk.out.print(_turn(line))
+            desk.out.print(_turn(desk, line))
     desk.note(why)
     return DONE
 
@@ -85,40 +83,34 @@ async def _place(desk: "Desk", options: argparse.Namespace, transcript: "Transcr
         raise CommandFailed(f"{option}: {error}", USAGE) from None
 
 
-def _summary(card: "ConversationDetail") -> "Iterator[Text]":
-    from rich.text import Text
-
+def _summary(desk: "Desk", card: "ConversationDetail") -> "Iterator[str]":
     from omi_mcp.commands.search import facts
 
-    yield Text(card.title, style="bold")
-    yield Text(facts(card), style="dim")
-    yield Text(card.id, style="dim")
+    paint = desk.out.paint
+    yield from (paint(card.title, "bold"), paint(facts(card), "dim"), paint(card.id, "dim"))
     if card.overview:
-        yield Text(f"\n{card.overview}")
+        yield f"\n{card.overview}"
     if card.action_items:
-        yield Text("\nAction items", style="bold")
+        yield paint("\nAction items", "bold")
     for item in card.action_items or ():
-        yield Text(
-            f"  [{'x' if item.completed else ' '}] {item.description}{f' (due {item.due[:10]})' if item.due else ''}"
-        )
+        due = f" (due {item.due[:10]})" if item.due else ""
+        yield f"  [{'x' if item.completed else ' '}] {item.description}{due}"
     if card.action_items_left_out:
-        yield Text(f"  and {card.action_items_left_out} more")
+        yield f"  and {card.action_items_left_out} more"
     if card.events:
-        yield Text("\nEvents", style="bold")
+        yield paint("\nEvents", "bold")
     for event in card.events or ():
-        yield Text(f"  {f'{event.start[:10]} {event.start[11:16]} ' if event.start else ''}{event.title}")
+        yield f"  {f'{event.start[:10]} {event.start[11:16]} ' if event.start else ''}{event.title}"
     if card.events_left_out:
-        yield Text(f"  and {card.events_left_out} more")
-    yield Text("")
+        yield f"  and {card.events_left_out} more"
+    yield ""
 
 
-def _turn(line: str) -> "Text":
+def _turn(desk: "Desk", line: str) -> str:
     """A line of a transcript, `[hh:mm:ss] Name: words`, with its parts set apart."""
-    from rich.text import Text
-
     stamp, _, rest = line.partition("] ")
     name, _, words = rest.partition(": ")
-    return Text.assemble((f"{stamp}] ", "dim"), (f"{name}: ", "cyan"), words)
+    return f"{desk.out.paint(f'{stamp}]', 'dim')} {desk.out.paint(f'{name}:', 'cyan')} {words}"
 
 
 def _segments(stored: "Stored") -> list[dict[str, Any]] | None:

@@ -1,0 +1,98 @@
+"""What a person sees: plain lines, styled and with a moving status line where the stream is a terminal.
+
+A library would do more, but the MCP SDK loads the usual one whenever it is installed, and every host would wait for it.
+"""
+
+import math
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Literal, TextIO
+
+Style = Literal["bold", "dim", "red", "cyan", "yellow"]
+
+_CODES: dict[Style, str] = {"bold": "1", "dim": "2", "red": "31", "cyan": "36", "yellow": "1;33"}
+_CLEAR = "\r\x1b[2K"
+
+BAR_WIDTH = 24
+
+
+class Terminal:
+    """One output stream. Without a terminal, or with NO_COLOR, only the words are written."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+        self.interactive = stream.isatty() and os.environ.get("TERM") != "dumb"
+        self._styled = self.interactive and not os.environ.get("NO_COLOR")
+        self._status = ""
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            # Windows pipes have a code page that lacks most of what people say.
+            reconfigure(errors="replace", **({} if stream.isatty() else {"encoding": "utf-8"}))
+        if self._styled and sys.platform == "win32":
+            os.system("")
+
+    def paint(self, text: str, style: Style) -> str:
+        """`text` as it is shown in `style`."""
+        return f"\x1b[{_CODES[style]}m{text}\x1b[0m" if self._styled and text else text
+
+    def print(self, text: str = "") -> None:
+        """A line, above the status line."""
+        status, self._status = self._status, ""
+        self.stream.write((_CLEAR if status else "") + text + "\n" + status)
+        self._status = status
+        self.stream.flush()
+
+    def status(self, text: str) -> None:
+        """Show `text` in place of the status line; "" takes it away. Nothing without a terminal."""
+        if self.interactive and text != self._status:
+            columns = os.get_terminal_size(self.stream.fileno()).columns if text else 0
+            self._status = text[: max(columns - 1, 0)]
+            self.stream.write(_CLEAR + self._status)
+            self.stream.flush()
+
+
+class Bar:
+    """A status line that shows how far long work is, how fast it goes, and how long it will take."""
+
+    def __init__(self, terminal: Terminal, elapsed: Callable[[], float]) -> None:
+        self._terminal = terminal
+        self._elapsed = elapsed
+        self._what, self._first, self._began = "", 0, 0.0
+
+    def show(self, what: str, done: int, total: int | None) -> None:
+        """`done` of `total` (None: not known). Speed is measured anew when `what` changes."""
+        now = self._elapsed()
+        if what != self._what:
+            self._what, self._first, self._began = what, done, now
+        rate = (done - self._first) / (now - self._began) if now > self._began else 0.0
+        if total is None:
+            self._terminal.status(f"{what} {done:,}{_speed(rate)}")
+            return
+        filled = BAR_WIDTH if not total else BAR_WIDTH * done // total
+        bar = "#" * filled + "-" * (BAR_WIDTH - filled)
+        left = f", {_clock((total - done) / rate)} left" if rate and done < total else ""
+        self._terminal.status(f"{what} [{bar}] {done:,} of {total:,}{_speed(rate)}{left}")
+
+
+@contextmanager
+def bar(terminal: Terminal, elapsed: Callable[[], float] = time.monotonic) -> Iterator[Bar]:
+    """A bar that disappears at the end."""
+    try:
+        yield Bar(terminal, elapsed)
+    finally:
+        terminal.status("")
+
+
+def _speed(rate: float) -> str:
+    if not rate:
+        return ""
+    return f", {rate:.1f} a second" if rate >= 1 else f", {rate * 60:.1f} a minute"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(math.ceil(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"
