@@ -16,8 +16,9 @@ MOST_ALTERNATIVES = 8
 """Words that one unknown word may stand for."""
 
 _LEARNT = re.compile(r"[^\W_]{3,24}")
-_LIKENESS = 0.45
-"""Share of letter triples in common from which words are alike: "kubernets" and "kubernetes" have 0.86."""
+SHORTEST_ALIKE = 4
+LIKENESS = 0.45
+"""Share of letter triples in common from which words are alike: "kubernets" and "kubernetes" have 0.76."""
 
 
 def learn(connection: sqlite3.Connection, texts: Iterable[str]) -> None:
@@ -40,23 +41,25 @@ def beginning_with(connection: sqlite3.Connection, word: str) -> list[str]:
 
 
 def like(connection: sqlite3.Connection, word: str) -> list[str]:
-    """Known words spelled like `word` or containing it, the most alike first. Short words are like none."""
+    """Known words that contain `word`, or begin with its letter and are spelled like it, the most alike first."""
     sought = bare(word)
-    if len(sought) < 4:
+    if len(sought) < SHORTEST_ALIKE:
         return []
-    candidates = connection.execute(
-        "select word from lexicon where instr(word, :word)"
-        " or (word >= :initial and word < :initial || char(1114111) and abs(length(word) - :length) <= 2)",
-        {"word": sought, "initial": sought[0], "length": len(sought)},
-    )
-    distances = [(1 - _likeness(sought, found), found) for (found,) in candidates]
-    close = [(distance, found) for distance, found in distances if distance <= 1 - _LIKENESS or sought in found]
+    containing = connection.execute(
+        "select word from lexicon where instr(word, ?) limit ?", (sought, MOST_ALTERNATIVES)
+    ).fetchall()
+    neighbours = connection.execute(
+        "select word from lexicon where word >= :initial and word < :initial || char(1114111)"
+        " and length(word) between :length - 2 and :length + 2",
+        {"initial": sought[0], "length": len(sought)},
+    ).fetchall()
+    triples = _triples(sought)
+    close = [(-1.0, found) for (found,) in containing]
+    for (found,) in neighbours:
+        likeness = 2 * sum(triple in f"  {found} " for triple in triples) / (len(triples) + len(found) + 1)
+        if likeness >= LIKENESS:
+            close.append((-likeness, found))
     return [found for _, found in nsmallest(MOST_ALTERNATIVES, close)]
-
-
-def _likeness(one: str, other: str) -> float:
-    mine, theirs = _triples(one), _triples(other)
-    return 2 * len(mine & theirs) / (len(mine) + len(theirs))
 
 
 def _triples(word: str) -> set[str]:
