@@ -13,7 +13,7 @@ from omi_mcp.api import fields
 from omi_mcp.api.budget import Bucket, Budget
 from omi_mcp.api.drafts import SegmentsDraft, TextDraft
 from omi_mcp.api.errors import AnswerLost, InvalidRequest, Refused
-from omi_mcp.api.models import Conversation, Folder, Receipt, well_formed, wire_time
+from omi_mcp.api.models import Conversation, Folder, Receipt, is_conversation_id, well_formed, wire_time
 from omi_mcp.clock import Clock
 
 if TYPE_CHECKING:
@@ -29,14 +29,10 @@ CATEGORY_LIMIT = 30
 TITLE_LIMIT = 500
 """Characters (OMI API)."""
 
-ID_LIMIT = 256
-"""Characters; the API's own ids are UUIDs of 36."""
-
 CONVERSATIONS = "/v1/dev/user/conversations"
 FOLDERS = "/v1/dev/user/folders"
 KEY = "/v1/dev/key"
 
-_RESERVED_IDS = frozenset({".", "..", "search", "from-segments"})
 _WRITES: Sequence[Bucket] = ("writes",)
 
 Record = TypeVar("Record", bound=BaseModel)
@@ -174,13 +170,7 @@ class OmiClient:
 
 
 def _conversation_path(conversation_id: str) -> str:
-    if (
-        not conversation_id.strip()
-        or len(conversation_id) > ID_LIMIT
-        or conversation_id in _RESERVED_IDS
-        or "/" in conversation_id
-        or not conversation_id.isprintable()
-    ):
+    if not is_conversation_id(conversation_id):
         raise InvalidRequest("conversation_id", "this cannot be the id of a conversation")
     return f"{CONVERSATIONS}/{quote(conversation_id, safe='')}"
 

@@ -38,6 +38,23 @@ def well_formed(text: str) -> str:
     return text
 
 
+ID_LIMIT = 256
+"""Characters; the API's own ids are UUIDs of 36."""
+
+_RESERVED_IDS = frozenset({".", "..", "search", "from-segments"})
+
+
+def is_conversation_id(text: str) -> bool:
+    """Whether `text` can stand for a conversation in a path, and cannot lead anywhere else."""
+    return (
+        0 < len(text) <= ID_LIMIT
+        and text not in _RESERVED_IDS
+        and "/" not in text
+        and text.isprintable()
+        and not text.isspace()
+    )
+
+
 def wire_time(moment: datetime) -> str:
     """An aware datetime as the API takes it: ISO 8601 in UTC with `Z`, microseconds kept."""
     if moment.tzinfo is None:
@@ -66,6 +83,12 @@ def _aware_or_none(value: Any) -> Any:
 
 def _text(value: Any) -> str:
     return well_formed(value) if isinstance(value, str) else ""
+
+
+def _conversation_id(text: str) -> str:
+    if not is_conversation_id(text):
+        raise ValueError("no id")
+    return text
 
 
 def _text_or_none(value: Any) -> str | None:
@@ -105,6 +128,7 @@ def _object_or_none(value: Any) -> Any:
     return value if isinstance(value, dict | BaseModel) else None
 
 
+ConversationId = Annotated[str, AfterValidator(_conversation_id)]
 Moment = Annotated[datetime, BeforeValidator(_aware)]
 OptionalMoment = Annotated[datetime | None, BeforeValidator(_aware_or_none)]
 Text = Annotated[str, BeforeValidator(_text)]
@@ -168,7 +192,7 @@ class Geolocation(_Record):
 class Conversation(_Record):
     """One conversation. `transcript_segments` is None when not asked for, empty when there is none; by start."""
 
-    id: Annotated[str, Field(min_length=1, max_length=256)]
+    id: ConversationId
     created_at: Moment
     started_at: OptionalMoment = None
     finished_at: OptionalMoment = None
@@ -203,6 +227,6 @@ class Folder(_Record):
 class Receipt(_Record):
     """The answer to a create. `discarded` means saved but hidden; `status` "processing" means not listed yet."""
 
-    id: Annotated[str, Field(min_length=1)]
+    id: ConversationId
     status: Text = "completed"
     discarded: Annotated[bool, BeforeValidator(lambda value: value is True)] = False

@@ -25,10 +25,15 @@ from omi_mcp.api.errors import (
     Unreachable,
 )
 from omi_mcp.changes import Unconfirmed
+from omi_mcp.views.budgets import shorten
+from omi_mcp.views.text import clean_line
 from omi_mcp.writes import NotBooked, NotCreated, OutcomeUnknown
 
 Action = Literal["read", "create", "duplicate", "edit", "delete"]
 """What was asked for; `duplicate` is a create with allow_duplicate."""
+
+LONGEST = 1_500
+"""Characters of what was wrong with an argument: it may list names, such as folders, that come from the API."""
 
 NOTHING: dict[Action, str] = {
     "read": "",
@@ -60,7 +65,7 @@ def explain(error: OmiError, action: Action = "read") -> str:
         case NotConfigured():
             return f"{_sentence(error)}{nothing} {KEY_HELP}"
         case InvalidRequest():
-            return f"{error}{nothing}"
+            return f"{shorten(clean_line(str(error)), LONGEST)}{nothing}"
         case OutcomeUnknown():
             call = "the same call without allow_duplicate" if action == "duplicate" else "exactly the same call again"
             return (

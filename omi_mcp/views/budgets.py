@@ -13,6 +13,9 @@ FIND_WINDOW = 6_000
 WINDOW_MIN = 2_000
 WINDOW_MAX = 40_000
 
+WHOLE = 2_000_000
+"""A whole transcript, for a person who attaches it; 24 hours of speech are about 1.4 million."""
+
 RUN = 2_000
 """A line of one speaker longer than this gets a fresh time at its next segment, so that what is said can be cited."""
 SPLIT = 1_000

@@ -5,7 +5,6 @@ Segments are counted from 0 in time order, which is how a `Conversation` holds t
 """
 
 import re
-import sys
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from bisect import bisect_right
 from collections import Counter
@@ -175,8 +174,13 @@ class Transcript:
         )
 
     def whole(self) -> str:
-        """Every turn, however long."""
-        return self.window(START, max_chars=sys.maxsize).text if self._segments else ""
+        """Every turn, however long; one that is longer than any day is cut, and says so."""
+        if not self._segments:
+            return ""
+        window = self.window(START, max_chars=budgets.WHOLE)
+        if window.following is None:
+            return window.text
+        return f"{window.text}\n[Cut here: get_conversation with segment={window.last_segment} reads on.]"
 
     def _only(self, speaker: str | None, place: Place) -> Place:
         if speaker is None:
