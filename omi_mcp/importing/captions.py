@@ -63,7 +63,7 @@ def _named(cues: list[Line]) -> Iterator[Line]:
 
 
 def _with(cue: Line, said: Labelled) -> Line:
-    return Line(said.text or cue.text, cue.start, cue.end, said.speaker)
+    return Line(said.text, cue.start, cue.end, said.speaker)
 
 
 def _seconds(stamp: str) -> float:

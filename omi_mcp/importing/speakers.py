@@ -5,10 +5,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-LONGEST_NAME = 60
+LONGEST_NAME = 120
 
-_LABEL = re.compile(r"(?:>>\s*)?(?:\[([^\[\]:]{1,60})\]:?|\(([^():]{1,60})\):|([^:\[\]<>]{1,60}?)\s*:)(?:\s+|$)(?!//)")
-_WORDS = re.compile(r"[^\W\d_][\w.'\u2019&-]*|\d{1,4}|\([^()]*\)")
+_LABEL = re.compile(r"(?:>>\s*)?(?:\[([^\[\]:]{1,120})\]:?|\(([^():]{1,120})\):|([^:\[\]<>]{1,120}?)\s*:)(?:\s+|$)(?!//)")
+_WORDS = re.compile(r"[^\W\d_][\w.'\u2019&-]*|\d{1,4}")
+_ASIDE = re.compile(r"\([^()]*\)")
 _LOWER_PARTS = frozenset({"de", "da", "di", "la", "le", "van", "von", "der", "den", "bin", "al", "el", "dos", "du"})
 _SOUNDS = re.compile(r"(?:music|applause|laughter|laughs|silence|inaudible|crosstalk|noise)", re.IGNORECASE)
 
@@ -46,8 +47,10 @@ def is_name(text: str) -> bool:
     """Whether `text` looks like a name or a label: Ana, PhD E, Speaker 1, SPEAKER_00, Dr. Li (Acme)."""
     if not 0 < len(text) <= LONGEST_NAME or _SOUNDS.fullmatch(text):
         return False
+    while text != (shorter := _ASIDE.sub(" ", text)):
+        text = shorter
     parts = text.replace("_", " ").replace(",", " ").split()
-    if not 0 < len(parts) <= 6 or not all(_WORDS.fullmatch(part) for part in parts):
+    if not 0 < len(parts) <= 8 or not all(_WORDS.fullmatch(part) for part in parts):
         return False
     first, rest = parts[0], parts[1:]
     return not first[0].islower() and all(not part[0].islower() or part.lower() in _LOWER_PARTS for part in rest)

@@ -1,0 +1,86 @@
+"""What the commands' tests share: a person's account in a sandbox, and command lines run on it in virtual time."""
+
+import io
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+import virtual_time
+
+from omi_mcp import cli
+from omi_mcp.commands import mirror
+from omi_mcp.commands.desk import Desk, at_desk
+from omi_mcp.commands.terminal import Terminal
+from omi_mcp.library import Library
+from omi_mcp.sandbox import Sandbox
+from omi_mcp.settings import Settings
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command line ended: its exit code, the answer, and what was said beside it."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+class Account:
+    """An account in a sandbox, and a computer on which its owner types commands. Use inside `live`."""
+
+    def __init__(self, folder: Path, *, limits: Literal["real", "off"] = "off") -> None:
+        self.folder = folder
+        self.clock = virtual_time.VirtualClock()
+        self.sandbox = Sandbox(now=self.clock.now, limits=limits)
+        self.settings = Settings(
+            timezone=ZoneInfo("Europe/Berlin"),
+            data_dir=folder / "data",
+            api_key=self.sandbox.key,
+            base_url=self.sandbox.base_url,
+        )
+
+    async def run(self, *arguments: str | Path, **changes: Any) -> Ended:
+        """One command line, as after `omi-mcp`, with `changes` to the settings."""
+        options = cli.parser().parse_args([str(argument) for argument in arguments])
+        settings = replace(self.settings, **changes)
+        out, err = io.StringIO(), io.StringIO()
+        library = Library(settings, transport=self.sandbox.transport(), clock=self.clock)
+        desk = Desk(settings, library, self.clock, Terminal(out), Terminal(err))
+        work = mirror.status if options.command is mirror else options.command.main
+        syncing = options.command.NAME not in ("import", "mirror")
+        code = await at_desk(desk, work, options, syncing)
+        return Ended(code, out.getvalue(), err.getvalue())
+
+
+def live(story: Callable[[Account], Awaitable[None]], folder: Path, *, limits: Literal["real", "off"] = "off") -> None:
+    """Let `story` happen to an account, in virtual time."""
+
+    async def happen() -> None:
+        account = Account(folder, limits=limits)
+        try:
+            await story(account)
+        finally:
+            account.sandbox.close()
+
+    virtual_time.run(happen)
+
+
+def talk(name: str, *, began: str = "2026-02-14T09:30:00+00:00", lines: int = 6, **fields: Any) -> dict[str, Any]:
+    """A conversation to load, each line with a number of its own in its words."""
+    segments = [
+        {
+            "speaker": ("Ana", "Ben")[place % 2],
+            "text": f"At the {name} we counted sentence-{place} of our plan for the winter season.",
+            "start": place * 15.25,
+            "end": place * 15.25 + 14.5,
+        }
+        for place in range(lines)
+    ]
+    return {"id": name, "started_at": began, "title": f"About the {name}", "segments": segments, **fields}
