@@ -61,7 +61,7 @@ ALLOWANCE_SPENT = "the hourly request allowance is used up"
 POLL_SECONDS = 5.0
 """How often a process asks whether the one that syncs has gone."""
 
-REST_SECONDS = 300.0
+REST_SECONDS = 900.0
 """The longest rest: clocks stop while a computer sleeps, and another process may have found something to do."""
 
 Phase = Literal["idle", "summaries", "transcripts"]
