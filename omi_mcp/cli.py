@@ -85,7 +85,9 @@ def parser() -> argparse.ArgumentParser:
     serve.configure(top)
     commands = top.add_subparsers(title="commands", metavar="COMMAND")
     for command in COMMANDS:
-        sub = commands.add_parser(command.NAME, help=command.HELP, description=f"{command.HELP}.".capitalize())
+        sub = commands.add_parser(
+            command.NAME, help=command.HELP, description=f"{command.HELP[0].upper()}{command.HELP[1:]}."
+        )
         command.configure(sub)
         sub.set_defaults(command=command)
     return top

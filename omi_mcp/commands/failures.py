@@ -57,7 +57,7 @@ def in_words(error: OmiError) -> str:
         case NotCreated():
             return "the Omi API failed, and has no such conversation; run this again later."
         case NotBooked():
-            return "the file in which writes are noted cannot be written, so nothing was sent: is the disk full?"
+            return "nothing was sent, because it could not be noted on this computer first: perhaps the disk is full."
         case _:
             return "the outcome is not known; run this again in a few minutes, nothing is done twice."
 

@@ -193,7 +193,11 @@ def read_json(text: str) -> list[Recording]:
         values = list(_values_of_lines(text))
     if len(values) == 1 and isinstance(values[0], list) and not _is_segment(next(iter(values[0]), None)):
         values = values[0]
-    return [_read(value) for value in values]
+    recordings = [_read(value) for value in values]
+    spoken = [recording for recording in recordings if any(line.text.strip() for line in recording.lines)]
+    if not spoken:
+        raise Unreadable("nobody says anything in it")
+    return spoken
 
 
 def _values_of_lines(text: str) -> Iterator[Any]:
@@ -218,8 +222,6 @@ def _read(value: Any) -> Recording:
                 problem = error.errors(include_url=False, include_input=False)[0]
                 where = ".".join(str(part) for part in problem["loc"])
                 raise Unreadable(f"{where}: {problem['msg']}") from None
-            if not any(line.text.strip() for line in recording.lines):
-                raise Unreadable("nobody says anything in it")
             return recording
     known = ", ".join(key for key, _ in SHAPES)
     raise Unreadable(f"this JSON is no transcript that is known: it has none of {known}")

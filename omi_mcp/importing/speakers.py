@@ -7,7 +7,9 @@ from typing import NamedTuple
 
 LONGEST_NAME = 120
 
-_LABEL = re.compile(r"(?:>>\s*)?(?:\[([^\[\]:]{1,120})\]:?|\(([^():]{1,120})\):|([^:\[\]<>]{1,120}?)\s*:)(?:\s+|$)(?!//)")
+_LABEL = re.compile(
+    r"(?:>>\s*)?(?:\[([^\[\]:]{1,120})\]:?|\(([^():]{1,120})\):|([^:\[\]<>]{1,120}?)\s*:)(?:\s+|$)(?!//)"
+)
 _WORDS = re.compile(r"[^\W\d_][\w.'\u2019&-]*|\d{1,4}")
 _ASIDE = re.compile(r"\([^()]*\)")
 _LOWER_PARTS = frozenset({"de", "da", "di", "la", "le", "van", "von", "der", "den", "bin", "al", "el", "dos", "du"})
@@ -53,7 +55,10 @@ def is_name(text: str) -> bool:
     if not 0 < len(parts) <= 8 or not all(_WORDS.fullmatch(part) for part in parts):
         return False
     first, rest = parts[0], parts[1:]
-    return not first[0].islower() and all(not part[0].islower() or part.lower() in _LOWER_PARTS for part in rest)
+    # d'Entremont and McLeod have their capital inside.
+    return not first[0].islower() and all(
+        part in _LOWER_PARTS or part != part.lower() or part.isdigit() for part in rest
+    )
 
 
 def _label(text: str) -> Labelled | None:

@@ -62,7 +62,7 @@ def read_text(text: str, *, markdown: bool = False) -> Recording:
         recording = _untimed(rows, markdown=markdown)
     if markdown:
         recording = replace(recording, lines=tuple(_unescaped(recording.lines)))
-    if not recording.lines:
+    if not any(line.text for line in recording.lines):
         raise Unreadable("there are no words in it")
     return replace(
         recording,
@@ -114,10 +114,9 @@ def _turns(rows: Sequence[str], heads: dict[int, re.Match[str]]) -> Recording:
     for place, following in pairwise([*places, len(rows)]):
         match = heads[place]
         words = " ".join(filter(None, [match["text"].strip(), *rows[place + 1 : following]]))
-        if words:
-            lines.append(Line(words, _seconds(match["at"]), None, _name(match)))
+        lines.append(Line(words, _seconds(match["at"]), None, _name(match)))
     recording = _recording(lines, rows[: places[0]])
-    if not heads[places[0]].groupdict().get("boxed") or not lines:
+    if not heads[places[0]].groupdict().get("boxed"):
         return recording
     # Zoom writes the time of day.
     first = lines[0].start or 0.0

@@ -1,0 +1,143 @@
+"""What every command line promises: it is documented, and its errors are one helpful line."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import command_line
+import pytest
+from desk_kit import Account, live, talk
+
+from omi_mcp import cli
+from omi_mcp.api.errors import OmiError
+from omi_mcp.commands.failures import duration, in_words
+
+COMMANDS = dict(command_line.commands())
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_says_what_it_does(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for action in COMMANDS[name]._actions:
+        assert action.help or action.dest == "action" or action.choices, action
+    with pytest.raises(SystemExit) as ended:
+        COMMANDS[name].parse_args(["--help"])
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    assert all(option in shown for action in COMMANDS[name]._actions for option in action.option_strings)
+
+
+def test_the_page_has_every_command_and_option() -> None:
+    assert command_line.documented() == command_line.document(), "python -m tests.commands.command_line writes it"
+
+
+def test_the_page_has_every_exit_code() -> None:
+    assert "3 not all could be done now" in cli.EPILOG
+    page = command_line.PAGE.read_text("utf-8")
+    assert all(f"| {code} |" in page for code in (0, 1, 2, 3))
+
+
+WRONG = {
+    "an unknown category": (["search", "x", "--category", "foo"], 2, "personal, education"),
+    "a date nobody can read": (["search", "--start", "soonish"], 2, "--start"),
+    "dates the wrong way round": (["search", "--start", "2025-02", "--end", "2025-01"], 2, "exchange"),
+    "a limit out of range": (["search", "--limit", "0"], 2, "--limit"),
+    "an unknown folder": (["search", "x", "--folder", "Attic"], 1, "no such folder"),
+    "an unknown id": (["show", "nowhere"], 1, "no conversation with this id"),
+    "a time nobody can read": (["show", "harbour", "--at", "noon"], 2, "--at"),
+    "a time beyond the end": (["show", "harbour", "--at", "9:00:00"], 2, "long"),
+    "a segment beyond the end": (["show", "harbour", "--segment", "99"], 2, "between 0 and"),
+    "words nobody said": (["show", "harbour", "--find", "zeppelin"], 1, "nobody says"),
+    "a speaker who is not there": (["show", "harbour", "--speaker", "Zoe"], 2, "Ana"),
+    "a file that is not there": (["import", "nowhere.vtt"], 1, "No such file"),
+    "a start for several files": (["import", "a.txt", "b.txt", "--started", "2025-01-01"], 2, "single file"),
+    "a start nobody can read": (["import", "a.txt", "--started", "yesterday"], 2, "--started"),
+    "an export into a file": (["export", __file__], 1, "is a file"),
+    "an export since never": (["export", "out", "--since", "never"], 2, "--since"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_a_wrong_command_line_ends_with_one_line_that_helps(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments, code, helps = WRONG[what]
+    monkeypatch.chdir(tmp_path)
+
+    async def story(account: Account) -> None:
+        account.sandbox.load([talk("harbour")])
+        ended = await account.run(*arguments)
+        assert ended.code == code
+        (line,) = [line for line in ended.err.splitlines() if "omi-mcp: " in line or "No such file" in line]
+        assert helps in line
+        assert "Traceback" not in ended.err
+
+    live(story, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["search", "x"], ["show", "x"], ["sync"], ["export", "out"], ["import", "talk.txt"]]
+)
+def test_without_a_key_or_with_a_wrong_one_the_way_to_one_is_shown(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "talk.txt").write_text("Ana: Shall we?\nBen: Yes.\nAna: Good.\nBen: Fine.\n")
+
+    async def story(account: Account) -> None:
+        for key in (None, "omi_dev_" + "0" * 32):
+            ended = await account.run(*arguments, api_key=key)
+            assert ended.code == 1
+            assert "Settings > Developer" in ended.err
+            assert "0" * 32 not in ended.err
+
+    live(story, tmp_path)
+
+
+def _all(kind: type[OmiError]) -> set[type[OmiError]]:
+    return {kind}.union(*(_all(each) for each in kind.__subclasses__()))
+
+
+def test_no_error_of_the_library_is_left_without_words() -> None:
+    for kind in _all(OmiError):
+        error = kind.__new__(kind)
+        error.__dict__.update(retry_after=60.0, scope=None, wrong_family=False, status=500, problems=(), detail="")
+        words = in_words(error)
+        assert words.endswith(".")
+        assert "\n" not in words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(1, "1 second"), (89, "89 seconds"), (90, "2 minutes"), (3600, "60 minutes"), (7290, "2 hours 2 minutes")],
+)
+def test_waiting_times_are_rounded_up(seconds: float, said: str) -> None:
+    assert duration(seconds) == said
+
+
+def run(tmp_path: Path, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("OMI_")}
+    env = {**kept, "OMI_MCP_DATA_DIR": str(tmp_path / "data"), "OMI_API_KEY": "omi_dev_x", **changes}
+    env |= {"OMI_API_BASE_URL": "http://127.0.0.1:9", "PYTHONPATH": str(Path(cli.__file__).parents[1])}
+    command = [sys.executable, "-m", "omi_mcp", *arguments]
+    return subprocess.run(
+        command, capture_output=True, text=True, cwd=tmp_path, env=env, stdin=subprocess.DEVNULL, check=False
+    )
+
+
+def test_a_real_process_ends_the_same_way(tmp_path: Path) -> None:
+    ended = run(tmp_path, "search", "x")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.startswith("omi-mcp: the Omi API could not be reached")
+    assert len(ended.stderr.splitlines()) == 1
+
+
+def test_purging_needs_a_yes_and_takes_every_file(tmp_path: Path) -> None:
+    assert run(tmp_path, "search", "x").returncode == 1
+    assert list((tmp_path / "data").glob("*.sqlite3*"))
+    asked = run(tmp_path, "mirror", "purge")
+    assert asked.returncode == 2
+    assert "--yes" in asked.stderr
+    assert run(tmp_path, "mirror", "purge", "--yes").stdout.startswith("Deleted")
+    assert not list((tmp_path / "data").glob("*"))
+    assert "no copy" in run(tmp_path, "mirror", "purge", "--yes").stdout
