@@ -1,5 +1,6 @@
 """The doctor names what is wrong, and what to do about it."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from email.utils import format_datetime
@@ -40,8 +41,10 @@ class Down(httpx.AsyncBaseTransport):
 
 
 @pytest.fixture
-def sandbox() -> Sandbox:
-    return Sandbox()
+def sandbox() -> Iterator[Sandbox]:
+    box = Sandbox()
+    yield box
+    box.close()
 
 
 @pytest.fixture
