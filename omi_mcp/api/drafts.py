@@ -242,7 +242,7 @@ def _speaker(field: str, value: Mapping[Any, Any]) -> str:
 
 
 def speaker_numbers(labels: Iterable[str]) -> dict[str, int]:
-    """A number for each label, by its casefolded form: its own where it has one, else the lowest that is free, in order of appearance.
+    """A number for each label, by its casefolded form: its own, else the lowest that is free, in order of appearance.
 
     OMI API: a label that is not `SPEAKER_<number>` fails.
     """

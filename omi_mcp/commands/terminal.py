@@ -48,8 +48,7 @@ class Terminal:
     def status(self, text: str) -> None:
         """Show `text` in place of the status line; "" takes it away. Nothing without a terminal."""
         if self.interactive and text != self._status:
-            columns = os.get_terminal_size(self.stream.fileno()).columns if text else 0
-            self._status = text[: max(columns - 1, 0)]
+            self._status = text[: _columns(self.stream) - 1]
             self.stream.write(_CLEAR + self._status)
             self.stream.flush()
 
@@ -84,6 +83,13 @@ def bar(terminal: Terminal, elapsed: Callable[[], float] = time.monotonic) -> It
         yield Bar(terminal, elapsed)
     finally:
         terminal.status("")
+
+
+def _columns(stream: TextIO) -> int:
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or 80
+    except OSError:
+        return 80
 
 
 def _speed(rate: float) -> str:

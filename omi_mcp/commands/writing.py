@@ -64,9 +64,9 @@ class Report:
         if self.unlisted and self.compared:
             yield f"{self.unlisted:,} are written from the copy; the Omi API no longer lists them."
         if self.lost:
-            yield f"{self.lost:,} files are missing although they were written: is another program at work in there?"
+            yield f"{_files(self.lost)} missing after they were written: is another program at work in there?"
         if self.others:
-            yield f"{self.others:,} files are of conversations that are no longer in the account; they were left alone."
+            yield f"{_files(self.others)} of conversations that are no longer in the account, and left alone."
         if self.standing.progress.warning:
             yield f"{self.standing.progress.warning}."
         if self.incomplete:
@@ -99,9 +99,9 @@ class Export:
         entries = await self._desk.library.catalogue(self._since)
         if self._folder is not None:
             for entry in entries:
-                if entry.id not in self._outcomes and _ready(entry):
+                if entry.id not in self._outcomes and _ready(entry) and entry.synced_at >= self._began:
                     await self._write(self._folder, entry)
-        return not standing.comparing and all(_ready(entry) for entry in entries)
+        return not standing.comparing and all(_ready(entry) and entry.synced_at >= self._began for entry in entries)
 
     async def finish(self, standing: Standing) -> Report:
         """Write the stream, if it is one, and compare the folder with the copy and the copy with the account."""
@@ -111,13 +111,16 @@ class Export:
             await self._write_stream(ready)
             lost = others = 0
         else:
+            for entry in ready:
+                if entry.id not in self._outcomes:
+                    await self._write(self._folder, entry)
             ids = [entry.id for entry in entries]
             lost = len(self._folder.missing([entry.id for entry in ready]))
             others = 0 if self._since else self._folder.others(ids)
         listed = sum(entry.synced_at >= self._began for entry in entries)
         return Report(
             folder=self._path,
-            written=Counter(self._outcomes[entry.id] for entry in ready),
+            written=Counter(self._outcomes[entry.id] for entry in ready if entry.id in self._outcomes),
             listed=listed,
             unlisted=len(entries) - listed,
             pending=len(entries) - len(ready),
@@ -141,6 +144,10 @@ class Export:
         content = "".join(lines).encode()
         outcome = _replace(self._path / STREAM, content)
         self._outcomes = {entry.id: outcome for entry in ready}
+
+
+def _files(count: int) -> str:
+    return "1 file is" if count == 1 else f"{count:,} files are"
 
 
 def _ready(entry: Entry) -> bool:

@@ -71,7 +71,8 @@ class Folder:
         """Bring the file of one conversation up to date, all at once."""
         key = names.key(stored.conversation.id)
         path = self._files.get(key)
-        if path is not None and self._form.current(path, stored, self._zone):
+        # What was exported before a plan lapsed is worth more than the news that it did.
+        if path is not None and (stored.transcript == "locked" or self._form.current(path, stored, self._zone)):
             return "unchanged"
         outcome: Outcome = "updated" if path else "new"
         path = path or self._path / (names.stem(stored.conversation, self._zone) + self._ending)

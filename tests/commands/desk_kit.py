@@ -2,8 +2,9 @@
 
 import io
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
@@ -84,3 +85,10 @@ def talk(name: str, *, began: str = "2026-02-14T09:30:00+00:00", lines: int = 6,
         for place in range(lines)
     ]
     return {"id": name, "started_at": began, "title": f"About the {name}", "segments": segments, **fields}
+
+
+def talks(count: int, *, lines: int = 2) -> Iterator[dict[str, Any]]:
+    """Many small ones, an hour apart."""
+    began = virtual_time.START - timedelta(days=30)
+    for number in range(count):
+        yield talk(f"talk-{number}", began=(began + timedelta(hours=number)).isoformat(), lines=lines)

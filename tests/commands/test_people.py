@@ -1,0 +1,145 @@
+"""Searching, reading and syncing at a terminal."""
+
+from pathlib import Path
+
+from desk_kit import Account, live, talk, talks
+
+from omi_mcp.commands.terminal import Bar, Terminal
+
+
+def test_a_search_shows_the_moments_and_a_reading_opens_there(tmp_path: Path) -> None:
+    async def story(account: Account) -> None:
+        account.sandbox.load([talk("harbour", lines=40), talk("kitchen")])
+        found = await account.run("search", "harbour", "sentence-30", "--limit", "1")
+        assert found.code == 0
+        assert "About the harbour" in found.out
+        assert "00:07:37 Ana: " in found.out
+        assert "\x1b" not in found.out
+        assert "1 of 2" in found.err
+        read = await account.run("show", "harbour", "--find", "sentence-30")
+        assert read.out.splitlines()[-10].startswith("[00:07:37] Ana: At the harbour we counted sentence-30")
+        later = await account.run("show", "harbour", "--at", "9m", "--speaker", "ben")
+        assert [line[:14] for line in later.out.splitlines() if line.startswith("[")] == [
+            f"[{stamp}] Ben" for stamp in ("00:08:53", "00:09:24", "00:09:54")
+        ]
+
+    live(story, tmp_path)
+
+
+def test_json_is_for_programs(tmp_path: Path) -> None:
+    async def story(account: Account) -> None:
+        account.sandbox.load([talk("harbour")])
+        found = (await account.run("search", "harbour", "--json")).json
+        assert found["matched"] == 1
+        assert found["coverage"]["complete"] is True
+        read = (await account.run("show", found["conversations"][0]["id"], "--json")).json
+        assert read["transcript"][1] == {
+            "start": 15.25,
+            "end": 29.75,
+            "speaker": "Ben",
+            "text": "At the harbour we counted sentence-1 of our plan for the winter season.",
+        }
+        assert (await account.run("show", "harbour", "--no-transcript", "--json")).json["transcript"] is None
+
+    live(story, tmp_path)
+
+
+def test_nothing_found_is_said_and_is_no_failure(tmp_path: Path) -> None:
+    async def story(account: Account) -> None:
+        account.sandbox.load([talk("harbour")])
+        found = await account.run("search", "zeppelin")
+        assert (found.code, found.out) == (0, "")
+        assert "Nothing found" in found.err
+
+    live(story, tmp_path)
+
+
+def test_what_cannot_be_seen_is_not_written_to_a_terminal(tmp_path: Path) -> None:
+    async def story(account: Account) -> None:
+        account.sandbox.load([talk("harbour", title="Red \x1b[31malert\x1b[0m\x07", overview="wipe\x1b[2J")])
+        for arguments in (["search"], ["show", "harbour"]):
+            shown = (await account.run(*arguments)).out
+            assert "\x1b" not in shown
+            assert "\x07" not in shown
+
+    live(story, tmp_path)
+
+
+def test_sync_waits_for_the_hourly_limit_says_so_and_copies_everything(tmp_path: Path) -> None:
+    async def story(account: Account) -> None:
+        account.sandbox.load(talks(700))
+        began = account.clock.now()
+        stopped = await account.run("sync", "--no-wait")
+        assert stopped.code == 3
+        assert "run this again in" in stopped.err
+        done = await account.run("sync")
+        assert done.code == 0
+        assert "700 conversations, 700 with everything" in done.out
+        assert "the hourly request allowance is used up" in done.err
+        assert (account.clock.now() - began).total_seconds() > 3000
+        status = (await account.run("mirror", "status", "--json")).json
+        assert (status["conversations"], status["transcripts"], status["complete"]) == (700, 700, True)
+
+    live(story, tmp_path, limits="real")
+
+
+def test_a_full_sync_finds_what_changed_long_ago(tmp_path: Path) -> None:
+    async def story(account: Account) -> None:
+        account.sandbox.load([talk("harbour", began="2024-01-05T10:00:00Z"), talk("kitchen")])
+        await account.run("sync")
+        account.sandbox.edit("harbour", title="The zeppelin")
+        assert "zeppelin" not in (await account.run("search", "zeppelin")).out
+        assert (await account.run("sync", "--full")).code == 0
+        assert "zeppelin" in (await account.run("search", "zeppelin")).out
+
+    live(story, tmp_path)
+
+
+def test_status_tells_where_the_copy_is_without_asking_the_api(tmp_path: Path) -> None:
+    async def story(account: Account) -> None:
+        assert "Nothing is copied yet" in (await account.run("mirror", "status")).out
+        assert account.sandbox.requests == []
+        account.sandbox.load([talk("harbour")])
+        await account.run("sync")
+        asked = len(account.sandbox.requests)
+        shown = (await account.run("mirror", "status")).out
+        assert str(tmp_path / "data") in shown
+        assert "1 copied, 0 not yet, 0 locked" in shown
+        assert len(account.sandbox.requests) == asked
+
+    live(story, tmp_path)
+
+
+class Screen:
+    """A terminal that remembers."""
+
+    def __init__(self) -> None:
+        self.written = ""
+
+    def isatty(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        raise OSError("no terminal of the system's")
+
+    def write(self, text: str) -> int:
+        self.written += text
+        return len(text)
+
+    def flush(self) -> None:
+        pass
+
+
+def test_a_bar_shows_speed_and_time_left_and_lines_appear_above_it() -> None:
+    screen = Screen()
+    terminal = Terminal(screen)  # type: ignore[arg-type]
+    now = 0.0
+    bar = Bar(terminal, lambda: now)
+    bar.show("Transcripts", 0, 100)
+    now = 10.0
+    bar.show("Transcripts", 25, 100)
+    assert screen.written.endswith("25 of 100, 2.5 a second, 0:00:30 left")
+    terminal.print("Waiting")
+    assert screen.written.split("\r\x1b[2K")[-1].startswith("Waiting\nTranscripts [")
+    terminal.status("")
+    assert screen.written.endswith("\r\x1b[2K")
