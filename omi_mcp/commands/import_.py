@@ -54,7 +54,7 @@ async def main(desk: "Desk", options: argparse.Namespace) -> int:
         sessions = [part.client_session_id for plan in plans for part in plan.parts]
         known = {} if options.again else await desk.library.imported(sessions)
     if not options.json:
-        _print_plans(desk, plans, known)
+        _print_plans(desk, options, plans, known)
     left = sum(part.client_session_id not in known for plan in plans for part in plan.parts)
     desk.note(estimate(left, titled=options.titles) if left else None)
     if options.dry_run:
@@ -63,7 +63,7 @@ async def main(desk: "Desk", options: argparse.Namespace) -> int:
         return FAILED if refused else DONE
     report = await send(desk, plans, known, titled=options.titles, wait=not options.no_wait)
     if options.json:
-        desk.json([_planned(plan) | {"conversations": report.made.get(plan.source.name, [])} for plan in plans])
+        desk.json([_planned(plan) | {"conversations": report.made.get(plan.source.key, [])} for plan in plans])
     else:
         desk.out.print(report.said())
     for name, why in report.failed:
@@ -114,16 +114,16 @@ def _started(desk: "Desk", text: str | None, files: Sequence[Path]) -> "datetime
         raise CommandFailed(f"--started: {error}", USAGE) from None
 
 
-def _print_plans(desk: "Desk", plans: Sequence["Plan"], known: dict[str, str]) -> None:
+def _print_plans(desk: "Desk", options: argparse.Namespace, plans: Sequence["Plan"], known: dict[str, str]) -> None:
     for plan in plans:
         before = all(part.client_session_id in known for part in plan.parts)
         name = desk.out.paint(plan.source.name, "bold")
         desk.out.print(f"{name}  imported before" if before else name)
-        for fact in () if before else _facts(desk, plan):
+        for fact in () if before else _facts(desk, plan, options.me):
             desk.out.print(f"    {fact}")
 
 
-def _facts(desk: "Desk", plan: "Plan") -> list[str]:
+def _facts(desk: "Desk", plan: "Plan", wanted: str | None) -> list[str]:
     from omi_mcp import dates
 
     started = dates.local(plan.source.started_at, desk.settings.timezone)
@@ -136,6 +136,8 @@ def _facts(desk: "Desk", plan: "Plan") -> list[str]:
     ]
     if plan.speakers:
         facts.append("speakers: " + ", ".join(f"{name} = {_label(plan, name, label)}" for name, label in plan.speakers))
+    if wanted and plan.me is None:
+        facts.append(f"nobody called {wanted} speaks in it")
     if plan.merged_from:
         facts.append(f"{plan.merged_from:,} lines are more than fit: lines of one speaker in a row are joined")
     if len(plan.parts) > 1:

@@ -25,7 +25,7 @@ UNTOLD_WAIT = 60.0
 
 @dataclass
 class Report:
-    """What came of it. `made` are the conversations of each file, `left` how many were not sent.
+    """What came of it. `made` are the conversations of each source by its key, `left` how many were not sent.
 
     `failed` pairs what could not be sent with the reason; `stopped` is why nothing more could be.
     """
@@ -34,7 +34,7 @@ class Report:
     before: int = 0
     hidden: int = 0
     left: int = 0
-    made: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    made: dict[tuple[str, int], list[dict[str, Any]]] = field(default_factory=dict)
     failed: list[tuple[str, str]] = field(default_factory=list)
     stopped: str | None = None
 
@@ -68,7 +68,7 @@ async def send(desk: Desk, plans: Sequence[Plan], known: Mapping[str, str], *, t
     with bar(desk.err) as progress:
         for place, (plan, number, part) in enumerate(parts):
             name = plan.source.name + (f" (part {number} of {len(plan.parts)})" if len(plan.parts) > 1 else "")
-            made = report.made.setdefault(plan.source.name, [])
+            made = report.made.setdefault(plan.source.key, [])
             if part.client_session_id in known:
                 report.before += 1
                 made.append({"id": known[part.client_session_id], "status": "exists"})

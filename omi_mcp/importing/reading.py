@@ -47,6 +47,11 @@ class Source:
     started_from: StartedFrom
 
     @property
+    def key(self) -> tuple[str, int]:
+        """Tells it from the other sources of one run."""
+        return str(self.path), self.number
+
+    @property
     def name(self) -> str:
         """The file's name, and which of its recordings this is when there are several."""
         return self.path.name + (f" #{self.number}" if self.number else "")

@@ -92,7 +92,9 @@ def _stamped(rows: Sequence[str]) -> Recording | None:
     for pattern in (_STAMPED, _NAMED, _HEADED):
         heads = {place: match for place, row in enumerate(rows) if (match := _head(pattern, row))}
         times = [_seconds(match["at"]) for match in heads.values()]
-        orderly = sum(later >= earlier for earlier, later in pairwise(times)) * 10 >= (len(times) - 1) * 9
+        backwards = sum(later < earlier for earlier, later in pairwise(times))
+        midnights = any(match.groupdict().get("boxed") for match in heads.values())
+        orderly = backwards <= max(int(midnights), len(times) // 10)
         if heads and orderly and (len(heads) > 1 or len(rows) < 5):
             return _turns(rows, heads)
     return None

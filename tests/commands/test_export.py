@@ -118,16 +118,16 @@ def test_a_second_run_writes_only_what_is_new_and_keeps_names(tmp_path: Path) ->
 
 def test_real_limits_are_waited_for_or_told(tmp_path: Path) -> None:
     async def story(account: Account) -> None:
-        account.sandbox.load(talks(600))
+        account.sandbox.load(talks(450))
         stopped = await account.run("export", tmp_path / "out", "--no-wait")
         assert stopped.code == 3
         assert "for want of their transcripts: the hourly request allowance is used up" in stopped.err
         assert "Run the same command again in" in stopped.err
         partly = len(files(tmp_path / "out"))
-        assert 0 < partly < 600
+        assert 0 < partly < 450
         done = await account.run("export", tmp_path / "out")
         assert done.code == 0
-        assert "The Omi API lists 600 of them" in done.err
+        assert "The Omi API lists 450 of them" in done.err
         assert said(tmp_path / "out", account) == told(account)
 
     live(story, tmp_path, limits="real")
@@ -170,13 +170,13 @@ def test_after_twenty_kills_nothing_is_lost_and_nothing_doubled(tmp_path: Path) 
     rng = random.Random(3)
 
     async def story(account: Account) -> None:
-        account.sandbox.load(talks(150))
+        account.sandbox.load(talks(60))
         out, reached = tmp_path / "out", set()
         for _ in range(20):
-            await _export_killed(account, out, rng.randrange(1, 60))
+            await _export_killed(account, out, rng.randrange(1, 50))
             reached.add(len(list(out.glob("*.md"))) if out.exists() else 0)
-            if len(list(out.glob("*.md"))) == 150:
-                for file in rng.sample(sorted(out.glob("*.md")), 75):
+            if len(list(out.glob("*.md"))) == 60:
+                for file in rng.sample(sorted(out.glob("*.md")), 40):
                     file.unlink()
         assert len(reached) > 3
         assert (await account.run("export", out)).code == 0

@@ -1,0 +1,165 @@
+"""Importing: said beforehand, each file once, within the hourly limit, resumed after anything."""
+
+from pathlib import Path
+from typing import Any
+
+from desk_kit import Account, live
+
+from omi_mcp.sandbox.faults import Faults
+
+
+def captions(lines: int, *, words: str = "we counted the boats again and agreed", speakers: int = 3) -> str:
+    """An SRT file."""
+    text = ""
+    for place in range(lines):
+        start, end = (f"{s // 3600:02}:{s // 60 % 60:02}:{s % 60:02},125" for s in (place * 4, place * 4 + 3))
+        text += f"{place + 1}\n{start} --> {end}\n{'ABC'[place % speakers]}na: line-{place} {words}\n\n"
+    return text
+
+
+def meetings(folder: Path, count: int) -> Path:
+    folder.mkdir()
+    for number in range(count):
+        (folder / f"2025-03-14 09{number:02} m{number}.srt").write_text(
+            captions(4, words=f"of meeting {number}, a plan")
+        )
+    return folder
+
+
+def spoken(account: Account) -> dict[str, list[dict[str, Any]]]:
+    ids = account.sandbox.ids(listable=False)
+    return {each: account.sandbox.record(each)["transcript_segments"] for each in ids}
+
+
+def test_a_meeting_is_saved_with_its_speakers_times_and_start(tmp_path: Path) -> None:
+    file = tmp_path / "2025-03-14 0930 review.srt"
+    file.write_text(captions(5))
+
+    async def story(account: Account) -> None:
+        ended = await account.run("import", file, "--me", "bna", "--json")
+        assert ended.code == 0
+        (plan,) = ended.json
+        assert plan["speakers"] == {"Ana": "Speaker 0", "Bna": "you", "Cna": "Speaker 2"}
+        record = account.sandbox.record(plan["conversations"][0]["id"])
+        assert record["started_at"] == "2025-03-14T08:30:00Z"
+        assert [(each["speaker_name"], each["start"], each["end"]) for each in record["transcript_segments"]][:2] == [
+            ("Speaker 0", 0.125, 3.125),
+            ("User", 4.125, 7.125),
+        ]
+
+    live(story, tmp_path)
+
+
+def test_a_dry_run_tells_everything_and_sends_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "talk.srt"
+    file.write_text(captions(1200))
+
+    async def story(account: Account) -> None:
+        ended = await account.run("import", file, "--dry-run", "--me", "Zoe", api_key=None)
+        assert ended.code == 0
+        for word in ("3 parts", "the date of the file", "Ana = Speaker 0", "nobody called Zoe", "1,200 segments"):
+            assert word in ended.out, word
+        assert "3 conversations to send" in ended.err
+        assert account.sandbox.requests == []
+
+    live(story, tmp_path)
+
+
+def test_too_many_lines_are_joined_by_turn_and_then_split_with_nothing_lost(tmp_path: Path) -> None:
+    (tmp_path / "turns.srt").write_text(captions(900, speakers=1))
+    (tmp_path / "long.srt").write_text(captions(1200))
+
+    async def story(account: Account) -> None:
+        ended = await account.run("import", tmp_path / "turns.srt", tmp_path / "long.srt", "--titles", "--json")
+        turns, long = ended.json
+        assert (turns["merged_from"], turns["parts"]) == (900, 1)
+        assert (long["merged_from"], long["parts"]) == (None, 3)
+        for plan, lines in ((turns, 900), (long, 1200)):
+            records = [account.sandbox.record(each["id"]) for each in plan["conversations"]]
+            words = " ".join(each["text"] for record in records for each in record["transcript_segments"])
+            assert [word for word in words.split() if word.startswith("line-")] == [f"line-{n}" for n in range(lines)]
+            assert all(len(record["transcript_segments"]) <= 500 for record in records)
+        titles = [account.sandbox.record(each["id"])["structured"]["title"] for each in long["conversations"]]
+        assert titles == ["long (1 of 3)", "long (2 of 3)", "long (3 of 3)"]
+        longest = max(each["end"] - each["start"] for each in spoken(account)[turns["conversations"][0]["id"]])
+        assert longest <= 60
+
+    live(story, tmp_path)
+
+
+def test_the_hourly_limit_is_announced_waited_for_and_nothing_doubled(tmp_path: Path) -> None:
+    folder = meetings(tmp_path / "meetings", 60)
+
+    async def story(account: Account) -> None:
+        began = account.clock.now()
+        stopped = await account.run("import", folder, "--no-wait")
+        assert stopped.code == 3
+        assert "25 imported, 35 not sent yet" in stopped.out
+        assert "60 conversations to send. Omi allows about 25 writes an hour: about 2 hours." in stopped.err
+        ended = await account.run("import", folder)
+        assert ended.code == 0
+        assert "35 imported, 25 imported before." in ended.out
+        assert "Waiting" in ended.err
+        assert 1.9 < (account.clock.now() - began).total_seconds() / 3600 < 2.5
+        assert len(spoken(account)) == 60
+        again = await account.run("import", folder)
+        assert "0 imported, 60 imported before." in again.out
+
+    live(story, tmp_path, limits="real")
+
+
+def test_the_same_file_elsewhere_under_another_name_is_not_saved_twice(tmp_path: Path) -> None:
+    (tmp_path / "a.srt").write_text(captions(6))
+    (tmp_path / "2024-01-01 b.srt").write_bytes(captions(6).replace("\n", "\r\n").encode())
+
+    async def story(account: Account) -> None:
+        await account.run("import", tmp_path / "a.srt")
+        other = Account(tmp_path / "other")
+        other.sandbox.close()
+        other.sandbox = account.sandbox
+        for arguments in ([], ["--again"]):
+            ended = await account.run("import", tmp_path / "2024-01-01 b.srt", *arguments)
+            assert ended.code == 0
+        other.settings = account.settings.__class__(**vars(account.settings) | {"data_dir": tmp_path / "elsewhere"})
+        assert (await other.run("import", tmp_path / "2024-01-01 b.srt")).code == 0
+        assert len(spoken(account)) == 1
+
+    live(story, tmp_path)
+
+
+def test_answers_that_get_lost_double_nothing(tmp_path: Path) -> None:
+    folder = meetings(tmp_path / "meetings", 6)
+
+    async def story(account: Account) -> None:
+        account.sandbox.sleep = account.clock.sleep
+        account.sandbox.faults = Faults.parse("drop-after@segments*0.5")
+        while (ended := await account.run("import", folder)).code:
+            assert "run this again" in ended.err or "failed" in ended.out
+        assert len(spoken(account)) == 6
+
+    live(story, tmp_path)
+
+
+def test_one_bad_file_holds_up_no_other(tmp_path: Path) -> None:
+    folder = meetings(tmp_path / "meetings", 2)
+    (folder / "package.json").write_text('{"name": "x"}')
+
+    async def story(account: Account) -> None:
+        ended = await account.run("import", folder)
+        assert ended.code == 1
+        assert "package.json: this JSON is no transcript" in ended.err
+        assert "2 imported" in ended.out
+
+    live(story, tmp_path)
+
+
+def test_a_key_that_may_not_write_is_told_so_at_once(tmp_path: Path) -> None:
+    folder = meetings(tmp_path / "meetings", 3)
+
+    async def story(account: Account) -> None:
+        ended = await account.run("import", folder, api_key=account.sandbox.read_only_key)
+        assert ended.code == 1
+        assert "conversations:write" in ended.err
+        assert len(account.sandbox.requests) == 1
+
+    live(story, tmp_path)
