@@ -14,6 +14,7 @@ under 1 % of the first answers, and every unknown settled by the call it named.
 
 import argparse
 import json
+import logging
 import os
 import random
 import sys
@@ -257,6 +258,7 @@ def _kind(said: str) -> str:
 
 async def run(creates: int, seed: int, data_dir: Path) -> dict[str, Any]:
     began = time.time()
+    logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # it reports each request whose client was killed
     clock = FastClock(began)
     dice = random.Random(seed)
     sandbox = Sandbox(now=clock.now, seed=seed)
