@@ -1,12 +1,24 @@
 """Whatever the API answers and whatever a host sends, the server answers, within bounds, and gives nothing away."""
 
 import json
+import os
+from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hostile_kit import KEY, UPSTREAM_MARK, Answer, answers, conversation, play, tool_calls
+from hosting import call, talk
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mcp import Client
+
+from omi_mcp.library import Library
+from omi_mcp.sandbox import Sandbox
+from omi_mcp.server import build_server
+from omi_mcp.settings import Settings
+
+pytestmark = pytest.mark.anyio
 
 GET: tuple[str, dict[str, Any]] = ("get_conversation", {"conversation_id": "c1"})
 SEARCH: tuple[str, dict[str, Any]] = ("search_conversations", {"query": "boat"})
@@ -67,3 +79,17 @@ def test_an_error_of_the_api_is_never_repeated(status: int) -> None:
 def test_a_redirect_does_not_take_the_key_elsewhere() -> None:
     for status in (301, 302, 307, 308):
         play(ALL, [Answer(status, b"", {"location": "https://evil.test/"})])
+
+
+async def test_the_key_is_in_no_file_and_the_files_are_the_owners_alone(sandbox: Sandbox, tmp_path: Path) -> None:
+    sandbox.load([talk("harbour")])
+    given = Settings(timezone=ZoneInfo("UTC"), data_dir=tmp_path, api_key=sandbox.key, base_url=sandbox.base_url)
+    async with Client(build_server(Library(given, transport=sandbox.transport()), given)) as client:
+        await call(client, "search_conversations", query="boat")
+        await call(client, "create_from_text", text="Notes about the lighthouse.")
+        files = [path for path in tmp_path.rglob("*") if path.is_file()]
+        assert files
+        for path in files:
+            assert sandbox.key.encode() not in path.read_bytes()
+            assert os.name == "nt" or path.stat().st_mode & 0o077 == 0
+    assert sandbox.key not in repr(given)
