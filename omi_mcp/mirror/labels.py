@@ -25,6 +25,10 @@ class LabelReader:
         self._store = store
         self._clock = clock
 
+    def demand(self) -> None:
+        """Have both read again."""
+        Labels().save(self._store)
+
     def known(self) -> bool:
         """Whether both have been read."""
         labels = Labels.load(self._store)

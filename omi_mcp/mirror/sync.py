@@ -147,6 +147,7 @@ class Sync:
     async def compare_all(self) -> None:
         """Have the whole list compared with the mirror at once, instead of bit by bit; it `remains` until it is."""
         await database.run(self._passes.demand)
+        await database.run(self._labels.demand)
         self._woken.set()
 
     async def measure(self) -> Progress:

@@ -11,7 +11,7 @@ import virtual_time
 from sync_kit import Account, Process, mirrored, talk, transcripts
 
 from omi_mcp.api.errors import OmiError
-from omi_mcp.mirror.state import Passes
+from omi_mcp.mirror.state import Labels, Passes
 
 SEEDS = int(os.environ.get("OMI_TEST_SEEDS", "8"))
 
@@ -147,14 +147,14 @@ async def write_through(process: Process, rng: random.Random) -> None:
 
 
 def settled_since(process: Process, moment: datetime) -> bool:
-    passes = Passes.load(process.store)
+    passes, labels = Passes.load(process.store), Labels.load(process.store)
+    compared = passes.whole and passes.whole > moment and passes.current is None
     return bool(
-        passes.whole
-        and passes.whole > moment
-        and passes.current is None
+        compared
+        and labels.stars
+        and labels.stars > moment
         and process.sync.progress().phase == "idle"
         and not process.sync._absences.doubted()
-        and process.sync._labels.due() > process.store._clock.now()
     )
 
 
