@@ -11,11 +11,14 @@ from mcp.server.auth.settings import AuthSettings
 from mcp.server.context import CallNext, HandlerResult
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
+from mcp.shared.exceptions import MCPError
 from mcp.types import (
+    INVALID_PARAMS,
     CallToolResult,
     Completion,
     CompletionArgument,
     CompletionContext,
+    GetPromptResult,
     InputRequiredResult,
     PromptReference,
     ResourceTemplateReference,
@@ -168,9 +171,18 @@ class OmiServer(MCPServer[None]):
                 raise error.__cause__ from None
             raise
 
+    async def get_prompt(
+        self, name: str, arguments: dict[str, Any] | None = None, context: Context[None, Any] | None = None
+    ) -> GetPromptResult | InputRequiredResult:
+        self.furnish()
+        known = [prompt.name for prompt in await self.list_prompts()]
+        if name not in known:
+            raise MCPError(INVALID_PARAMS, f"There is no prompt {_shown(name)}. Prompts: {', '.join(known)}.")
+        return await super().get_prompt(name, arguments, context)
+
 
 def _shown(name: str, limit: int = 40) -> str:
-    """An argument name as it may be repeated to the model: short, printable, quoted."""
+    """A name as it was sent, as it may be repeated to the model: short, printable, quoted."""
     return repr(name if len(name) <= limit else name[:limit] + "...")
 
 

@@ -3,7 +3,7 @@
 import pytest
 from hosting import Connect
 from mcp import MCPError
-from mcp.types import GetPromptResult, TextContent
+from mcp.types import INVALID_PARAMS, GetPromptResult, TextContent
 
 pytestmark = pytest.mark.anyio
 
@@ -54,6 +54,13 @@ async def test_an_unusable_argument_is_refused_with_what_is_accepted(
     async with connect() as client:
         with pytest.raises(MCPError, match=expected):
             await client.get_prompt(name, arguments)
+
+
+async def test_an_unknown_prompt_is_refused_with_those_there_are(connect: Connect) -> None:
+    async with connect() as client:
+        with pytest.raises(MCPError, match="weekly_review") as refused:
+            await client.get_prompt("daily_review")
+        assert refused.value.error.code == INVALID_PARAMS
 
 
 async def test_every_prompt_has_a_title_and_a_description(connect: Connect) -> None:
