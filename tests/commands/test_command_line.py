@@ -1,5 +1,6 @@
 """What every command line promises: it is documented, and its errors are one helpful line."""
 
+import io
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from desk_kit import Account, live, talk
 
 from omi_mcp import cli
 from omi_mcp.api.errors import OmiError
+from omi_mcp.commands import mirror
 from omi_mcp.commands.failures import duration, in_words
 
 COMMANDS = dict(command_line.commands())
@@ -132,12 +134,27 @@ def test_a_real_process_ends_the_same_way(tmp_path: Path) -> None:
     assert len(ended.stderr.splitlines()) == 1
 
 
-def test_purging_needs_a_yes_and_takes_every_file(tmp_path: Path) -> None:
-    assert run(tmp_path, "search", "x").returncode == 1
-    assert list((tmp_path / "data").glob("*.sqlite3*"))
-    asked = run(tmp_path, "mirror", "purge")
-    assert asked.returncode == 2
-    assert "--yes" in asked.stderr
-    assert run(tmp_path, "mirror", "purge", "--yes").stdout.startswith("Deleted")
-    assert not list((tmp_path / "data").glob("*"))
-    assert "no copy" in run(tmp_path, "mirror", "purge", "--yes").stdout
+def test_purging_needs_a_yes_and_takes_every_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+
+    async def story(account: Account) -> None:
+        def purge(*arguments: str) -> tuple[int, str, str]:
+            options = cli.parser().parse_args(["mirror", "purge", *arguments])
+            return mirror.purge(account.settings, options), *capsys.readouterr()
+
+        data = account.settings.data_dir
+        account.sandbox.load([talk("harbour")])
+        await account.run("sync")
+        (data / "mirror-0123456789abcdef.sqlite3").write_text("another account's")
+        code, _, said = purge()
+        assert code == 2
+        assert "--yes" in said
+        assert purge("--yes")[1].startswith("Deleted 1 file ")
+        assert [file.name for file in data.iterdir()] == ["mirror-0123456789abcdef.sqlite3"]
+        assert "no copy" in purge("--yes")[1]
+        assert purge("--all", "--yes")[0] == 0
+        assert list(data.iterdir()) == []
+
+    live(story, tmp_path)
