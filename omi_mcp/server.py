@@ -186,10 +186,16 @@ def _shown(name: str, limit: int = 40) -> str:
     return repr(name if len(name) <= limit else name[:limit] + "...")
 
 
+def _part(place: int | str) -> str:
+    """A part of the way to an argument; the names in it may be the host's."""
+    text = str(place)
+    return text if text.isidentifier() or text.isdecimal() else _shown(text)
+
+
 def _problems(error: ValidationError, limit: int = 5) -> str:
     """What is wrong with each argument, without the values that were sent."""
     found = error.errors(include_url=False, include_input=False, include_context=False)
-    lines = [f"{'.'.join(str(part) for part in item['loc']) or 'arguments'}: {item['msg']}" for item in found[:limit]]
+    lines = [f"{'.'.join(map(_part, item['loc'])) or 'arguments'}: {item['msg']}" for item in found[:limit]]
     if len(found) > limit:
         lines.append(f"and {len(found) - limit} more")
     return "; ".join(lines)

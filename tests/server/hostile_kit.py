@@ -286,7 +286,7 @@ def check(said: str, *, failed: bool, limit: int = OUTPUT_LIMIT) -> None:
     if failed:
         assert UPSTREAM_MARK not in said
     hidden = {char for char in _strings(said) if unicodedata.category(char) == "Cc" and char not in "\n\t"}
-    assert not hidden, hidden
+    assert not hidden, (hidden, said[:300])
     assert "\u202e" not in said
 
 
