@@ -52,6 +52,8 @@ if TYPE_CHECKING:
 UNMIRRORED_PAGES = 10
 """How many list pages (100 conversations each) one search may ask for when nothing is mirrored."""
 
+UNMIRRORED = "nothing is copied (OMI_MCP_MIRROR=off), so what was said is never searched"
+
 RECENT_SECONDS = 3.0
 """How long a list of the recent ones waits: hosts ask for it while they connect."""
 
@@ -500,7 +502,7 @@ class Library:
             synced=self._clock.now(),
             blocked=blocked,
             retry_at=None,
-            warning=None,
+            warning=UNMIRRORED,
         )
 
     async def _open(self) -> _Mirror:

@@ -93,7 +93,13 @@ def register(server: MCPServer[None], library: Library, settings: Settings, cloc
                 matched=results.total,
                 next_cursor=_cursor(results.next_offset, binding) if results.next_offset is not None else None,
                 note=_note(results.method, results.total, filtered=filters != Filters() or folder is not None),
-                coverage=coverage(found.counts, found.progress, settings.timezone, clock.now()),
+                coverage=coverage(
+                    found.counts,
+                    found.progress,
+                    settings.timezone,
+                    clock.now(),
+                    copying=settings.mirror != "off",
+                ),
             )
         )
 

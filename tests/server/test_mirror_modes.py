@@ -47,7 +47,8 @@ async def test_without_a_copy_titles_and_summaries_are_searched_and_it_says_so(
         assert answer["conversations"][0]["id"] == "walk-140"
         assert answer["coverage"]["conversations"] == 150
         assert answer["coverage"]["transcripts"] == 0
-        assert "title and summary" in answer["coverage"]["note"]
+        assert "OMI_MCP_MIRROR=off" in answer["coverage"]["note"]
+        assert "try again" not in answer["coverage"]["note"]
         read = await call(client, "get_conversation", conversation_id="walk-140", find="sentence-7")
         assert read["moments"][0]["segment"] == 7
         created = await call(client, "create_from_text", text="Dinner with Ana: she wants to sell the orchard in May.")
