@@ -8,13 +8,11 @@ The rooms below are imported by what uses them, with the first call: a host wait
 
 from __future__ import annotations
 
-import logging
-import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias, TypeVar, TypeVarTuple
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import anyio
 
@@ -42,10 +40,10 @@ if TYPE_CHECKING:
     from omi_mcp.api.models import Conversation, Folder
     from omi_mcp.database import Database
     from omi_mcp.mirror.imports import Imports
-    from omi_mcp.mirror.journal import Journal
+    from omi_mcp.mirror.keeping import Keeper
     from omi_mcp.mirror.store import Store
     from omi_mcp.mirror.sync import Progress, Sync
-    from omi_mcp.mirror.types import Counts, Entry, Filters, Hit, Results, Stored, TranscriptState
+    from omi_mcp.mirror.types import Counts, Entry, Filters, Hit, Results, Stored
     from omi_mcp.settings import Settings
     from omi_mcp.writes import Created, Writer
 
@@ -62,9 +60,6 @@ READ_THROUGH_SECONDS = 10.0
 
 Report: TypeAlias = "Callable[[Progress], Awaitable[None]]"
 Result = TypeVar("Result")
-Arguments = TypeVarTuple("Arguments")
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -104,7 +99,7 @@ class _Mirror:
     budget: Budget
     client: OmiClient
     sync: Sync
-    journal: Journal
+    keeper: Keeper
     imports: Imports
     writer: Writer
 
@@ -188,13 +183,13 @@ class Library:
         except NotFound:
             if stored and stored.transcript == "locked":
                 return Reading(stored)  # OMI API: a read of a locked one is answered like one of a lost one
-            await database.run(mirror.store.remove, [conversation_id])
+            await mirror.keeper.gone(conversation_id)
             raise
         except OmiError as error:
             if stored is None:
                 raise
             return Reading(stored, error)
-        return Reading(await self._keep(mirror, fetched, hidden=stored.hidden if stored else None))
+        return Reading(await mirror.keeper.keep(fetched, hidden=stored.hidden if stored else None))
 
     def occurrences(self, query: str, text: str) -> list[tuple[int, int]]:
         """Where in `text` (from, to) the words stand that a search takes for those of `query`."""
@@ -274,7 +269,7 @@ class Library:
             await self._mirror_created(mirror, created, transcript=False)
             return created
 
-        return await self._carry_through(create, unheard=partial(self._unheard, mirror))
+        return await self._carry_through(create, unheard=lambda created: mirror.keeper.unheard(created.receipt.id))
 
     async def create_from_segments(self, draft: SegmentsDraft) -> Created:
         """Create from a diarised transcript, once: the session id makes a repeat return the first."""
@@ -285,7 +280,7 @@ class Library:
             await self._mirror_created(mirror, created, transcript=True)
             return created
 
-        return await self._carry_through(create, unheard=partial(self._unheard, mirror))
+        return await self._carry_through(create, unheard=lambda created: mirror.keeper.unheard(created.receipt.id))
 
     async def imported(self, sessions: Sequence[str]) -> dict[str, str]:
         """Which of these session ids `import_segments` has sent before, and the conversations they became."""
@@ -332,13 +327,12 @@ class Library:
             try:
                 await changes.delete(mirror.client, self._clock, conversation_id)
             except PaymentRequired:
-                await _if_possible(mirror.store.set_transcript_state, [conversation_id], "locked")
+                await mirror.keeper.locked(conversation_id)
                 raise
             except NotFound:
-                await _if_possible(mirror.store.remove, [conversation_id])
+                await mirror.keeper.gone(conversation_id)
                 raise
-            await _if_possible(mirror.store.remove, [conversation_id])
-            await _if_possible(mirror.journal.forget_conversation, conversation_id)
+            await mirror.keeper.deleted(conversation_id)
 
         await self._carry_through(delete)
 
@@ -361,19 +355,15 @@ class Library:
             try:
                 changed = await change()
             except NotFound:
-                await _if_possible(mirror.store.remove, [conversation_id])
+                await mirror.keeper.gone(conversation_id)
                 raise
             except PaymentRequired:
-                await _if_possible(mirror.store.set_transcript_state, [conversation_id], "locked")
+                await mirror.keeper.locked(conversation_id)
                 raise
-            await self._keep(mirror, changed, hidden=hidden)
+            await mirror.keeper.keep(changed, hidden=hidden)
             return changed
 
         return await self._carry_through(carry_out)
-
-    @staticmethod
-    async def _unheard(mirror: _Mirror, created: Created) -> None:
-        await _if_possible(mirror.journal.unheard, created.receipt.id)
 
     async def _carry_through(
         self, write: Callable[[], Awaitable[Result]], *, unheard: Callable[[Result], Awaitable[None]] | None = None
@@ -411,30 +401,6 @@ class Library:
             raise OutcomeUnknown("the server was stopped")
         return results[0]
 
-    async def _keep(self, mirror: _Mirror, conversation: Conversation, *, hidden: bool | None) -> Stored:
-        """Write what the API just said through to the mirror. `hidden` None leaves what the mirror knows.
-
-        A mirror that cannot be written makes no failure of what the API did.
-        """
-
-        from omi_mcp.mirror.types import Stored
-
-        def keep() -> Stored:
-            before = mirror.store.get(conversation.id)
-            mirror.store.upsert([_with_folder_name(conversation, before)])
-            if hidden or (hidden is None and before and before.hidden):
-                mirror.store.set_hidden(conversation.id, True)
-            stored = mirror.store.get(conversation.id)
-            assert stored is not None
-            return stored
-
-        stored = await _if_possible(keep)
-        if stored is None:
-            segments = conversation.transcript_segments
-            state: TranscriptState = "pending" if segments is None else "stored" if segments else "none"
-            stored = Stored(conversation, state, starred=None, hidden=bool(hidden), synced_at=self._clock.now())
-        return stored
-
     async def _mirror_created(self, mirror: _Mirror, created: Created, *, transcript: bool) -> None:
         """Make a new conversation findable at once. One that cannot be read now is found by the next sync."""
         receipt = created.receipt
@@ -444,7 +410,7 @@ class Library:
             conversation = await mirror.client.get_conversation(receipt.id, include_transcript=transcript)
             if not transcript:
                 conversation = conversation.model_copy(update={"transcript_segments": ()})
-            await self._keep(mirror, conversation, hidden=False)
+            await mirror.keeper.keep(conversation, hidden=False)
 
     async def _in_folder(self, mirror: _Mirror, filters: Filters, folder: str) -> Filters:
         folders = await database.run(mirror.store.folders) or await mirror.client.folders()
@@ -523,6 +489,7 @@ class Library:
         from omi_mcp.database import Database
         from omi_mcp.mirror.imports import Imports
         from omi_mcp.mirror.journal import Journal
+        from omi_mcp.mirror.keeping import Keeper
         from omi_mcp.mirror.store import Store
         from omi_mcp.mirror.sync import Sync
         from omi_mcp.writes import Writer
@@ -544,7 +511,7 @@ class Library:
             budget=budget,
             client=client,
             sync=Sync(client, store, self._clock),
-            journal=journal,
+            keeper=Keeper(store, journal, self._clock),
             imports=Imports(opened),
             writer=Writer(client, journal, self._clock),
         )
@@ -554,23 +521,6 @@ class Library:
             mirror, self._mirror = self._mirror, None
             await mirror.client.aclose()
             await database.run(mirror.database.close)
-
-
-async def _if_possible(function: Callable[[*Arguments], Result], *arguments: *Arguments) -> Result | None:
-    """`function(*arguments)` in the mirror; None where the mirror cannot be written, as on a full disk."""
-    try:
-        return await database.run(function, *arguments)
-    except (sqlite3.Error, database.Damaged) as error:
-        log.warning("the mirror cannot be written: %s", type(error).__name__)
-        return None
-
-
-def _with_folder_name(conversation: Conversation, before: Stored | None) -> Conversation:
-    """OMI API: the answer to a PATCH has the folder's id without its name."""
-    known = before and before.conversation
-    if conversation.folder_name or not known or known.folder_id != conversation.folder_id:
-        return conversation
-    return conversation.model_copy(update={"folder_name": known.folder_name})
 
 
 def _filter_folder(filters: Filters, folder: str, folders: Sequence[Folder]) -> Filters:

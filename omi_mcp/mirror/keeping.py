@@ -1,0 +1,77 @@
+"""Writing through to the mirror what the API just said or did, as well as the disk allows.
+
+A mirror that cannot be written, as on a full disk, makes no failure of what the API did: the next sync mends it.
+"""
+
+import logging
+import sqlite3
+from collections.abc import Callable
+from typing import TypeVar, TypeVarTuple
+
+from omi_mcp import database
+from omi_mcp.api.models import Conversation
+from omi_mcp.clock import Clock
+from omi_mcp.mirror.journal import Journal
+from omi_mcp.mirror.store import Store
+from omi_mcp.mirror.types import Stored, TranscriptState
+
+Result = TypeVar("Result")
+Arguments = TypeVarTuple("Arguments")
+
+log = logging.getLogger(__name__)
+
+
+class Keeper:
+    """What one account's mirror learns from single answers. Raises nothing."""
+
+    def __init__(self, store: Store, journal: Journal, clock: Clock) -> None:
+        self._store = store
+        self._journal = journal
+        self._clock = clock
+
+    async def keep(self, conversation: Conversation, *, hidden: bool | None) -> Stored:
+        """The conversation as it is mirrored now. `hidden` None leaves what the mirror knows."""
+        return await _if_possible(self._keep, conversation, hidden) or self._passing(conversation, hidden)
+
+    async def locked(self, conversation_id: str) -> None:
+        """The account's plan does not show it any more."""
+        await _if_possible(self._store.set_transcript_state, [conversation_id], "locked")
+
+    async def gone(self, conversation_id: str) -> None:
+        await _if_possible(self._store.remove, [conversation_id])
+
+    async def deleted(self, conversation_id: str) -> None:
+        await self.gone(conversation_id)
+        await _if_possible(self._journal.forget_conversation, conversation_id)
+
+    async def unheard(self, conversation_id: str) -> None:
+        """It was created, and whoever asked for it was not there any more to be told."""
+        await _if_possible(self._journal.unheard, conversation_id)
+
+    def _keep(self, conversation: Conversation, hidden: bool | None) -> Stored | None:
+        before = self._store.get(conversation.id)
+        self._store.upsert([_with_folder_name(conversation, before)])
+        if hidden or (hidden is None and before and before.hidden):
+            self._store.set_hidden(conversation.id, True)
+        return self._store.get(conversation.id)
+
+    def _passing(self, conversation: Conversation, hidden: bool | None) -> Stored:
+        segments = conversation.transcript_segments
+        state: TranscriptState = "pending" if segments is None else "stored" if segments else "none"
+        return Stored(conversation, state, starred=None, hidden=bool(hidden), synced_at=self._clock.now())
+
+
+async def _if_possible(function: Callable[[*Arguments], Result], *arguments: *Arguments) -> Result | None:
+    try:
+        return await database.run(function, *arguments)
+    except (sqlite3.Error, database.Damaged) as error:
+        log.warning("the mirror cannot be written: %s", type(error).__name__)
+        return None
+
+
+def _with_folder_name(conversation: Conversation, before: Stored | None) -> Conversation:
+    """OMI API: the answer to a PATCH has the folder's id without its name."""
+    known = before and before.conversation
+    if conversation.folder_name or not known or known.folder_id != conversation.folder_id:
+        return conversation
+    return conversation.model_copy(update={"folder_name": known.folder_name})
