@@ -2,22 +2,25 @@
 
 Rows go in one by one: a statement that writes several needs a savepoint, at which FTS5 writes out what it gathered.
 
-Entry `n` of the conversation with the integer key `row` has the rowid `row << 12 | n`: 0 is its head, the others are
-its passages. FTS5 keeps no text of its own, so an entry is taken out by handing it the same text again.
+Entry `n` of the conversation with the integer key `row` has the rowid `row << 12 | n`: 0 is its head, 1 are its action
+items, the others are its passages. FTS5 keeps no text of its own, so an entry is taken out by handing it the same text
+again.
 """
 
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 
 from omi_mcp.api.models import Conversation, Segment
 from omi_mcp.mirror import lexicon
-from omi_mcp.mirror.passages import Passage, head_text, join, pack, passage_text, split, unpack
+from omi_mcp.mirror.passages import Passage, head_text, items_text, join, pack, passage_text, split, unpack
 from omi_mcp.mirror.words import TOKENIZER, bare
 
 ENTRY_BITS = 12
-VERSION = 2
+HEAD, ITEMS, FIRST_PASSAGE = range(3)
+
+VERSION = 3
 """Of the text that is indexed of a conversation. An index of another version has to be made anew."""
 
 SCHEMA = f"""
@@ -67,10 +70,10 @@ def clear(connection: sqlite3.Connection) -> None:
 
 
 def replace_head(connection: sqlite3.Connection, row: int, before: Conversation, after: Conversation) -> None:
-    old, new = head_text(before), head_text(after)
+    old, new = dict(_written(row, before)), dict(_written(row, after))
     if old != new:
-        connection.execute(_DROP, (row << ENTRY_BITS, old))
-        _add(connection, [(row << ENTRY_BITS, new)])
+        connection.executemany(_DROP, list(old.items()))
+        _add(connection, list(new.items()))
 
 
 def replace_transcript(connection: sqlite3.Connection, row: int, segments: Sequence[Segment], *, indexed: bool) -> bool:
@@ -80,7 +83,7 @@ def replace_transcript(connection: sqlite3.Connection, row: int, segments: Seque
     after = [pack(passage) for passage in fresh]
     if before == after:
         return False
-    first = (row << ENTRY_BITS) + 1
+    first = (row << ENTRY_BITS) + FIRST_PASSAGE
     if indexed:
         connection.executemany(_DROP, [(entry, passage_text(unpack(body))) for entry, body in enumerate(before, first)])
         _add(connection, [(entry, passage_text(passage)) for entry, passage in enumerate(fresh, first)])
@@ -90,19 +93,20 @@ def replace_transcript(connection: sqlite3.Connection, row: int, segments: Seque
     return True
 
 
-def texts(connection: sqlite3.Connection, entries: Sequence[int]) -> Iterator[tuple[int, str]]:
+def texts(connection: sqlite3.Connection, entries: Set[int]) -> Iterator[tuple[int, str]]:
     """The indexed text of these entries, in no order."""
-    wanted = json.dumps(entries)
+    wanted = json.dumps(list(entries))
     for entry, body in connection.execute(
         "select entry, body from passages where entry in (select value from json_each(?))", (wanted,)
     ):
         yield entry, passage_text(unpack(body))
     for row, light in connection.execute(
-        f"select row, light from conversations where row in"
-        f" (select value >> {ENTRY_BITS} from json_each(?) where value & {(1 << ENTRY_BITS) - 1} = 0)",
-        (wanted,),
+        f"select row, light from conversations where row in (select value >> {ENTRY_BITS} from json_each(:entries)"
+        f" where value & {(1 << ENTRY_BITS) - 1} < {FIRST_PASSAGE})",
+        {"entries": wanted},
     ):
-        yield row << ENTRY_BITS, head_text(Conversation.model_validate(json.loads(light)))
+        written = _written(row, Conversation.model_validate(json.loads(light)))
+        yield from ((entry, text) for entry, text in written if entry in entries)
 
 
 def passages(connection: sqlite3.Connection, entries: Iterable[int]) -> Iterator[Passage]:
@@ -143,10 +147,16 @@ def _bodies(connection: sqlite3.Connection, row: int) -> Iterator[bytes]:
 
 
 def _texts(connection: sqlite3.Connection, row: int, conversation: Conversation) -> Iterator[tuple[int, str]]:
-    first = row << ENTRY_BITS
-    yield first, head_text(conversation)
-    for entry, passage in enumerate(stored_passages(connection, row), first + 1):
+    yield from _written(row, conversation)
+    for entry, passage in enumerate(stored_passages(connection, row), (row << ENTRY_BITS) + FIRST_PASSAGE):
         yield entry, passage_text(passage)
+
+
+def _written(row: int, conversation: Conversation) -> Iterator[tuple[int, str]]:
+    """The entries of what the service wrote."""
+    yield (row << ENTRY_BITS) + HEAD, head_text(conversation)
+    if items := items_text(conversation):
+        yield (row << ENTRY_BITS) + ITEMS, items
 
 
 def _replace_speakers(connection: sqlite3.Connection, row: int, segments: Sequence[Segment]) -> None:

@@ -1,4 +1,4 @@
-"""What is indexed of a conversation: its head (what the service wrote about it) and passages of its transcript.
+"""What is indexed of a conversation: its head, its action items, and passages of its transcript.
 
 A passage is about 100 words of whole segments. The passages of a conversation, in order, are also how its
 transcript is stored, so no text is kept twice.
@@ -89,14 +89,19 @@ def head_fields(conversation: Conversation) -> Iterator[tuple[Field, str]]:
 
 
 def head_text(conversation: Conversation) -> str:
-    """The text of the head row as it is indexed, with the date (UTC) in words."""
+    """The text of the head as it is indexed, with the date (UTC) in words. Action items are apart: they can be many."""
     structured = conversation.structured
-    lines = [text for _, text in head_fields(conversation)]
-    lines += [event.title for event in structured.events]
+    lines = [structured.title, structured.overview, *(event.title for event in structured.events)]
     lines += [structured.category, structured.emoji, in_words(conversation.began)]
     if conversation.geolocation and conversation.geolocation.address:
         lines.append(conversation.geolocation.address)
     return storable(indexable("\n".join(lines)))
+
+
+def items_text(conversation: Conversation) -> str:
+    """The text of the action items as it is indexed; empty when there are none."""
+    items = conversation.structured.action_items
+    return storable(indexable("\n".join(item.description for item in items)))
 
 
 def _weight(text: str) -> int:

@@ -9,7 +9,7 @@ import json
 import math
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import accumulate, islice, takewhile
 from typing import Self
@@ -43,21 +43,24 @@ PROMISING = 0.3
 
 MOMENTS = 3
 """Passages of one conversation that are kept to be shown."""
+NEXT_TO = 0.4
+"""What the passages before and after add to one when the moments of a conversation are chosen."""
 
+_NUMBER = (1 << ENTRY_BITS) - 1
 _K1, _B = 1.2, 0.75  # as FTS5's bm25()
 
 
 @dataclass(frozen=True)
 class Ranked:
-    """One conversation of a ranking. `passages` are its best (rowids), best first.
+    """One conversation of a ranking. `passages` are the rowids of its best, best first.
 
-    `head` is how many passages are better than its head, counted up to `MOMENTS`; None when the head has no match.
+    `written` is how many of them are better than its head and its action items; None when neither has a match.
     """
 
     row: int
     score: float
     passages: tuple[int, ...]
-    head: int | None
+    written: int | None
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,7 @@ def rank(connection: sqlite3.Connection, reading: Reading, scope: Scope) -> Rank
         scores = _entries(connection, matching)
     supporting = Sought.of(Query(tuple(term for term in query.terms if term not in leading)), rarity)
     best_score = max(scores.values(), default=0.0)
-    promising = [entry for entry in islice(scores, LOOKED_INTO) if scores[entry] >= PROMISING * best_score]
+    promising = {entry for entry in islice(scores, LOOKED_INTO) if scores[entry] >= PROMISING * best_score}
     held = _look_into(connection, promising, scores, sought, supporting)
     total = len({entry >> ENTRY_BITS for entry in scores})
     if len(scores) == MOST_ENTRIES:
@@ -148,7 +151,7 @@ def _count(connection: sqlite3.Connection, matching: Matching) -> int:
 
 
 def _look_into(
-    connection: sqlite3.Connection, entries: Sequence[int], scores: dict[int, float], sought: Sought, supporting: Sought
+    connection: sqlite3.Connection, entries: Set[int], scores: dict[int, float], sought: Sought, supporting: Sought
 ) -> dict[int, set[str]]:
     """Add to the scores of `entries` what only their text tells. Returns the terms that each conversation holds."""
     texts = {entry: folded_words(text) for entry, text in index.texts(connection, entries)}
@@ -187,16 +190,27 @@ def _conversations(
         best, *following = entries[row]
         score = scores[best] + FOLLOWING * sum(scores[entry] for entry in following[:2])
         score += COVERAGE * sought.worth(held.get(row, set()))
-        head = row << ENTRY_BITS
+        head = (row << ENTRY_BITS) + index.HEAD
         if head in following:
             score += HEAD * scores[head]
         if day_worths:
             score += DAY * sum(day_worths[word] for word in _day(began) & day_worths.keys())
-        shown = tuple(entry for entry in entries[row] if entry != head)[:MOMENTS]
-        place = None if head not in entries[row] else min(entries[row].index(head), MOMENTS)
-        ranked.append((-score, -began, conversation_id, Ranked(row, score, shown, place)))
+        passages, written = _shown(entries[row], scores)
+        ranked.append((-score, -began, conversation_id, Ranked(row, score, passages, written)))
     ranked.sort(key=lambda each: each[:3])
     return [each[-1] for each in ranked]
+
+
+def _shown(entries: Sequence[int], scores: Mapping[int, float]) -> tuple[tuple[int, ...], int | None]:
+    """Of one conversation's entries, best first: the passages to show, and how many are better than what is written."""
+    passages = [entry for entry in entries if entry & _NUMBER >= index.FIRST_PASSAGE]
+    written = [place for place, entry in enumerate(entries) if entry & _NUMBER < index.FIRST_PASSAGE]
+
+    def in_context(entry: int) -> float:
+        return scores[entry] + NEXT_TO * (scores.get(entry - 1, 0.0) + scores.get(entry + 1, 0.0))
+
+    passages.sort(key=in_context, reverse=True)
+    return tuple(passages[:MOMENTS]), min(written[0], MOMENTS) if written else None
 
 
 def _day_worths(query: Query, rarity: Mapping[Term, float]) -> dict[str, float]:

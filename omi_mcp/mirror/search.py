@@ -73,11 +73,11 @@ def _match(connection: sqlite3.Connection, ranked: Ranked, sought: Sought, speak
     match = _without_hits(row)
     moments = (transcript_hit(sought, passage, speaker) for passage in index.passages(connection, ranked.passages))
     hits = [hit for hit in moments if hit is not None]
-    if ranked.head is not None and (hit := head_hit(sought, match.stored.conversation)) is not None:
+    if ranked.written is not None and (hit := head_hit(sought, match.stored.conversation)) is not None:
         # Title and overview are shown with every match, so only an action item takes the place of a moment.
         if len(hits) < MOMENTS:
             hits.append(hit)
-        elif ranked.head == 0 and hit.field == "action_items":
+        elif ranked.written == 0 and hit.field == "action_items":
             hits[-1] = hit
     return replace(match, hits=tuple(hits))
 
