@@ -90,8 +90,8 @@ async def connected(conversations: Iterable[dict[str, Any]], folder: Path) -> As
         clock = HastyClock()
         library = Library(settings, transport=sandbox.transport(), clock=clock)
         async with Client(build_server(library, settings)) as client:
-            while not (await call(client, limit=1))["coverage"]["complete"]:
-                await anyio.sleep(0.05)  # noqa: ASYNC110 - completion shows in the tool's answers only
+            while not (await call(client, limit=1))["coverage"]["complete"]:  # noqa: ASYNC110 - no other sign
+                await anyio.sleep(0.05)
             clock.hasty = False
             yield client
 
