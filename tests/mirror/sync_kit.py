@@ -1,5 +1,6 @@
 """What the sync's tests and its benchmark share: an account in a sandbox, and processes that mirror it."""
 
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -82,6 +83,7 @@ class Account:
     def __init__(self, *, limits: Literal["real", "off"] = "off", size: int = 0) -> None:
         self.clock = VirtualClock()
         self.sandbox = Sandbox(now=self.clock.now, limits=limits)
+        weakref.finalize(self, self.sandbox.close)
         self.sandbox.load(talk(number) for number in range(size))
         self.wire = Wire(self.sandbox.transport(), self.clock)
 

@@ -119,7 +119,6 @@ async def live(seed: int, folder: Path) -> None:
         }
         starred = {each for each in listable if (stored := process.store.get(each)) and stored.starred}
         assert starred == {each for each in listable if box.record(each)["starred"]}
-    box.close()
 
 
 def locked(account: Account) -> set[str]:
