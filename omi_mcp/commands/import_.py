@@ -43,9 +43,11 @@ def run(options: argparse.Namespace) -> int:
 
 
 async def main(desk: "Desk", options: argparse.Namespace) -> int:
-    from omi_mcp.commands.desk import DONE, FAILED, INCOMPLETE, CommandFailed
+    from omi_mcp.commands.desk import DONE, FAILED, INCOMPLETE, USAGE, CommandFailed
     from omi_mcp.commands.sending import estimate, send
 
+    if desk.settings.read_only and not options.dry_run:
+        raise CommandFailed("OMI_MCP_READ_ONLY is on: only --dry-run is possible", USAGE)
     plans, refused = _read(desk, options)
     for name, why in refused:
         desk.err.print(desk.err.paint(f"{name}: {why}", "red"))

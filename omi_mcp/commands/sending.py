@@ -73,6 +73,7 @@ async def send(desk: Desk, plans: Sequence[Plan], known: Mapping[str, str], *, t
                 report.before += 1
                 made.append({"id": known[part.client_session_id], "status": "exists"})
             else:
+                progress.show("Importing", place, len(parts))
                 try:
                     created = await _send(desk, part, _title(plan, number) if titled else None, wait=wait)
                 except (Rejected, ServerFault, Conflict, NotCreated, OutcomeUnknown) as error:
@@ -86,7 +87,6 @@ async def send(desk: Desk, plans: Sequence[Plan], known: Mapping[str, str], *, t
                     report.before += created.repeated
                     report.hidden += created.receipt.discarded
                     made.append({"id": created.receipt.id, "status": created.receipt.status})
-            progress.show("Importing", place + 1, len(parts))
     return report
 
 

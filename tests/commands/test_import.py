@@ -153,6 +153,18 @@ def test_one_bad_file_holds_up_no_other(tmp_path: Path) -> None:
     live(story, tmp_path)
 
 
+def test_read_only_means_read_only(tmp_path: Path) -> None:
+    folder = meetings(tmp_path / "meetings", 1)
+
+    async def story(account: Account) -> None:
+        ended = await account.run("import", folder, read_only=True)
+        assert (ended.code, account.sandbox.requests) == (2, [])
+        assert "OMI_MCP_READ_ONLY" in ended.err
+        assert (await account.run("import", folder, "--dry-run", read_only=True)).code == 0
+
+    live(story, tmp_path)
+
+
 def test_a_key_that_may_not_write_is_told_so_at_once(tmp_path: Path) -> None:
     folder = meetings(tmp_path / "meetings", 3)
 
