@@ -12,8 +12,14 @@ _MONTHS = (
 _WEEKDAY_WORDS = frozenset(name.lower() for name in _WEEKDAYS)
 _MONTH_WORDS = frozenset(name.lower() for name in _MONTHS)
 _YEAR = re.compile(r"(?:19|20)\d\d")
-_DAY = re.compile(r"0?([1-9]|[12]\d|3[01])(?:st|nd|rd|th)?")
+_DAY = re.compile(r"[1-9]|[12]\d|3[01]")
 _ISO = re.compile(r"\b\d{4}-\d\d-\d\d\b")
+_NUMBER = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?\b"
+_MONTH = rf"(?P<month>{'|'.join(_MONTHS)})\b"
+_DAY_AND_MONTH = (
+    re.compile(rf"\b{_NUMBER}\s+(?:of\s+)?{_MONTH}", re.IGNORECASE),
+    re.compile(rf"\b{_MONTH}\s+(?:the\s+)?{_NUMBER}", re.IGNORECASE),
+)
 
 
 def in_words(day: date) -> str:
@@ -22,23 +28,21 @@ def in_words(day: date) -> str:
 
 
 def spell_out(text: str) -> str:
-    """`text` with its ISO dates in words, as they are indexed."""
-    return _ISO.sub(_spelled, text)
+    """`text` with its dates as they are indexed: "2025-03-04" and "March 4th" in words, the day as a bare number."""
+    text = _ISO.sub(_spelled, text)
+    for pattern in _DAY_AND_MONTH:
+        text = pattern.sub(lambda match: f"{int(match['day'])} {match['month']}", text)
+    return text
 
 
-def day_words(words: Sequence[str]) -> dict[str, str]:
-    """Those of folded `words` that can name a day, a month or a year: as `in_words` writes them in lower case, and as
-    they stand in `words`.
-
-    A number is a day of the month only beside a month's name.
-    """
-    found = {}
+def day_words(words: Sequence[str]) -> frozenset[str]:
+    """Those of folded `words` that can name a day, a month or a year; a number is a day only beside a month."""
+    found = set()
     for place, word in enumerate(words):
-        if word in _WEEKDAY_WORDS or word in _MONTH_WORDS or _YEAR.fullmatch(word):
-            found[word] = word
-        elif (day := _DAY.fullmatch(word)) and _MONTH_WORDS.intersection(words[max(0, place - 1) : place + 2]):
-            found[day.group(1)] = word
-    return found
+        beside = _MONTH_WORDS.intersection(words[max(0, place - 1) : place + 2])
+        if word in _WEEKDAY_WORDS | _MONTH_WORDS or _YEAR.fullmatch(word) or (beside and _DAY.fullmatch(word)):
+            found.add(word)
+    return frozenset(found)
 
 
 def _spelled(match: re.Match[str]) -> str:

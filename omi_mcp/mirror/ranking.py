@@ -214,9 +214,9 @@ def _shown(entries: Sequence[int], scores: Mapping[int, float]) -> tuple[tuple[i
 
 
 def _day_worths(query: Query, rarity: Mapping[Term, float]) -> dict[str, float]:
-    """The words of the query that can name a day, as they are indexed, with what each is worth."""
+    """The words of the query that can name a day, with what each is worth."""
     terms = {term.words[0]: term for term in query.terms if len(term.words) == 1}
-    return {word: rarity[terms[asked]] for word, asked in day_words(list(terms)).items()}
+    return {word: rarity[terms[word]] for word in day_words(list(terms))}
 
 
 def _day(began: int) -> set[str]:

@@ -99,15 +99,18 @@ def run_length(word: str) -> int:
 def stems(folded: Iterable[str]) -> dict[str, str]:
     """The index term of each folded word, as SQLite's tokenizer makes it; a word it finds nothing in is left out."""
     wanted = set(folded)
-    unknown = [word for word in wanted if word not in _stems]
+    found = {word: term for word in wanted if (term := _stems.get(word)) is not None}
+    unknown = [word for word in wanted if word not in found]
     if unknown:
-        if len(_stems) + len(unknown) > _STEMS_KEPT:
-            _stems.clear()
-            unknown = list(wanted)
+        fresh = dict.fromkeys(unknown, "")  # of a mark that stands alone the tokenizer leaves nothing
         with closing(sqlite3.connect(":memory:")) as scratch:
             scratch.execute("create virtual table lexicon using fts5(word, content='', tokenize=\"" + TOKENIZER + '")')
             scratch.execute("create virtual table term using fts5vocab(lexicon, instance)")
             scratch.executemany("insert into lexicon(rowid, word) values (?, ?)", enumerate(unknown))
             for place, term in scratch.execute("select doc, term from term order by doc, offset desc"):
-                _stems[unknown[place]] = term
-    return {word: _stems[word] for word in wanted if word in _stems}
+                fresh[unknown[place]] = term or ""
+        if len(_stems) + len(fresh) > _STEMS_KEPT:
+            _stems.clear()
+        _stems.update(fresh)
+        found |= fresh
+    return {word: term for word, term in found.items() if term}

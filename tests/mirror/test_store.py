@@ -304,7 +304,7 @@ def test_a_passage_is_about_a_hundred_words_of_whole_segments(word: str) -> None
     assert {len(passage) for passage in passages} == {4}
 
 
-@pytest.mark.parametrize("segments", [[Segment(text="word " * 1_500_000)], [Segment(text="w x")] * 700_000])
+@pytest.mark.parametrize("segments", [[Segment(text="word " * 600_000)], [Segment(text="w x")] * 300_000])
 def test_an_endless_transcript_has_a_bounded_number_of_passages(segments: list[Segment]) -> None:
     assert len(list(split(segments))) <= MOST_PASSAGES
 
