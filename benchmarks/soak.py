@@ -4,7 +4,8 @@
 
 One server and one client in process, on a sandbox with the sample library that breaks requests at random; reads,
 searches, renames, hiding and restoring, creates (each taken away again, so that the account does not grow), resources,
-wrong arguments and cancelled calls, in virtual time. Resident memory, open files and threads are read after the first
+wrong arguments and cancelled calls, in virtual time. The sandbox keeps its last 10,000 requests in the same process; it
+is filled up before the first call. Resident memory, open files and threads are read after the first
 5,000 calls and at the end. The last line is JSON; exits with 1 when memory has grown by more than 10 %, or files,
 threads or temporary files at all.
 """
@@ -24,10 +25,12 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import anyio
+import httpx
 from mcp import Client, MCPError
 
 from omi_mcp.library import Library
 from omi_mcp.sandbox import Sandbox
+from omi_mcp.sandbox.box import REMEMBERED_REQUESTS
 from omi_mcp.sandbox.faults import Faults
 from omi_mcp.server import build_server
 from omi_mcp.settings import Settings
@@ -101,9 +104,9 @@ class Mix:
         await self._call("discard", conversation_id=conversation_id, restore=True)
 
     async def _create(self) -> None:
-        number = self._dice.getrandbits(64)
+        number = self._dice.randrange(1_000)
         if number % 2:
-            await self._call("create_from_text", text=f"Report {number} on the garden.")
+            await self._call("create_from_text", text=f"Report {number} on the garden.", allow_duplicate=True)
         else:
             said = [{"text": f"Recording {number} of the talk about the garden.", "start": 0, "end": 4}]
             await self._call("create_from_segments", segments=said)
@@ -122,10 +125,13 @@ async def soak(calls: int, seed: int, data_dir: Path) -> dict[str, Any]:
     clock = VirtualClock()
     sandbox = Sandbox(now=clock.now, seed=seed)
     sandbox.load_sample()
-    sandbox.faults = Faults.parse(FAULTS)
     settings = Settings(
         timezone=ZoneInfo("UTC"), data_dir=data_dir, api_key=sandbox.key, base_url=sandbox.base_url, log_level="ERROR"
     )
+    async with httpx.AsyncClient(transport=sandbox.transport(), base_url=sandbox.base_url) as filling:
+        for _ in range(REMEMBERED_REQUESTS):
+            await filling.get("/v1/dev/user/conversations", params={"start_date": "2025-03-14T09:30:00.000456Z"})
+    sandbox.faults = Faults.parse(FAULTS)
     library = Library(settings, transport=sandbox.transport(), clock=clock)
     async with Client(build_server(library, settings, clock), mode="legacy") as client:
         mix = Mix(sandbox, client, random.Random(seed))

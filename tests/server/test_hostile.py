@@ -27,7 +27,7 @@ RENAME: tuple[str, dict[str, Any]] = ("update_title", {"conversation_id": "c1", 
 ALL = [SEARCH, GET, CREATE, RENAME]
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(st.lists(tool_calls(), min_size=1, max_size=4), st.lists(answers, min_size=1, max_size=6))
 def test_no_answer_of_the_api_and_no_argument_breaks_the_server(
     calls: list[tuple[str, dict[str, Any]]], answers: list[Answer]
@@ -39,10 +39,10 @@ def huge() -> dict[str, Any]:
     record = conversation()
     record["structured"] |= {
         "title": "boat " * 10_000,
-        "overview": "boat " * 20_000,
-        "action_items": [{"description": "boat " * 200}] * 200,
+        "overview": "boat " * 10_000,
+        "action_items": [{"description": "boat " * 50}] * 100,
     }
-    record["transcript_segments"] = [{"text": "boat " * 200, "start": n, "end": n + 1} for n in range(300)]
+    record["transcript_segments"] = [{"text": "boat " * 200, "start": n, "end": n + 1} for n in range(100)]
     return record
 
 
@@ -56,8 +56,8 @@ def deep() -> dict[str, Any]:
 @pytest.mark.parametrize("record", [huge(), deep(), conversation() | {"id": "x" * 100_000}], ids=["huge", "deep", "id"])
 def test_a_huge_or_deep_record_is_answered_within_bounds(record: dict[str, Any]) -> None:
     body = json.dumps(record).encode()
-    play([SEARCH, GET, ("get_conversation", {"conversation_id": "c1", "max_chars": 40_000})], [Answer(200, body, {})])
-    play([SEARCH, ("search_conversations", {"limit": 50, "detail": "full"})], [Answer(200, b"[" + body + b"]", {})])
+    play([GET, ("get_conversation", {"conversation_id": "c1", "max_chars": 40_000})], [Answer(200, body, {})])
+    play([("search_conversations", {"limit": 50, "detail": "full"})], [Answer(200, b"[" + body + b"]", {})])
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_a_huge_or_deep_record_is_answered_within_bounds(record: dict[str, Any])
     [b"[" * 200_000, b'{"a":' * 100_000, b"9" * 1_000_000, b"\x00" * 1_000, b'"' + b"a" * 1_000_000 + b'"', b"\xff"],
     ids=["lists", "objects", "number", "nulls", "string", "bytes"],
 )
-@pytest.mark.parametrize("status", [200, 422, 500])
+@pytest.mark.parametrize("status", [200, 422])
 def test_what_is_no_answer_at_all_is_said_in_a_sentence(status: int, body: bytes) -> None:
     play(ALL, [Answer(status, body, {"content-type": "application/json"})])
 
