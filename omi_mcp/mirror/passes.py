@@ -143,9 +143,10 @@ class PassReader:
         if span and (long or span.oldest):
             known = set(self._store.fingerprints(span.oldest, span.newest))
         missing = known - listed
-        dropped = LIST_LIMIT - page.received
+        # As many rows can be there and have been dropped, on this page and on those before it that showed none.
+        dropped = current.position.offset + LIST_LIMIT - page.received
         locked = missing & self._absences.locked()
-        if len(locked) <= dropped:  # else the gaps of this page are too few to hold them all
+        if len(locked) <= dropped:  # else not all of them can still be there
             missing -= locked
         changes = self._store.upsert(page.conversations)
         self._absences.listed(listed)

@@ -76,21 +76,20 @@ class TranscriptBackfill:
         for candidate in wanted:
             if candidate[0] in state.alone:
                 return state, [candidate]
-        # The most whose window holds no more rows than a page; rows that are not wanted take places too.
-        fewest, most = min(1, len(wanted)), len(wanted)
-        while fewest < most:
-            count = (fewest + most + 1) // 2
-            if len(self._store.fingerprints(wanted[count - 1][1], wanted[0][1])) <= state.batch:
-                fewest = count
-            else:
-                most = count - 1
-        return state, wanted[:fewest]
+        return state, wanted
 
     def _wanted(self, state: Transcripts, limit: int) -> list[Wanted]:
+        """The newest that are waiting, with none among them that would fail the page they are on."""
         now = self._clock.now()
-        skipped = {each for each, until in state.unreadable.items() if now < until} | self._absences.doubted()
-        pending = self._store.pending_transcripts(limit + len(skipped))
-        return [wanted for wanted in pending if wanted[0] not in skipped][:limit]
+        unreadable = {each for each, until in state.unreadable.items() if now < until}
+        doubted = self._absences.doubted()
+        wanted: list[Wanted] = []
+        for each in self._store.pending_transcripts(limit + len(unreadable | doubted)):
+            if each[0] in unreadable and wanted:
+                break
+            if each[0] not in unreadable | doubted:
+                wanted.append(each)
+        return wanted[:limit]
 
     def _keep_page(self, state: Transcripts, wanted: Sequence[Wanted], page: Page) -> None:
         self._store.upsert(_transcribed(conversation) for conversation in page.conversations)

@@ -30,7 +30,11 @@ def talk(number: int, started_at: datetime | None = None, **fields: Any) -> dict
 
 
 class Wire(httpx.AsyncBaseTransport):
-    """The way to the sandbox. `latency` is in seconds; `before` is called as each request arrives."""
+    """The way to the sandbox. `latency` is in seconds.
+
+    `before` is called as each request arrives and `after` when its answer is on the way; a response that `instead`
+    returns is given in place of the sandbox's.
+    """
 
     def __init__(self, inner: httpx.AsyncBaseTransport, clock: Clock) -> None:
         self._inner = inner
@@ -38,13 +42,17 @@ class Wire(httpx.AsyncBaseTransport):
         self.latency = 0.2
         self.down = False
         self.before: Callable[[], object] = lambda: None
+        self.after: Callable[[httpx.Request], object] = lambda request: None
+        self.instead: Callable[[httpx.Request], httpx.Response | None] = lambda request: None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         await self._clock.sleep(self.latency)
         if self.down:
             raise httpx.ConnectError("down")
         self.before()
-        return await self._inner.handle_async_request(request)
+        response = self.instead(request) or await self._inner.handle_async_request(request)
+        self.after(request)
+        return response
 
 
 class Process:

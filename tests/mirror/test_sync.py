@@ -4,12 +4,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import anyio
+import httpx
 import pytest
 from sync_kit import Account, Process, mirrored, talk, transcripts
 from virtual_time import START
 
 from omi_mcp import database
-from omi_mcp.api.client import CONVERSATIONS
+from omi_mcp.api.client import CONVERSATIONS, FOLDERS
 from omi_mcp.api.errors import Unreachable
 from omi_mcp.mirror.sync import Progress
 
@@ -192,6 +193,48 @@ async def test_a_conversation_that_completes_late_is_found_with_its_old_date() -
         assert process.store.get("c00030") is not None
 
 
+async def test_the_look_back_is_48_hours_however_many_were_recorded_in_them() -> None:
+    account = Account()
+    account.sandbox.load(talk(n, START - timedelta(minutes=6 * n)) for n in range(900))
+    account.sandbox.set_status("c00450", "processing")
+    async with account.process() as process:
+        await process.use()
+        await account.synced(process)
+        await account.clock.sleep(120)
+        await process.use()
+        account.sandbox.complete_late("c00450")
+        await account.clock.sleep(600)
+        await process.use()
+        assert process.store.get("c00450") is not None
+
+
+async def test_a_look_goes_on_as_long_as_it_meets_changes() -> None:
+    account = Account(size=400)
+    async with account.process() as process:
+        await process.use()
+        await account.synced(process)
+        await account.clock.sleep(120)
+        await process.use()
+        for each in ("c00060", "c00150", "c00250"):
+            account.sandbox.edit(each, title="Moved together")
+        await account.clock.sleep(600)
+        await process.use()
+        assert len(process.store.titles("moved together", 10)) == 3
+
+
+async def test_a_conversation_dated_in_the_future_hides_no_later_ones() -> None:
+    account = Account(size=150)
+    account.sandbox.insert(talk(800, START + timedelta(days=900)))
+    async with account.process() as process:
+        await process.use()
+        await account.synced(process)
+        process.scope.cancel()
+        account.sandbox.load(talk(1000 + n, START + timedelta(minutes=n)) for n in range(1, 350))
+        await account.clock.sleep(86_400)
+        await process.use()
+        assert mirrored(process.store) == account.listable()
+
+
 async def test_an_edited_title_is_seen_and_its_transcript_kept() -> None:
     account = Account(size=150)
     async with account.process() as process:
@@ -260,6 +303,70 @@ async def test_a_locked_one_that_is_deleted_later_goes_once_the_page_has_no_gap(
         account.sandbox.delete("c00020")
         await settled(account, process)
         assert process.store.get("c00020") is None
+
+
+async def test_a_deleted_one_is_told_from_a_locked_one_though_another_is_locked_nearby() -> None:
+    account = Account(size=150)
+    account.sandbox.lock("c00050")
+    async with account.process() as process:
+        await process.use()
+        await account.synced(process)
+        account.sandbox.delete("c00020")
+        account.sandbox.lock("c00030")
+        await settled(account, process)
+        assert process.store.get("c00020") is None
+        assert set(mirrored(process.store, locked=True)) == {"c00030"}
+
+
+async def test_what_the_user_brings_back_while_it_is_doubted_is_not_hidden() -> None:
+    account = Account(size=150)
+    async with account.process() as process:
+        await process.use()
+        await account.synced(process)
+        account.sandbox.discard("c00020")
+
+        def restore(request: httpx.Request) -> None:
+            if request.url.path.endswith("/c00020"):
+                account.wire.after = lambda request: bring_back()
+
+        def bring_back() -> None:
+            account.sandbox.discard("c00020", False)
+            process.store.upsert([account.conversation("c00020")])
+
+        account.wire.after = restore
+        await settled(account, process)
+        assert mirrored(process.store) == account.listable()
+
+
+async def test_many_locked_at_once_hide_nothing_that_lies_behind_them() -> None:
+    account = Account(size=900)
+    async with account.process() as process:
+        await process.use()
+        await account.synced(process)
+        for number in range(300, 600):
+            account.sandbox.lock(f"c{number:05}")
+        await process.sync.compare_all()
+        await account.clock.sleep(1800)
+        assert process.store.counts().conversations == 900
+        assert "no longer lists 300 of" in str(process.sync.progress().warning)
+
+
+async def test_what_is_known_as_locked_is_not_asked_for_again_however_many_they_are() -> None:
+    account = Account(size=400)
+    async with account.process() as process:
+        await process.use()
+        await account.synced(process)
+        for number in range(100, 220):
+            account.sandbox.lock(f"c{number:05}")
+        for _ in range(2):
+            await process.sync.compare_all()
+            await account.clock.sleep(8 * 3600)
+        assert process.store.counts().locked == 120
+        before = len(asked(account))
+        await process.sync.compare_all()
+        await account.clock.sleep(1800)
+        assert set(asked(account)[before:]) == {CONVERSATIONS, FOLDERS}
+        assert process.sync.progress().warning is None
 
 
 async def test_when_too_much_is_missing_nothing_goes_until_a_later_look_confirms_it() -> None:

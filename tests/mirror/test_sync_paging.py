@@ -132,6 +132,22 @@ def test_a_short_page_in_the_middle_is_not_taken_for_the_end() -> None:
     assert len(listed) == 220
 
 
+def test_once_a_gap_has_been_seen_a_longer_one_is_not_taken_for_the_end() -> None:
+    rows = [Row(f"r{number:03}", number, dropped=50 <= number < 110 or 160 <= number < 420) for number in range(500)]
+    listed, _ = read(Listing(rows))
+    assert len(listed) == 180
+
+
+def test_rows_that_vanish_from_a_gap_pull_none_out_of_sight() -> None:
+    listing = Listing([Row(f"r{number:03}", number, dropped=number < 150) for number in range(240)])
+
+    def shrink(_: Position) -> None:
+        listing.rows = listing.rows[10:] if listing.rows[10].dropped else listing.rows
+
+    listed, _ = read(listing, between=shrink)
+    assert len(listed) == 90
+
+
 def test_more_rows_at_one_instant_than_a_page_holds_are_all_listed() -> None:
     listed, _ = read(Listing([Row(f"r{number:03}", age=7) for number in range(350)] + [Row("last", age=8)]))
     assert len(listed) == 351
