@@ -103,6 +103,11 @@ class Allowance:
             asked=self.asked if background else now,
         )
 
+    def unsent(self) -> "Allowance":
+        """With one request less: it never reached the API."""
+        spent = max(0, self.spent - 1)
+        return replace(self, spent=spent, closes=self.closes if spent else 0.0)
+
     def refused(self, now: float, retry_after: float | None, limit: int | None) -> "Allowance":
         """After a 429 for this bucket."""
         if retry_after is None:
@@ -135,6 +140,11 @@ class Budget:
         with _unless_unwritable():
             await database.run(self._refused, buckets, error)
 
+    async def unsent(self, buckets: Sequence[Bucket]) -> None:
+        """Give back what was booked for a request that never left."""
+        with _unless_unwritable():
+            await database.run(self._unsent, buckets)
+
     def wait(self, buckets: Sequence[Bucket], *, background: bool) -> float:
         """Seconds until `book` could succeed; 0 is now. Blocks."""
         now = self._now()
@@ -165,6 +175,12 @@ class Budget:
             # The API does not tell which bucket it refused. One is refused when its count has reached its limit.
             full = min(allowances, key=lambda allowance: abs(allowance.spent - (error.limit or allowance.limit)))
             _write(connection, full.refused(now, error.retry_after, error.limit))
+
+    def _unsent(self, buckets: Sequence[Bucket]) -> None:
+        now = self._now()
+        with self._database.writing() as connection:
+            for bucket in buckets:
+                _write(connection, _read(connection, bucket, now).unsent())
 
     def _now(self) -> float:
         return self._clock.now().timestamp()

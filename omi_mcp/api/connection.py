@@ -119,6 +119,8 @@ class Connection:
             failure = outcome
             if self._budget is not None and isinstance(failure, RateLimited):
                 await self._budget.refused(buckets, failure)
+            if self._budget is not None and isinstance(failure, Unreachable):
+                await self._budget.unsent(buckets)
             wait = self._wait(method, failure, tries)
             if wait is None or self._clock.now() - began >= PATIENCE:
                 raise failure

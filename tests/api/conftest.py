@@ -60,6 +60,7 @@ class FakeBudget:
         self.allowance = 100
         self.booked: list[tuple[tuple[str, ...], bool]] = []
         self.refusals: list[tuple[tuple[str, ...], RateLimited]] = []
+        self.given_back: list[tuple[str, ...]] = []
 
     async def book(self, buckets: Sequence[str], *, background: bool) -> None:
         if len(self.booked) == self.allowance:
@@ -68,6 +69,9 @@ class FakeBudget:
 
     async def refused(self, buckets: Sequence[str], error: RateLimited) -> None:
         self.refusals.append((tuple(buckets), error))
+
+    async def unsent(self, buckets: Sequence[str]) -> None:
+        self.given_back.append(tuple(buckets))
 
 
 class Upstream(httpx.AsyncBaseTransport):

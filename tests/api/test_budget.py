@@ -178,6 +178,16 @@ async def test_a_refusal_without_numbers_holds_everyone_back_for_a_minute(budget
     assert await booked(budget, READS, background=True) == 40
 
 
+async def test_what_never_left_is_given_back(budget: Budget, clock: Clock) -> None:
+    for _ in range(100):
+        await budget.book(TRANSCRIPTS, background=True)
+        await budget.unsent(TRANSCRIPTS)
+    assert limits(budget) == {"reads": 60, "transcripts": 25, "writes": 25}
+    clock.advance(minutes=30)
+    await budget.book(READS, background=True)
+    assert budget.allowances()[0].closes == pytest.approx(clock.now().timestamp() + 3602), "it opened no window"
+
+
 async def test_a_clock_that_was_set_back_locks_nobody_out(budget: Budget, clock: Clock) -> None:
     clock.advance(days=30)
     await booked(budget, READS, background=True)

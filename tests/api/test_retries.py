@@ -181,11 +181,22 @@ async def test_a_long_or_unknown_retry_after_is_told_at_once(
     assert len(budget.refusals) == 1
 
 
-async def test_every_try_is_booked(client: OmiClient, upstream: Any, budget: Any) -> None:
+async def test_every_try_is_booked_and_given_back_when_nothing_was_sent(
+    client: OmiClient, upstream: Any, budget: Any
+) -> None:
     upstream.answer(httpx.ConnectError("x"))
     with pytest.raises(Unreachable):
         await client.folders(background=True)
     assert budget.booked == [(("reads",), True)] * 3
+    assert budget.given_back == [("reads",)] * 3
+
+
+async def test_a_try_that_may_have_arrived_stays_booked(client: OmiClient, upstream: Any, budget: Any) -> None:
+    upstream.answer(httpx.ReadTimeout("x"))
+    with pytest.raises(AnswerLost):
+        await client.folders()
+    assert len(budget.booked) == 3
+    assert budget.given_back == []
 
 
 async def test_a_spent_budget_stops_the_first_try(client: OmiClient, upstream: Any, budget: Any) -> None:

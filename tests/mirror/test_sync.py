@@ -1,6 +1,8 @@
 """What a person notices of the sync: searches that are fresh, complete and quick, whatever the API does."""
 
 from datetime import timedelta
+from itertools import pairwise
+from math import ceil
 from pathlib import Path
 
 import anyio
@@ -98,6 +100,37 @@ async def test_when_the_api_goes_down_what_is_mirrored_is_served_and_the_trouble
         await process.use()
         assert process.sync.progress().blocked is None
         assert process.store.get("c00900") is not None
+
+
+async def test_copying_goes_on_by_itself_when_the_api_is_back_and_has_spent_nothing_meanwhile() -> None:
+    account = Account(size=3000)
+    async with account.process() as process:
+        await account.until(lambda: process.store.counts().conversations >= 500, every=0.1)
+        account.wire.down = True
+        await account.clock.sleep(1000)
+        assert process.sync.progress().blocked == "the Omi API cannot be reached"
+        account.wire.down = False
+        await account.clock.sleep(1000)
+        assert process.sync.progress().complete
+        assert process.sync.progress().blocked != "the Omi API cannot be reached"
+
+
+async def test_what_was_copied_is_compared_again_at_a_walking_pace() -> None:
+    account = Account(size=3000)
+    async with account.process() as process:
+        await process.use()
+        await account.synced(process)
+        moments: list[float] = []
+
+        def note(request: httpx.Request) -> None:
+            if request.url.path == CONVERSATIONS and "starred" not in request.url.params:
+                moments.append((account.clock.now() - START).total_seconds())
+
+        account.wire.after = note
+        await account.clock.sleep(8 * 86_400)
+    a_day, all_of_it = ceil(90 * 24 / 99), ceil(3000 / 99) + 2
+    assert 7 * a_day <= len(moments) <= 8 * a_day + all_of_it
+    assert min(second - first for first, second in pairwise(moments)) >= 180
 
 
 async def test_a_slow_api_holds_a_search_up_for_a_moment_only() -> None:
@@ -381,7 +414,10 @@ async def test_when_too_much_is_missing_nothing_goes_until_a_later_look_confirms
         warning = process.sync.progress().warning
         assert warning is not None
         assert "40" in warning
-        assert len(mirrored(process.store)) == 150
+        await account.clock.sleep(1200)
+        await process.use()
+        await account.clock.sleep(60)
+        assert len(mirrored(process.store)) == 150, "looking again so soon confirms nothing"
 
         await settled(account, process)
         assert process.sync.progress().warning is None
