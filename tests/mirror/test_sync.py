@@ -116,7 +116,7 @@ async def test_copying_goes_on_by_itself_when_the_api_is_back_and_has_spent_noth
 
 
 async def test_what_was_copied_is_compared_again_at_a_walking_pace() -> None:
-    account = Account(size=3000)
+    account = Account(size=1200)
     async with account.process() as process:
         await process.use()
         await account.synced(process)
@@ -127,9 +127,9 @@ async def test_what_was_copied_is_compared_again_at_a_walking_pace() -> None:
                 moments.append((account.clock.now() - START).total_seconds())
 
         account.wire.after = note
-        await account.clock.sleep(8 * 86_400)
-    a_day, all_of_it = ceil(90 * 24 / 99), ceil(3000 / 99) + 2
-    assert 7 * a_day <= len(moments) <= 8 * a_day + all_of_it
+        await account.clock.sleep(3 * 86_400)
+    a_day = ceil(1200 / 99)
+    assert 2 * a_day <= len(moments) <= 3 * (a_day + 2)
     assert min(second - first for first, second in pairwise(moments)) >= 180
 
 
