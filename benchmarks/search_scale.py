@@ -40,11 +40,11 @@ SPOKEN_BY_ALL = 150
 
 
 class Library:
-    """An endless made-up account. Everything is drawn from `seed`."""
+    """An endless made-up account in one made-up language. What is said is drawn from `seed`."""
 
     def __init__(self, seed: int = 0) -> None:
         self.random = random.Random(seed)
-        self.forms = _word_forms(self.random)
+        self.forms = _word_forms(random.Random(0))
         self._cumulated = list(itertools.accumulate(1 / (rank + 2.7) for rank in range(WORD_FORMS)))
         firsts, lasts = self.forms[3_000:3_400], self.forms[8_000:8_400]
         self.people = [f"{first.title()} {last.title()}" for first, last in zip(firsts, lasts, strict=True)]

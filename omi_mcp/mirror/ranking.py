@@ -35,14 +35,12 @@ DAY = 0.75
 
 MOST_POSTINGS = 60_000
 """Entries that the terms SQLite searches by may have together; more frequent terms only support them."""
-MOST_ENTRIES = 5_000
+MOST_ENTRIES = 2_000
 """Best entries that are read; conversations with none among them follow by date."""
 LOOKED_INTO = 300
 PROMISING = 0.3
 """At most so many of the best entries are looked into, and none below this share of the best score."""
 
-MOMENTS = 3
-"""Passages of one conversation that are kept to be shown."""
 NEXT_TO = 0.4
 """What the passages before and after add to one when the moments of a conversation are chosen."""
 
@@ -52,15 +50,11 @@ _K1, _B = 1.2, 0.75  # as FTS5's bm25()
 
 @dataclass(frozen=True)
 class Ranked:
-    """One conversation of a ranking. `passages` are the rowids of its best, best first.
-
-    `written` is how many of them are better than its head and its action items; None when neither has a match.
-    """
+    """One conversation of a ranking. `entries` are the rowids of those that match, best first."""
 
     row: int
     score: float
-    passages: tuple[int, ...]
-    written: int | None
+    entries: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -87,12 +81,34 @@ class Matching:
 
 @dataclass(frozen=True)
 class Ranking:
-    """`best` are in order; of the `total`, the others that are `matching` follow, the newest first."""
+    """`best` are in order; of the `total`, the others that are `matching` follow, the newest first.
+
+    `scores` are those of the entries of `best`.
+    """
 
     best: tuple[Ranked, ...]
     total: int
     matching: Matching
     sought: Sought
+    scores: Mapping[int, float]
+
+    def passages(self, ranked: Ranked, limit: int) -> list[int]:
+        """The passages of a conversation to show, best first. What is said before and after one counts too."""
+
+        def in_context(entry: int) -> float:
+            around = [other for other in (entry - 1, entry + 1) if not _is_written(other)]
+            return self.scores[entry] + NEXT_TO * sum(self.scores.get(other, 0.0) for other in around)
+
+        spoken = [entry for entry in ranked.entries if not _is_written(entry)]
+        return sorted(spoken, key=in_context, reverse=True)[:limit]
+
+    def is_written_best(self, ranked: Ranked) -> bool:
+        """Whether no passage of a conversation is as good as its head or its action items."""
+        return _is_written(ranked.entries[0])
+
+    def is_written(self, ranked: Ranked) -> bool:
+        """Whether its head or its action items match at all."""
+        return any(map(_is_written, ranked.entries))
 
 
 def rank(connection: sqlite3.Connection, reading: Reading, scope: Scope) -> Ranking:
@@ -115,7 +131,7 @@ def rank(connection: sqlite3.Connection, reading: Reading, scope: Scope) -> Rank
     if len(scores) == MOST_ENTRIES:
         total = _count(connection, matching)
     best = _conversations(connection, scores, held, sought, _day_worths(query, rarity))
-    return Ranking(tuple(best), total, matching, sought)
+    return Ranking(tuple(best), total, matching, sought, scores)
 
 
 def _rarity(connection: sqlite3.Connection, counts: Mapping[Term, int]) -> dict[Term, float]:
@@ -195,28 +211,20 @@ def _conversations(
             score += HEAD * scores[head]
         if day_worths:
             score += DAY * sum(day_worths[word] for word in _day(began) & day_worths.keys())
-        passages, written = _shown(entries[row], scores)
-        ranked.append((-score, -began, conversation_id, Ranked(row, score, passages, written)))
+        ranked.append((-score, -began, conversation_id, Ranked(row, score, tuple(entries[row]))))
     ranked.sort(key=lambda each: each[:3])
     return [each[-1] for each in ranked]
-
-
-def _shown(entries: Sequence[int], scores: Mapping[int, float]) -> tuple[tuple[int, ...], int | None]:
-    """Of one conversation's entries, best first: the passages to show, and how many are better than what is written."""
-    passages = [entry for entry in entries if entry & _NUMBER >= index.FIRST_PASSAGE]
-    written = [place for place, entry in enumerate(entries) if entry & _NUMBER < index.FIRST_PASSAGE]
-
-    def in_context(entry: int) -> float:
-        return scores[entry] + NEXT_TO * (scores.get(entry - 1, 0.0) + scores.get(entry + 1, 0.0))
-
-    passages.sort(key=in_context, reverse=True)
-    return tuple(passages[:MOMENTS]), min(written[0], MOMENTS) if written else None
 
 
 def _day_worths(query: Query, rarity: Mapping[Term, float]) -> dict[str, float]:
     """The words of the query that can name a day, with what each is worth."""
     terms = {term.words[0]: term for term in query.terms if len(term.words) == 1}
     return {word: rarity[terms[word]] for word in day_words(list(terms))}
+
+
+def _is_written(entry: int) -> bool:
+    """Whether the service wrote it; the other entries are passages."""
+    return entry & _NUMBER < index.FIRST_PASSAGE
 
 
 def _day(began: int) -> set[str]:

@@ -9,12 +9,14 @@ from omi_mcp.mirror import index
 from omi_mcp.mirror.filters import Scope
 from omi_mcp.mirror.index import ENTRY_BITS
 from omi_mcp.mirror.query import parse
-from omi_mcp.mirror.ranking import MOMENTS, Ranked, Ranking, rank
+from omi_mcp.mirror.ranking import Ranked, Ranking, rank
 from omi_mcp.mirror.reading import read
 from omi_mcp.mirror.snippets import best_moments, head_hit, transcript_hit
-from omi_mcp.mirror.sought import Sought
 from omi_mcp.mirror.store import Store, stored_from
 from omi_mcp.mirror.types import Filters, Match, Method, Results
+
+MOMENTS = 3
+"""Hits shown of one conversation."""
 
 
 def search(store: Store, text: str, filters: Filters, *, limit: int, offset: int) -> Results:
@@ -31,8 +33,7 @@ def search(store: Store, text: str, filters: Filters, *, limit: int, offset: int
             return Results((), 0, reading.method, None)
         ranking = rank(connection, reading, scope)
         matches = [
-            _match(connection, ranked, ranking.sought, filters.speaker)
-            for ranked in ranking.best[offset : offset + limit]
+            _match(connection, ranking, ranked, filters.speaker) for ranked in ranking.best[offset : offset + limit]
         ]
         if len(matches) < limit and offset + len(matches) < ranking.total:
             skipped = max(0, offset - len(ranking.best))
@@ -68,16 +69,16 @@ def _others(
     return matches
 
 
-def _match(connection: sqlite3.Connection, ranked: Ranked, sought: Sought, speaker: str | None) -> Match:
+def _match(connection: sqlite3.Connection, ranking: Ranking, ranked: Ranked, speaker: str | None) -> Match:
     row = connection.execute("select * from conversations where row = ?", (ranked.row,)).fetchone()
     match = _without_hits(row)
-    moments = (transcript_hit(sought, passage, speaker) for passage in index.passages(connection, ranked.passages))
-    hits = [hit for hit in moments if hit is not None]
-    if ranked.written is not None and (hit := head_hit(sought, match.stored.conversation)) is not None:
+    passages = index.passages(connection, ranking.passages(ranked, MOMENTS))
+    hits = [hit for passage in passages if (hit := transcript_hit(ranking.sought, passage, speaker)) is not None]
+    if ranking.is_written(ranked) and (hit := head_hit(ranking.sought, match.stored.conversation)) is not None:
         # Title and overview are shown with every match, so only an action item takes the place of a moment.
         if len(hits) < MOMENTS:
             hits.append(hit)
-        elif ranked.written == 0 and hit.field == "action_items":
+        elif ranking.is_written_best(ranked) and hit.field == "action_items":
             hits[-1] = hit
     return replace(match, hits=tuple(hits))
 
