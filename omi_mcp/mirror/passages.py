@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import groupby, pairwise
 from operator import attrgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from omi_mcp.api.models import Conversation, Segment
 from omi_mcp.mirror.days import in_words
@@ -65,18 +65,25 @@ def join(passages: Iterable[Passage]) -> tuple[Segment, ...]:
 
 
 def pack(passage: Passage) -> bytes:
-    rows = [piece[1:] for piece in passage]
-    return zlib.compress(json.dumps([passage[0].place, rows], separators=(",", ":")).encode(), 1)
+    return _packed([passage[0].place, [piece[1:] for piece in passage]])
 
 
 def unpack(body: bytes) -> Passage:
-    first, rows = json.loads(zlib.decompress(body))
+    first, rows = _unpacked(body)
     return tuple(Piece._make((place, *row)) for place, row in enumerate(rows, first))
 
 
-def passage_text(passage: Passage) -> str:
-    """The text of a passage as it is indexed: who speaks is part of what is found."""
-    return storable(indexable("\n".join(f"{piece.speaker}: {piece.text}" for piece in passage)))
+def pack_text(text: str) -> bytes:
+    return _packed(text)
+
+
+def indexed_text(body: bytes) -> str:
+    """The text that is indexed of a packed passage, who speaks included, or of a packed text."""
+    unpacked = _unpacked(body)
+    if isinstance(unpacked, str):
+        return unpacked
+    _, rows = unpacked
+    return _indexable("\n".join(f"{_shown(name, number)}: {text}" for text, name, number, *_ in rows))
 
 
 def head_fields(conversation: Conversation) -> Iterator[tuple[Field, str]]:
@@ -88,20 +95,31 @@ def head_fields(conversation: Conversation) -> Iterator[tuple[Field, str]]:
         yield "action_items", item.description
 
 
-def head_text(conversation: Conversation) -> str:
-    """The text of the head as it is indexed, with the date (UTC) in words. Action items are apart: they can be many."""
+def written(conversation: Conversation) -> Iterator[str]:
+    """What is indexed of the service's words: the head with the date (UTC) in words, and the action items, if any.
+
+    Action items are apart because there can be many: in one text they would outweigh title and overview.
+    """
     structured = conversation.structured
     lines = [structured.title, structured.overview, *(event.title for event in structured.events)]
     lines += [structured.category, structured.emoji, in_words(conversation.began)]
     if conversation.geolocation and conversation.geolocation.address:
         lines.append(conversation.geolocation.address)
-    return storable(indexable("\n".join(lines)))
+    yield _indexable("\n".join(lines))
+    if structured.action_items:
+        yield _indexable("\n".join(item.description for item in structured.action_items))
 
 
-def items_text(conversation: Conversation) -> str:
-    """The text of the action items as it is indexed; empty when there are none."""
-    items = conversation.structured.action_items
-    return storable(indexable("\n".join(item.description for item in items)))
+def _packed(value: object) -> bytes:
+    return zlib.compress(json.dumps(value, separators=(",", ":")).encode(), 1)
+
+
+def _unpacked(body: bytes) -> Any:
+    return json.loads(zlib.decompress(body))
+
+
+def _indexable(text: str) -> str:
+    return storable(indexable(text))
 
 
 def _weight(text: str) -> int:

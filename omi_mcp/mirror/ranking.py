@@ -35,7 +35,7 @@ DAY = 0.75
 
 MOST_POSTINGS = 60_000
 """Entries that the terms SQLite searches by may have together; more frequent terms only support them."""
-MOST_ENTRIES = 2_000
+MOST_ENTRIES = 1_000
 """Best entries that are read; conversations with none among them follow by date."""
 LOOKED_INTO = 300
 PROMISING = 0.3

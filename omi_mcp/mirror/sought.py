@@ -1,7 +1,7 @@
 """What a query looks for in a text, in the index's own terms, and how much of it a text holds."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -43,9 +43,12 @@ class Sought:
         pairs = dict.fromkeys(pair for pair in pairwise(order) if pair[0] != pair[1])
         return cls(weights, tuple(pairs))
 
-    def recognise(self, folded: Iterable[str]) -> dict[str, str]:
+    def recognise(self, folded: Collection[str]) -> dict[str, str]:
         """The sought term of each folded word that is one."""
-        possible = [word for word in folded if self._beginnings.match(word) or not word.isascii()]
+        lines = "\n".join(folded)
+        possible = set(self._possible.findall(lines))
+        if not lines.isascii():
+            possible.update(word for word in folded if not word.isascii())
         return {word: stem for word, stem in stems(possible).items() if stem in self.weights}
 
     def find(self, text: str) -> list[Found]:
@@ -58,10 +61,10 @@ class Sought:
         ]
 
     @cached_property
-    def _beginnings(self) -> re.Pattern[str]:
-        """What an ASCII word of a sought term begins with: stemming changes no more than the end of a word."""
+    def _possible(self) -> re.Pattern[str]:
+        """Lines that begin as a sought term does: stemming an ASCII word changes no more than its end."""
         beginnings = {term[: min(4, max(1, len(term) - 1))] for term in self.weights}
-        return re.compile("|".join(map(re.escape, sorted(beginnings))) or "(?!)")
+        return re.compile(f"^(?:{'|'.join(map(re.escape, sorted(beginnings)))}).*$", re.MULTILINE)
 
     def worth(self, terms: Set[str]) -> float:
         """What these terms are worth together."""

@@ -96,7 +96,8 @@ class Store:
         if _read_state(connection, "index_version") != index.VERSION:
             index.clear(connection)
             for row in connection.execute("select * from conversations where hidden = 0"):
-                index.add(connection, row["row"], _light(row))
+                index.replace_written(connection, row["row"], _light(row), indexed=False)
+                index.add(connection, row["row"])
             _write_state(connection, "index_version", index.VERSION)
 
     def upsert(self, conversations: Iterable[Conversation]) -> Upserted:
@@ -131,9 +132,7 @@ class Store:
         """Forget conversations; unknown ids are ignored."""
         with self.database.writing() as connection:
             for row in _rows(connection, ids):
-                if not row["hidden"]:
-                    index.drop(connection, row["row"], _light(row))
-                index.replace_transcript(connection, row["row"], (), indexed=False)
+                index.forget(connection, row["row"], indexed=not row["hidden"])
                 connection.execute("delete from conversations where row = ?", (row["row"],))
 
     def set_hidden(self, conversation_id: str, hidden: bool) -> None:
@@ -143,7 +142,7 @@ class Store:
             if row is None or bool(row["hidden"]) == hidden:
                 return
             change = index.drop if hidden else index.add
-            change(connection, row["row"], _light(row))
+            change(connection, row["row"])
             connection.execute("update conversations set hidden = ? where row = ?", (int(hidden), row["row"]))
 
     def set_starred(self, ids: Iterable[str]) -> None:
@@ -278,13 +277,14 @@ class Store:
             outcome = "new"
             row = _row(connection, conversation.id)
             assert row is not None
-            index.add(connection, row["row"], conversation)
+            index.replace_written(connection, row["row"], conversation, indexed=True)
         elif row["hidden"]:
             outcome = "changed"
-            index.add(connection, row["row"], conversation)
+            index.replace_written(connection, row["row"], conversation, indexed=False)
+            index.add(connection, row["row"])
         elif row["fingerprint"] != values["fingerprint"]:
             outcome = "changed"
-            index.replace_head(connection, row["row"], _light(row), conversation)
+            index.replace_written(connection, row["row"], conversation, indexed=True)
         segments = conversation.transcript_segments
         if segments is None:
             if row["transcript"] == "locked":

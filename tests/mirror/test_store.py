@@ -127,7 +127,7 @@ def test_removed_conversations_leave_nothing_behind(store: Store) -> None:
     assert store.get("a") is None
     assert ids(find(store, "heliotrope soil")) == []
     with store.database.reading() as connection:
-        assert connection.execute("select count(*) from passages").fetchone()[0] == 1
+        assert connection.execute("select count(*) from texts").fetchone()[0] == 2
         assert connection.execute("select count(*) from speaks").fetchone()[0] == 1
 
 
