@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from virtual_time import START
 
@@ -96,12 +96,14 @@ def listings(draw: st.DrawFn, *, longest_gap: int = 170, most_at_once: int = 250
     return Listing(rows)
 
 
+@settings(max_examples=40)
 @given(listings())
 def test_everything_is_listed_and_no_page_claims_too_much(listing: Listing) -> None:
     listed, _ = read(listing)
     assert listed == listing.shown
 
 
+@settings(max_examples=40)
 @given(listings(most_at_once=40), st.randoms(use_true_random=False))
 def test_nothing_that_stays_is_skipped_while_rows_come_and_go(listing: Listing, rng: random.Random) -> None:
     stays = {row.id for row in listing.rows if not row.dropped and rng.random() < 0.8}
@@ -139,7 +141,7 @@ def test_once_a_gap_has_been_seen_a_longer_one_is_not_taken_for_the_end() -> Non
 
 
 def test_rows_that_vanish_from_a_gap_pull_none_out_of_sight() -> None:
-    listing = Listing([Row(f"r{number:03}", number, dropped=number < 150) for number in range(240)])
+    listing = Listing([Row(f"r{number:03}", number, dropped=number < 100) for number in range(190)])
 
     def shrink(_: Position) -> None:
         listing.rows = listing.rows[10:] if listing.rows[10].dropped else listing.rows

@@ -1,9 +1,13 @@
 """Transcripts: in few requests, newest first, and none that fails keeps back the others."""
 
+from datetime import datetime
+
 import httpx
 import pytest
 from sync_kit import Account, talk, transcripts
 from virtual_time import START
+
+from omi_mcp.mirror.state import Transcripts
 
 pytestmark = pytest.mark.anyio
 
@@ -98,22 +102,29 @@ async def test_a_page_that_fails_is_asked_for_in_smaller_parts(fault: httpx.Resp
 
 async def test_one_that_fails_every_way_is_left_for_a_day_and_then_tried_again() -> None:
     account = Account(size=60)
+    bad = account.conversation("c00030").created_at
+    failures = 0
 
     def failing(request: httpx.Request) -> httpx.Response | None:
-        if request.url.params.get("include_transcript") != "true":
+        nonlocal failures
+        params = request.url.params
+        if params.get("include_transcript") != "true":
             return None
-        path, params = request.url.path, request.url.params
-        hit = path.endswith("/c00030") or (
-            "start_date" in params and params["start_date"] <= "2026-03-01T03:00:00Z" <= params["end_date"]
-        )
-        return httpx.Response(500, text="Internal Server Error") if hit else None
+        start, end = (datetime.fromisoformat(params.get(name, "1970-01-01")) for name in ("start_date", "end_date"))
+        if not request.url.path.endswith("/c00030") and not ("start_date" in params and start <= bad <= end):
+            return None
+        failures += 1
+        return httpx.Response(500, text="Internal Server Error")
 
     async with account.process() as process:
         account.wire.instead = failing
-        await account.until(lambda: process.store.counts().transcripts == 59, hours=20, every=60)
-        asked = with_transcripts(account)
+        await account.until(lambda: "c00030" in Transcripts.load(process.store).unreadable, hours=20, every=1)
+        then = failures
+        account.sandbox.insert(talk(900, account.clock.now()))
+        await process.use()
+        await account.until(lambda: process.store.counts().transcripts == 60, hours=20, every=60)
         await account.clock.sleep(6 * 3600)
-        assert with_transcripts(account) == asked
+        assert failures == then
         account.wire.instead = lambda request: None
         await account.clock.sleep(86_400)
         assert transcripts(process.store, ["c00030"]) == {"c00030": ["We counted 30 things here."]}
