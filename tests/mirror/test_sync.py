@@ -226,9 +226,10 @@ async def test_a_conversation_that_completes_late_is_found_with_its_old_date() -
         assert process.store.get("c00030") is not None
 
 
-async def test_the_look_back_is_48_hours_however_many_were_recorded_in_them() -> None:
+async def test_the_look_back_is_48_hours_however_many_were_recorded_and_whatever_is_dated_in_the_future() -> None:
     account = Account()
     account.sandbox.load(talk(n, START - timedelta(minutes=6 * n)) for n in range(900))
+    account.sandbox.insert(talk(950, START + timedelta(days=900)))
     account.sandbox.set_status("c00450", "processing")
     async with account.process() as process:
         await process.use()
@@ -253,19 +254,6 @@ async def test_a_look_goes_on_as_long_as_it_meets_changes() -> None:
         await account.clock.sleep(600)
         await process.use()
         assert len(process.store.titles("moved together", 10)) == 3
-
-
-async def test_a_conversation_dated_in_the_future_hides_no_later_ones() -> None:
-    account = Account(size=150)
-    account.sandbox.insert(talk(800, START + timedelta(days=900)))
-    async with account.process() as process:
-        await process.use()
-        await account.synced(process)
-        process.scope.cancel()
-        account.sandbox.load(talk(1000 + n, START + timedelta(minutes=n)) for n in range(1, 350))
-        await account.clock.sleep(86_400)
-        await process.use()
-        assert mirrored(process.store) == account.listable()
 
 
 async def test_an_edited_title_is_seen_and_its_transcript_kept() -> None:
@@ -480,6 +468,22 @@ async def test_at_the_limit_of_the_api_searches_go_on_and_say_until_when() -> No
         assert progress.oldest == START - timedelta(hours=99 * 40)
         await process.use()
         assert {request.status for request in account.sandbox.requests} == {200}
+
+
+async def test_when_other_programs_spend_the_keys_allowance_one_refusal_is_enough() -> None:
+    account = Account(limits="real", size=3000)
+    async with account.process(running=False) as other:
+        for _ in range(50):
+            await other.client.list_conversations(limit=1)
+    async with account.process() as process:
+        await account.clock.sleep(300)
+        progress = process.sync.progress()
+        assert progress.blocked == "the hourly request allowance is used up"
+        assert progress.retry_at is not None
+        assert START + timedelta(minutes=59) < progress.retry_at < START + timedelta(minutes=61)
+        await account.clock.sleep(3600)
+        assert [request.status for request in account.sandbox.requests].count(429) == 1
+        assert process.sync.progress().complete
 
 
 async def test_the_background_leaves_the_last_third_of_every_hour_but_its_last_minute() -> None:
