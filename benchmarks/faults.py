@@ -170,6 +170,7 @@ class Trial:
         self._hosts = hosts
         self._dice = dice
         self._left = iter(range(creates))
+        self._titles: dict[str, str] = {}
         self.count: Counter[str] = Counter()
         self.wrong: list[str] = []
         self.unsettled: list[str] = []
@@ -223,11 +224,13 @@ class Trial:
         self.unsettled.append(str(number))
 
     def held(self, title: str) -> list[str]:
-        return [
-            conversation_id
-            for conversation_id in self._sandbox.ids(listable=False)
-            if self._sandbox.record(conversation_id)["structured"]["title"] == title
-        ]
+        """Ids of the finished conversations with that title."""
+        for conversation_id in self._sandbox.ids(listable=False):
+            if conversation_id not in self._titles:
+                found = self._sandbox.record(conversation_id)["structured"]["title"]
+                if found:
+                    self._titles[conversation_id] = found
+        return [conversation_id for conversation_id, found in self._titles.items() if found == title]
 
 
 def _create(number: int) -> tuple[str, dict[str, Any], str]:

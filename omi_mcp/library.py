@@ -269,7 +269,9 @@ class Library:
             await self._mirror_created(mirror, created, transcript=False)
             return created
 
-        return await self._carry_through(create, unheard=lambda created: mirror.keeper.unheard(created.receipt.id))
+        created = await self._carry_through(create)
+        await mirror.keeper.heard(created.receipt.id)
+        return created
 
     async def create_from_segments(self, draft: SegmentsDraft) -> Created:
         """Create from a diarised transcript, once: the session id makes a repeat return the first."""
@@ -280,7 +282,9 @@ class Library:
             await self._mirror_created(mirror, created, transcript=True)
             return created
 
-        return await self._carry_through(create, unheard=lambda created: mirror.keeper.unheard(created.receipt.id))
+        created = await self._carry_through(create)
+        await mirror.keeper.heard(created.receipt.id)
+        return created
 
     async def imported(self, sessions: Sequence[str]) -> dict[str, str]:
         """Which of these session ids `import_segments` has sent before, and the conversations they became."""
@@ -365,36 +369,26 @@ class Library:
 
         return await self._carry_through(carry_out)
 
-    async def _carry_through(
-        self, write: Callable[[], Awaitable[Result]], *, unheard: Callable[[Result], Awaitable[None]] | None = None
-    ) -> Result:
-        """`write`, to its end: a call that is cancelled stops waiting for it, and does not cut it off halfway.
-
-        `unheard` then gets the result.
-        """
+    async def _carry_through(self, write: Callable[[], Awaitable[Result]]) -> Result:
+        """`write`, to its end: a call that is cancelled stops waiting for it, and does not cut it off halfway."""
         from omi_mcp.writes import OutcomeUnknown
 
         if self._tasks is None:
             return await write()
         results: list[Result] = []
         failures: list[Exception] = []
-        ended, left = anyio.Event(), anyio.Event()
+        ended = anyio.Event()
 
         async def carry() -> None:
             try:
                 results.append(await write())
-                if unheard is not None and left.is_set():
-                    await unheard(results[0])
             except Exception as error:
                 failures.append(error)
             finally:
                 ended.set()
 
         self._tasks.start_soon(carry)
-        try:
-            await ended.wait()
-        finally:
-            left.set()
+        await ended.wait()
         if failures:
             raise failures[0]
         if not results:

@@ -220,8 +220,7 @@ class Writer:
         if receipt is None:
             await self._note(partial(self._journal.forget, entry))
         else:
-            lost_at = entry.lost_at or self._clock.now()
-            await self._note(partial(self._journal.keep, replace(entry, lost_at=lost_at, receipt=receipt)))
+            await self._note(partial(self._journal.keep, replace(entry, receipt=receipt)))
 
     def _still_working(self, entry: Entry) -> timedelta:
         """How long the conversation of an open entry may still appear."""

@@ -12,8 +12,8 @@ from omi_mcp.database import Database
 REPEAT_WINDOW = timedelta(minutes=10)
 """A create of the same content within this time is a host's retry, not a second conversation."""
 
-LOST_WINDOW = timedelta(days=1)
-"""The same for a create whose answer was lost: who asked was told to ask again, and may do so late."""
+UNHEARD_WINDOW = timedelta(days=1)
+"""The same where nobody has been told of the conversation: whoever asked for it may ask again late."""
 
 KEPT = timedelta(days=7)
 """How long entries are kept."""
@@ -23,21 +23,24 @@ KEPT = timedelta(days=7)
 class Entry:
     """One create. It is open until it has a receipt.
 
-    `content` is a hash of what was to be created, `started_at` the instant that finds it again, `lost_at` when the
-    sender learned that no answer would come; None while it waits, and for ever where it was killed.
+    `content` is a hash of what was to be created, `started_at` the instant that finds it again. `lost_at` is when the
+    sender learned that no answer would come; None while it waits, and for ever where it was killed. `heard_at` is when
+    whoever asked was told that the conversation exists.
     """
 
     content: str
     started_at: datetime
     asked_at: datetime
     lost_at: datetime | None = None
+    heard_at: datetime | None = None
     receipt: Receipt | None = None
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def answers(self, now: datetime) -> bool:
         """Whether a create of the same content that is asked for `now` is meant to be this one."""
-        answered = self.receipt and not self.lost_at
-        return now - self.asked_at <= (REPEAT_WINDOW if answered else LOST_WINDOW)
+        if self.heard_at:
+            return now - self.heard_at <= REPEAT_WINDOW
+        return now - self.asked_at <= UNHEARD_WINDOW
 
 
 def _create_tables(connection: Connection) -> None:
@@ -48,6 +51,7 @@ def _create_tables(connection: Connection) -> None:
             started_at text not null,
             asked_at text not null,
             lost_at text,
+            heard_at text,
             conversation_id text,
             status text,
             discarded integer
@@ -83,11 +87,11 @@ class Journal:
         with self._database.writing() as connection:
             _write(connection, entry)
 
-    def unheard(self, conversation_id: str) -> None:
-        """Who asked for it had gone when it was made, and may well ask again."""
+    def heard(self, conversation_id: str) -> None:
+        """Whoever asked for this conversation is being told of it."""
         with self._database.writing() as connection:
             connection.execute(
-                "update creates set lost_at = coalesce(lost_at, ?) where conversation_id = ?",
+                "update creates set heard_at = coalesce(heard_at, ?) where conversation_id = ?",
                 (_text(self._clock.now()), conversation_id),
             )
 
@@ -121,13 +125,14 @@ class Journal:
 def _write(connection: Connection, entry: Entry) -> None:
     receipt = entry.receipt
     connection.execute(
-        "insert or replace into creates values (?, ?, ?, ?, ?, ?, ?, ?)",
+        "insert or replace into creates values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             entry.id,
             entry.content,
             _text(entry.started_at),
             _text(entry.asked_at),
             _text(entry.lost_at) if entry.lost_at else None,
+            _text(entry.heard_at) if entry.heard_at else None,
             receipt and receipt.id,
             receipt and receipt.status,
             receipt and receipt.discarded,
@@ -147,6 +152,7 @@ def _select(connection: Connection, where: str, *parameters: str) -> list[Entry]
             started_at=datetime.fromisoformat(row["started_at"]),
             asked_at=datetime.fromisoformat(row["asked_at"]),
             lost_at=datetime.fromisoformat(row["lost_at"]) if row["lost_at"] else None,
+            heard_at=datetime.fromisoformat(row["heard_at"]) if row["heard_at"] else None,
             receipt=Receipt(id=row["conversation_id"], status=row["status"], discarded=bool(row["discarded"]))
             if row["conversation_id"]
             else None,

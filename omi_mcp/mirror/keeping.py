@@ -44,9 +44,9 @@ class Keeper:
         await self.gone(conversation_id)
         await _if_possible(self._journal.forget_conversation, conversation_id)
 
-    async def unheard(self, conversation_id: str) -> None:
-        """It was created, and whoever asked for it was not there any more to be told."""
-        await _if_possible(self._journal.unheard, conversation_id)
+    async def heard(self, conversation_id: str) -> None:
+        """It was created, and whoever asked for it is being told."""
+        await _if_possible(self._journal.heard, conversation_id)
 
     def _keep(self, conversation: Conversation, hidden: bool | None) -> Stored | None:
         before = self._store.get(conversation.id)
