@@ -3,7 +3,7 @@
     python benchmarks/soak.py [--calls 100000] [--seed 0]
 
 One server and one client in process, on a sandbox with the sample library that breaks requests at random; reads,
-searches, renames, hiding and restoring, creates (each taken away again, so that the account does not grow), resources,
+searches, renames, hiding and restoring, creates (each deleted again, so that the account does not grow), resources,
 wrong arguments and cancelled calls, in virtual time. The sandbox keeps its last 10,000 requests in the same process; it
 is filled up before the first call. Resident memory, open files and threads are read after the first
 5,000 calls and at the end. The last line is JSON; exits with 1 when memory has grown by more than 10 %, or files,
@@ -27,6 +27,7 @@ from zoneinfo import ZoneInfo
 import anyio
 import httpx
 from mcp import Client, MCPError
+from mcp.types import CallToolResult, TextContent
 
 from omi_mcp.library import Library
 from omi_mcp.sandbox import Sandbox
@@ -78,9 +79,10 @@ class Mix:
         self.count[kind] += 1
         await getattr(self, f"_{kind}")()
 
-    async def _call(self, tool: str, **arguments: Any) -> None:
+    async def _call(self, tool: str, **arguments: Any) -> CallToolResult:
         result = await self._client.call_tool(tool, arguments)
         self.count["refused" if result.is_error else "answered"] += 1
+        return result
 
     async def _search(self) -> None:
         await self._call("search_conversations", query=" ".join(self._dice.sample(WORDS, 2)))
@@ -104,12 +106,16 @@ class Mix:
         await self._call("discard", conversation_id=conversation_id, restore=True)
 
     async def _create(self) -> None:
+        """Make one and delete it; what a lost answer left behind is taken away in the app."""
         number = self._dice.randrange(1_000)
         if number % 2:
-            await self._call("create_from_text", text=f"Report {number} on the garden.", allow_duplicate=True)
+            title = f"Report {number} on the garden"
+            result = await self._call("create_from_text", text=f"{title}.", allow_duplicate=True)
         else:
-            said = [{"text": f"Recording {number} of the talk about the garden.", "start": 0, "end": 4}]
-            await self._call("create_from_segments", segments=said)
+            title = f"Recording {number} of the talk about the garden"
+            result = await self._call("create_from_segments", segments=[{"text": f"{title}.", "start": 0, "end": 4}])
+        if isinstance(made := result.content[0], TextContent) and not result.is_error:
+            await self._call("delete_conversation", conversation_id=json.loads(made.text)["id"], confirm_title=title)
         for conversation_id in set(self._sandbox.ids(listable=False)) - set(self._known):
             self._sandbox.delete(conversation_id)
 
@@ -126,7 +132,12 @@ async def soak(calls: int, seed: int, data_dir: Path) -> dict[str, Any]:
     sandbox = Sandbox(now=clock.now, seed=seed)
     sandbox.load_sample()
     settings = Settings(
-        timezone=ZoneInfo("UTC"), data_dir=data_dir, api_key=sandbox.key, base_url=sandbox.base_url, log_level="ERROR"
+        timezone=ZoneInfo("UTC"),
+        data_dir=data_dir,
+        api_key=sandbox.key,
+        base_url=sandbox.base_url,
+        allow_delete=True,
+        log_level="ERROR",
     )
     async with httpx.AsyncClient(transport=sandbox.transport(), base_url=sandbox.base_url) as filling:
         for _ in range(REMEMBERED_REQUESTS):
