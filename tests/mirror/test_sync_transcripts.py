@@ -101,7 +101,7 @@ async def test_a_page_that_fails_is_asked_for_in_smaller_parts(fault: httpx.Resp
 
 
 async def test_one_that_fails_every_way_is_left_for_a_day_and_then_tried_again() -> None:
-    account = Account(size=60)
+    account = Account(size=300)
     bad = account.conversation("c00030").created_at
     failures = 0
 
@@ -119,10 +119,12 @@ async def test_one_that_fails_every_way_is_left_for_a_day_and_then_tried_again()
     async with account.process() as process:
         account.wire.instead = failing
         await account.until(lambda: "c00030" in Transcripts.load(process.store).unreadable, hours=20, every=1)
+        await account.until(lambda: Transcripts.load(process.store).batch == 25, hours=20, every=1)
+        assert process.store.counts().pending > 25
         then = failures
         account.sandbox.insert(talk(900, account.clock.now()))
         await process.use()
-        await account.until(lambda: process.store.counts().transcripts == 60, hours=20, every=60)
+        await account.until(lambda: process.store.counts().transcripts == 300, hours=20, every=60)
         await account.clock.sleep(6 * 3600)
         assert failures == then
         account.wire.instead = lambda request: None
