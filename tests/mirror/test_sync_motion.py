@@ -13,7 +13,7 @@ from sync_kit import Account, Process, mirrored, talk, transcripts
 from omi_mcp.api.errors import OmiError
 from omi_mcp.mirror.state import Labels, Passes
 
-SEEDS = int(os.environ.get("OMI_TEST_SEEDS", "8"))
+SEEDS = int(os.environ.get("OMI_TEST_SEEDS", "6"))
 
 
 class Motion:

@@ -96,14 +96,14 @@ def listings(draw: st.DrawFn, *, longest_gap: int = 170, most_at_once: int = 250
     return Listing(rows)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(listings())
 def test_everything_is_listed_and_no_page_claims_too_much(listing: Listing) -> None:
     listed, _ = read(listing)
     assert listed == listing.shown
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(listings(most_at_once=40), st.randoms(use_true_random=False))
 def test_nothing_that_stays_is_skipped_while_rows_come_and_go(listing: Listing, rng: random.Random) -> None:
     stays = {row.id for row in listing.rows if not row.dropped and rng.random() < 0.8}
