@@ -7,7 +7,9 @@ data folder, are driven over stdio by hosts that cancel calls, kill their server
 asks for each create, text and segments by turns, until it gets a definite answer with an id; after "nothing was
 created", "may or may not exist", a cancellation or a kill it makes the same call again, as the answer tells it to.
 
-Time runs `SPEED` times faster for servers and sandbox alike, so that two minutes of patience take four seconds.
+Time runs `SPEED` times faster for servers and sandbox alike, so that two minutes of patience take six seconds. So does
+the time this computer makes the sandbox wait: where that reaches `STALL_LIMIT`, the service would have worked for
+longer than it ever does, and the run says nothing.
 The last line is JSON. Exits with 1 when a bar is missed: each create exactly once, no wrong answer, "unknown" in
 under 1 % of the first answers, and every unknown settled by the call it named.
 """
@@ -39,10 +41,10 @@ from omi_mcp.server import build_server
 from omi_mcp.settings import Settings
 from omi_mcp.transports import stdio
 
-SPEED = 30.0
+SPEED = 20.0
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 FAULTS = (
-    "refuse*0.02, drop-before*0.04, drop-during=20*0.03, drop-during=90*0.02, drop-after*0.05, reset*0.03, "
+    "refuse*0.02, drop-before*0.04, drop-during=20*0.03, drop-during=60*0.02, drop-after*0.05, reset*0.03, "
     "delay=20*0.05, slow=10*0.03, 500*0.04, 503*0.03, 504*0.03, truncate*0.02, html*0.02, mistype*0.02"
 )
 """No 429: it names the hour's limit, which the request ledger would then rightly keep to for the rest of the run."""
@@ -52,6 +54,9 @@ CALLS_AT_ONCE = 6
 CANCELLED = 0.2
 KILL_SECONDS = (1.0, 4.0)
 UNKNOWN_BAR = 0.01
+STALL_LIMIT = 50.0
+"""Seconds of the faster time. The longest fault takes 60 and the work on a create 6, of the 125 that servers wait."""
+
 ENOUGH = 25
 """Tries after which a create counts as never settled."""
 
@@ -175,6 +180,7 @@ class Trial:
         self.wrong: list[str] = []
         self.unsettled: list[str] = []
         self.finished = False
+        self.stalled = 0.0
 
     async def run(self) -> None:
         async with anyio.create_task_group() as workers:
@@ -189,6 +195,13 @@ class Trial:
             await host.kill()
             self.count["kills"] += 1
             await host.start()
+
+    async def watch(self) -> None:
+        """Measure how long the event loop that the sandbox is served by stands still."""
+        while not self.finished:
+            before = time.monotonic()
+            await anyio.sleep(0.05)
+            self.stalled = max(self.stalled, (time.monotonic() - before - 0.05) * SPEED)
 
     async def _work(self, host: Host) -> None:
         for number in self._left:
@@ -275,6 +288,7 @@ async def run(creates: int, seed: int, data_dir: Path) -> dict[str, Any]:
             await host.start()
         trial = Trial(sandbox, hosts, creates, dice)
         async with anyio.create_task_group() as disturbances:
+            disturbances.start_soon(trial.watch)
             for host in hosts:
                 disturbances.start_soon(trial.disturb, host)
             await trial.run()
@@ -295,6 +309,7 @@ async def run(creates: int, seed: int, data_dir: Path) -> dict[str, Any]:
         "unknown_first": round(trial.count["first unknown"] / creates, 4),
         "unsettled": len(trial.unsettled),
         "wrong": len(trial.wrong),
+        "stalled": round(trial.stalled, 1),
         "seconds": round(time.time() - began, 1),
     }
     sandbox.close()
@@ -327,6 +342,7 @@ def main() -> int:
         ("processes killed", answers.get("kills", 0)),
         ("wrong answers", report["wrong"]),
         ("never settled", report["unsettled"]),
+        ("longest stall, in the faster seconds", report["stalled"]),
         ("seconds", report["seconds"]),
     ]
     for name, value in rows:
@@ -335,6 +351,7 @@ def main() -> int:
         report["once"] == report["creates"]
         and not (report["wrong"] or report["unsettled"] or report["strangers"])
         and report["unknown_first"] < UNKNOWN_BAR
+        and report["stalled"] < STALL_LIMIT
     )
     print(json.dumps(report | {"passed": good}))
     return 0 if good else 1

@@ -12,13 +12,7 @@ from heapq import nsmallest
 from omi_mcp.mirror.words import bare, fold
 
 SCHEMA = "create table if not exists lexicon(word text primary key) without rowid;"
-MOST_ALTERNATIVES = 8
-"""Words that one unknown word may stand for."""
-
 _LEARNT = re.compile(r"[^\W_]{3,24}")
-SHORTEST_ALIKE = 4
-LIKENESS = 0.45
-"""Share of letter triples in common from which words are alike: "kubernets" and "kubernetes" have 0.76."""
 
 
 def learn(connection: sqlite3.Connection, texts: Iterable[str]) -> None:
@@ -30,36 +24,39 @@ def learn(connection: sqlite3.Connection, texts: Iterable[str]) -> None:
     connection.executemany("insert or ignore into lexicon(word) values (?)", new)
 
 
-def beginning_with(connection: sqlite3.Connection, word: str) -> list[str]:
+def beginning_with(connection: sqlite3.Connection, word: str, most: int) -> list[str]:
     """Known words that `word` is the beginning of, the shortest first."""
     statement = (
         "select word from lexicon where word >= :word and word < :word || char(1114111)"
         " order by length(word), word limit :most"
     )
-    values = {"word": bare(word), "most": MOST_ALTERNATIVES}
-    return [found for (found,) in connection.execute(statement, values)]
+    return [found for (found,) in connection.execute(statement, {"word": bare(word), "most": most})]
 
 
-def like(connection: sqlite3.Connection, word: str) -> list[str]:
-    """Known words that contain `word`, or begin with its letter and are spelled like it, the most alike first."""
+def containing(connection: sqlite3.Connection, word: str, most: int) -> list[str]:
+    """Known words that `word` is a part of, the shortest first."""
+    statement = "select word from lexicon where instr(word, ?) order by length(word), word limit ?"
+    return [found for (found,) in connection.execute(statement, (bare(word), most))]
+
+
+def like(connection: sqlite3.Connection, word: str, most: int, likeness: float) -> list[str]:
+    """Known words with the same first letter that are spelled like `word`, the most alike first.
+
+    `likeness` is the least share of letter triples in common: "kubernets" and "kubernetes" have 0.76 of them.
+    """
     sought = bare(word)
-    if len(sought) < SHORTEST_ALIKE:
-        return []
-    containing = connection.execute(
-        "select word from lexicon where instr(word, ?) limit ?", (sought, MOST_ALTERNATIVES)
-    ).fetchall()
     neighbours = connection.execute(
         "select word from lexicon where word >= :initial and word < :initial || char(1114111)"
         " and length(word) between :length - 2 and :length + 2",
-        {"initial": sought[0], "length": len(sought)},
-    ).fetchall()
+        {"initial": sought[:1], "length": len(sought)},
+    )
     triples = _triples(sought)
-    close = [(-1.0, found) for (found,) in containing]
+    close = []
     for (found,) in neighbours:
-        likeness = 2 * sum(triple in f"  {found} " for triple in triples) / (len(triples) + len(found) + 1)
-        if likeness >= LIKENESS:
-            close.append((-likeness, found))
-    return [found for _, found in nsmallest(MOST_ALTERNATIVES, close)]
+        shared = 2 * sum(triple in f"  {found} " for triple in triples) / (len(triples) + len(found) + 1)
+        if shared >= likeness:
+            close.append((-shared, found))
+    return [found for _, found in nsmallest(most, close)]
 
 
 def _triples(word: str) -> set[str]:

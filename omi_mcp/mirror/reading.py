@@ -1,17 +1,22 @@
 """How a query is read: as it stands where the mirror has its words, else as the nearest thing that the mirror has."""
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from omi_mcp.mirror import lexicon
 from omi_mcp.mirror.query import Query, Term
 from omi_mcp.mirror.types import Method
 
+SHORTEST_REPAIRED = 4
+"""Characters of an unknown word from which another stands in for it beside known words or as one spelled alike."""
+MOST_REPAIRED = 4
+"""Unknown words of one query that others stand in for."""
+MOST_STAND_INS = 8
+"""Words that stand in for one, when nothing of the query is known. Beside known words it is one: the best, or none."""
+ALIKE, VERY_ALIKE = 0.45, 0.6
+
 _LOOSER: tuple[Method, ...] = ("ranked", "unquoted", "prefix", "trigram")
-_SHORTEST_REPAIRED = 4
-"""Characters of an unknown word from which others stand in for it although the rest of the query is known."""
-_MOST_REPAIRED = 4
 
 
 @dataclass(frozen=True)
@@ -35,13 +40,14 @@ def read(connection: sqlite3.Connection, query: Query) -> Reading:
     counts = {term: _count(connection, term) for term in query.everything}
     known = any(counts.values())
     unknown = [term for term in query.terms if not counts[term] and len(term.words) == 1]
-    repaired = [term for term in unknown if not known or len(term.words[0]) >= _SHORTEST_REPAIRED][:_MOST_REPAIRED]
+    repaired = [term for term in unknown if not known or len(term.words[0]) >= SHORTEST_REPAIRED][:MOST_REPAIRED]
     terms: list[Term] = []
     for term in query.terms:
         if counts[term]:
             terms.append(term)
         elif term in repaired:
-            reading, found = _stand_ins(connection, term)
+            reading, stand_ins = _stand_ins(connection, term.words[0], strict=known)
+            found = _counted(connection, (replace(term, words=(word,)) for word in stand_ins))
             counts |= found
             terms += found
             if found and not known:
@@ -49,17 +55,19 @@ def read(connection: sqlite3.Connection, query: Query) -> Reading:
     return Reading(replace(query, terms=tuple(dict.fromkeys(terms))), counts, method)
 
 
-def _stand_ins(connection: sqlite3.Connection, term: Term) -> tuple[Method, dict[Term, int]]:
-    word = term.words[0]
-    found = _counted(connection, term, lexicon.beginning_with(connection, word))
-    if found:
+def _stand_ins(connection: sqlite3.Connection, word: str, *, strict: bool) -> tuple[Method, list[str]]:
+    most = 1 if strict else MOST_STAND_INS
+    if found := lexicon.beginning_with(connection, word, most):
         return "prefix", found
-    return "trigram", _counted(connection, term, lexicon.like(connection, word))
+    if len(word) < SHORTEST_REPAIRED:
+        return "trigram", []
+    alike = lexicon.like(connection, word, most, VERY_ALIKE if strict else ALIKE)
+    return "trigram", alike if alike or strict else lexicon.containing(connection, word, most)
 
 
-def _counted(connection: sqlite3.Connection, term: Term, words: list[str]) -> dict[Term, int]:
-    terms = (replace(term, words=(word,)) for word in words)
-    return {each: count for each in terms if (count := _count(connection, each))}
+def _counted(connection: sqlite3.Connection, terms: Iterable[Term]) -> dict[Term, int]:
+    """Those of `terms` that occur."""
+    return {term: count for term in terms if (count := _count(connection, term))}
 
 
 def _count(connection: sqlite3.Connection, term: Term) -> int:

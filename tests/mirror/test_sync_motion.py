@@ -36,7 +36,7 @@ class Motion:
 
     def insert(self) -> None:
         self._number += 1
-        self._box.insert(talk(self._number, self._account.clock.now()))
+        self._box.insert(talk(self._number, self._account.clock.now() + timedelta(microseconds=self._number)))
 
     def insert_back_dated(self) -> None:
         self._number += 1
@@ -112,7 +112,8 @@ async def live(seed: int, folder: Path) -> None:
         assert mirrored(process.store) == listable
         # Where nothing older is left to be listed, a locked one looks like a deleted one.
         oldest = set(account.sandbox.ids(listable=False)[-10:])
-        assert (locked(account) & once) - oldest <= set(mirrored(process.store, locked=True))
+        hidden = {each for each in once if (stored := process.store.get(each)) and stored.hidden}
+        assert (locked(account) & once) - oldest - hidden <= set(mirrored(process.store, locked=True))
         assert transcripts(process.store, listable) == {
             each: [segment.text for segment in account.conversation(each).transcript_segments or ()]
             for each in listable
