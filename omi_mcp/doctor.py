@@ -24,7 +24,7 @@ from omi_mcp.hosts import entries
 from omi_mcp.hosts.document import UnusableConfig
 from omi_mcp.hosts.known import HOSTS, Host, Machine
 from omi_mcp.library import Library
-from omi_mcp.mirror import index
+from omi_mcp.mirror.index import fts
 from omi_mcp.settings import Settings
 from omi_mcp.tools.errors import KEY_HELP, explain
 
@@ -74,8 +74,8 @@ async def examine(
 def _search() -> Finding:
     with closing(sqlite3.connect(":memory:")) as connection:
         try:
-            index.probe(connection)
-        except index.SearchUnavailable as error:
+            fts.probe(connection)
+        except fts.SearchUnavailable as error:
             return Finding("search", "problem", f"SQLite {sqlite3.sqlite_version} has no FTS5", str(error))
     return Finding("search", "ok", f"SQLite {sqlite3.sqlite_version} with FTS5")
 

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from omi_mcp.mirror.imports import Imports
     from omi_mcp.mirror.keeping import Keeper
     from omi_mcp.mirror.store import Store
-    from omi_mcp.mirror.sync import Progress, Sync
+    from omi_mcp.mirror.sync.engine import Progress, Sync
     from omi_mcp.mirror.types import Counts, Entry, Filters, Hit, Results, Stored
     from omi_mcp.settings import Settings
     from omi_mcp.writes import Created, Writer
@@ -151,7 +151,7 @@ class Library:
             InvalidRequest: there is no such folder.
             OmiError: nothing is mirrored and the API cannot be asked.
         """
-        from omi_mcp.mirror.search import search
+        from omi_mcp.mirror.search.engine import search
 
         mirror = await self._open()
         if self._settings.mirror == "off":
@@ -193,15 +193,17 @@ class Library:
 
     def occurrences(self, query: str, text: str) -> list[tuple[int, int]]:
         """Where in `text` (from, to) the words stand that a search takes for those of `query`."""
-        from omi_mcp.mirror.query import parse
-        from omi_mcp.mirror.sought import Sought
+        from omi_mcp.mirror.search.query import parse
+        from omi_mcp.mirror.search.sought import Sought
 
         return [(found.word.start, found.word.end) for found in Sought.of(parse(query)).find(text)]
 
     async def find_in(self, conversation_id: str, words: str, limit: int) -> tuple[Hit, ...]:
         """The best moments for `words` inside one conversation that `get` has returned before, best first."""
+        from omi_mcp.mirror.search.engine import find_in
+
         mirror = await self._open()
-        return await database.run(mirror.store.find_in, conversation_id, words, limit)
+        return await database.run(find_in, mirror.store, conversation_id, words, limit)
 
     async def recent(self, *, limit: int, offset: int = 0) -> list[Stored]:
         """The newest conversations the mirror knows, without transcripts; waits only shortly for news of them."""
@@ -229,7 +231,7 @@ class Library:
 
     async def standing(self) -> Standing:
         """How far the copy has come, whichever process makes it. Asks nothing of the API."""
-        from omi_mcp.mirror.state import Passes
+        from omi_mcp.mirror.sync.state import Passes
 
         mirror = await self._open()
         progress, remains = await mirror.sync.measure(), await mirror.sync.remains()
@@ -415,7 +417,7 @@ class Library:
     ) -> Found:
         """Rank titles and summaries of the list pages that the read allowance permits; keep nothing afterwards."""
         from omi_mcp.database import Database
-        from omi_mcp.mirror.search import search
+        from omi_mcp.mirror.search.engine import search
         from omi_mcp.mirror.store import Store
 
         if folder is not None:
@@ -431,7 +433,7 @@ class Library:
 
     async def _list_into(self, store: Store, client: OmiClient, filters: Filters) -> Progress:
         from omi_mcp.api.client import LIST_LIMIT
-        from omi_mcp.mirror.sync import Progress
+        from omi_mcp.mirror.sync.engine import Progress
 
         complete, blocked, oldest, listed = False, None, None, 0
         for page_number in range(UNMIRRORED_PAGES):
@@ -485,7 +487,7 @@ class Library:
         from omi_mcp.mirror.journal import Journal
         from omi_mcp.mirror.keeping import Keeper
         from omi_mcp.mirror.store import Store
-        from omi_mcp.mirror.sync import Sync
+        from omi_mcp.mirror.sync.engine import Sync
         from omi_mcp.writes import Writer
 
         opened = Database(self._settings.mirror_path)

@@ -57,9 +57,21 @@ def test_imports_run_downwards_only(file: Path) -> None:
     assert "sandbox" not in used or room == "commands"
 
 
+IN_THE_MIRROR = (("search", "sync"), ("keeping",), ("store", "journal", "imports"), ("index",), ("types",))
+"""The same within it; `search` and `sync` do not know each other."""
+
+
+@pytest.mark.parametrize("file", sorted((PACKAGE / "mirror").rglob("*.py")), ids=lambda file: file.stem)
+def test_the_mirror_is_built_in_layers(file: Path) -> None:
+    floors = {part: floor for floor, parts in enumerate(IN_THE_MIRROR) for part in parts}
+    part = file.relative_to(PACKAGE / "mirror").parts[0].removesuffix(".py")
+    used = {module.split(".")[2] for module in imports(file) if module.startswith("omi_mcp.mirror.")} - {part}
+    assert part == "__init__" or all(floors[other] > floors[part] for other in used)
+
+
 def test_views_do_no_io() -> None:
     """Cards and windows know models; of the mirror they know its values, and its progress by name only."""
-    values = ("omi_mcp.api.models", "omi_mcp.mirror.types", "omi_mcp.mirror.sync.Progress")
+    values = ("omi_mcp.api.models", "omi_mcp.mirror.types", "omi_mcp.mirror.sync.engine.Progress")
     for file in (PACKAGE / "views").glob("*.py"):
         lower = {
             f"{module}." for module in imports(file) if room_of(module) in ("library", "mirror", "api", "database")

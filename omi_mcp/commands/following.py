@@ -8,7 +8,7 @@ from omi_mcp.commands.desk import CommandFailed, Desk
 from omi_mcp.commands.failures import duration
 from omi_mcp.commands.terminal import Bar, bar
 from omi_mcp.library import Standing
-from omi_mcp.mirror.sync import ALLOWANCE_SPENT
+from omi_mcp.mirror.sync.engine import ALLOWANCE_SPENT
 
 LOOK_SECONDS = 0.5
 WAIT_SECONDS = 30.0

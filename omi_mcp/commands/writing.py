@@ -12,7 +12,7 @@ from omi_mcp.commands.failures import duration
 from omi_mcp.exporting.folder import STREAM, Folder, Format, Outcome
 from omi_mcp.exporting.records import line
 from omi_mcp.library import Standing
-from omi_mcp.mirror.sync import ALLOWANCE_SPENT
+from omi_mcp.mirror.sync.engine import ALLOWANCE_SPENT
 from omi_mcp.mirror.types import Entry
 
 

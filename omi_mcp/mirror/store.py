@@ -14,12 +14,10 @@ from typing import Any, ClassVar, Literal
 from omi_mcp.api.models import Conversation, Folder, Segment
 from omi_mcp.clock import Clock
 from omi_mcp.database import Database
-from omi_mcp.mirror import index
-from omi_mcp.mirror.query import parse
-from omi_mcp.mirror.snippets import best_moments
-from omi_mcp.mirror.sought import Sought
-from omi_mcp.mirror.types import Counts, Entry, Hit, Stored, TranscriptState
-from omi_mcp.mirror.words import bare, storable
+from omi_mcp.mirror.index import fts
+from omi_mcp.mirror.index.passages import Passage
+from omi_mcp.mirror.index.words import bare, storable
+from omi_mcp.mirror.types import Counts, Entry, Stored, TranscriptState
 
 _Outcome = Literal["new", "changed", "same"]
 
@@ -81,7 +79,7 @@ class Store:
         create table if not exists folders(place integer primary key, folder text not null);
         create table if not exists state(key text primary key, value text not null) without rowid;
         """
-        + index.SCHEMA
+        + fts.SCHEMA
     )
 
     def __init__(self, database: Database, clock: Clock) -> None:
@@ -90,15 +88,15 @@ class Store:
         database.prepare(self._create)
 
     def _create(self, connection: sqlite3.Connection) -> None:
-        index.probe(connection)
+        fts.probe(connection)
         for statement in self.SCHEMA.split(";"):
             connection.execute(statement)
-        if _read_state(connection, "index_version") != index.VERSION:
-            index.clear(connection)
+        if _read_state(connection, "index_version") != fts.VERSION:
+            fts.clear(connection)
             for row in connection.execute("select * from conversations where hidden = 0"):
-                index.replace_written(connection, row["row"], _light(row), indexed=False)
-                index.add(connection, row["row"])
-            _write_state(connection, "index_version", index.VERSION)
+                fts.replace_written(connection, row["row"], _light(row), indexed=False)
+                fts.add(connection, row["row"])
+            _write_state(connection, "index_version", fts.VERSION)
 
     def upsert(self, conversations: Iterable[Conversation]) -> Upserted:
         """Write rows and make them visible again, in one transaction.
@@ -125,14 +123,14 @@ class Store:
             stored = stored_from(row)
             if stored.transcript in ("pending", "locked"):
                 return stored
-            segments = index.transcript(connection, row["row"])
+            segments = fts.transcript(connection, row["row"])
         return replace(stored, conversation=stored.conversation.model_copy(update={"transcript_segments": segments}))
 
     def remove(self, ids: Iterable[str]) -> None:
         """Forget conversations; unknown ids are ignored."""
         with self.database.writing() as connection:
             for row in _rows(connection, ids):
-                index.forget(connection, row["row"], indexed=not row["hidden"])
+                fts.forget(connection, row["row"], indexed=not row["hidden"])
                 connection.execute("delete from conversations where row = ?", (row["row"],))
 
     def set_hidden(self, conversation_id: str, hidden: bool) -> None:
@@ -141,7 +139,7 @@ class Store:
             row = _row(connection, conversation_id)
             if row is None or bool(row["hidden"]) == hidden:
                 return
-            change = index.drop if hidden else index.add
+            change = fts.drop if hidden else fts.add
             change(connection, row["row"])
             connection.execute("update conversations set hidden = ? where row = ?", (int(hidden), row["row"]))
 
@@ -236,12 +234,11 @@ class Store:
             ).fetchall()
         return [Entry(row["id"], moment(row["began"]), row["transcript"], moment(row["synced"])) for row in rows]
 
-    def find_in(self, conversation_id: str, words: str, limit: int) -> tuple[Hit, ...]:
-        """The moments of one stored transcript in which most of `words` is found, best first, one of each passage."""
+    def passages(self, conversation_id: str) -> list[Passage]:
+        """The stored transcript of a conversation as it is indexed, in order; empty where there is none."""
         with self.database.reading() as connection:
             row = _row(connection, conversation_id)
-            spoken = list(index.stored_passages(connection, row["row"])) if row is not None else []
-        return best_moments(Sought.of(parse(words)), spoken, limit)
+            return [] if row is None else list(fts.stored_passages(connection, row["row"]))
 
     def read_state(self, key: str) -> Any:
         """The JSON value kept under `key`, None when there is none."""
@@ -277,14 +274,14 @@ class Store:
             outcome = "new"
             row = _row(connection, conversation.id)
             assert row is not None
-            index.replace_written(connection, row["row"], conversation, indexed=True)
+            fts.replace_written(connection, row["row"], conversation, indexed=True)
         elif row["hidden"]:
             outcome = "changed"
-            index.replace_written(connection, row["row"], conversation, indexed=False)
-            index.add(connection, row["row"])
+            fts.replace_written(connection, row["row"], conversation, indexed=False)
+            fts.add(connection, row["row"])
         elif row["fingerprint"] != values["fingerprint"]:
             outcome = "changed"
-            index.replace_written(connection, row["row"], conversation, indexed=True)
+            fts.replace_written(connection, row["row"], conversation, indexed=True)
         segments = conversation.transcript_segments
         if segments is None:
             if row["transcript"] == "locked":
@@ -356,12 +353,12 @@ def _set_transcript(
     indexed: bool,
 ) -> bool:
     """Store a transcript or the reason for none; False when nothing is different."""
-    replaced = index.replace_transcript(connection, row["row"], segments, indexed=indexed)
+    replaced = fts.replace_transcript(connection, row["row"], segments, indexed=indexed)
     if not replaced and state == row["transcript"]:
         return False
     connection.execute(
         "update conversations set transcript = ?, speakers = ?, segments = ? where row = ?",
-        (state, json.dumps(index.by_words_spoken(segments)), len(segments), row["row"]),
+        (state, json.dumps(fts.by_words_spoken(segments)), len(segments), row["row"]),
     )
     return True
 

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from omi_mcp.clock import Clock
 from omi_mcp.library import Library
-from omi_mcp.mirror.sync import Progress
+from omi_mcp.mirror.sync.engine import Progress
 from omi_mcp.mirror.types import Filters, Method
 from omi_mcp.settings import Settings
 from omi_mcp.tools.arguments import Categories, Switch, Words, check_categories, time_range

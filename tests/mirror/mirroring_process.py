@@ -11,7 +11,7 @@ from omi_mcp.api.client import OmiClient
 from omi_mcp.clock import SystemClock
 from omi_mcp.database import Database
 from omi_mcp.mirror.store import Store
-from omi_mcp.mirror.sync import Sync
+from omi_mcp.mirror.sync.engine import Sync
 from omi_mcp.sandbox import Sandbox
 
 

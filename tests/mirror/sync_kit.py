@@ -18,7 +18,7 @@ from omi_mcp.api.models import Conversation
 from omi_mcp.clock import Clock
 from omi_mcp.database import Database
 from omi_mcp.mirror.store import Store, fingerprint
-from omi_mcp.mirror.sync import Sync
+from omi_mcp.mirror.sync.engine import Sync
 from omi_mcp.sandbox import Sandbox
 
 

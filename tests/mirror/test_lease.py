@@ -7,7 +7,7 @@ import pytest
 from virtual_time import VirtualClock
 
 from omi_mcp.database import Database
-from omi_mcp.mirror.lease import RENEWAL, TERM, Lease
+from omi_mcp.mirror.sync.lease import RENEWAL, TERM, Lease
 
 pytestmark = pytest.mark.anyio
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from search_kit import NOON, find, ids, opened, talk
 
-from omi_mcp.mirror import ranking
+from omi_mcp.mirror.search import ranking
 from omi_mcp.mirror.store import Store
 
 

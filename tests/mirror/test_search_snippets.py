@@ -6,12 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from search_kit import find, opened, talk
 
-from omi_mcp.mirror.query import parse
-from omi_mcp.mirror.snippets import CUT, SNIPPET_CHARACTERS, occurrences, snippet
-from omi_mcp.mirror.sought import Sought
+from omi_mcp.mirror.index.words import words
+from omi_mcp.mirror.search.engine import find_in
+from omi_mcp.mirror.search.query import parse
+from omi_mcp.mirror.search.snippets import CUT, SNIPPET_CHARACTERS, occurrences, snippet
+from omi_mcp.mirror.search.sought import Sought
 from omi_mcp.mirror.store import Store
 from omi_mcp.mirror.types import Hit
-from omi_mcp.mirror.words import words
 
 FILLER = "and then nothing much was said about it for quite a while "
 
@@ -122,10 +123,10 @@ def test_any_text_can_be_cut(text: str, query: str) -> None:
 def test_the_best_moments_inside_one_conversation(store: Store) -> None:
     lines = [("Ana", f"{FILLER * 9}{word}") for word in ("greenhouse", "nothing", "greenhouse orchard", "orchard")]
     store.upsert([talk("a", *lines), talk("b", ("Ben", "greenhouse orchard"))])
-    assert [hit.segment for hit in store.find_in("a", "orchard greenhouse", 10)] == [2, 0, 3]
-    assert [hit.segment for hit in store.find_in("a", "orchard greenhouse", 1)] == [2]
-    assert store.find_in("a", "turbine", 10) == store.find_in("unknown", "greenhouse", 10) == ()
-    assert store.find_in("a", "?!", 10) == ()
+    assert [hit.segment for hit in find_in(store, "a", "orchard greenhouse", 10)] == [2, 0, 3]
+    assert [hit.segment for hit in find_in(store, "a", "orchard greenhouse", 1)] == [2]
+    assert find_in(store, "a", "turbine", 10) == find_in(store, "unknown", "greenhouse", 10) == ()
+    assert find_in(store, "a", "?!", 10) == ()
 
 
 def test_occurrences_are_the_words_that_a_search_takes_for_those_asked() -> None:

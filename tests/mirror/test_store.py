@@ -13,9 +13,9 @@ from search_kit import NOON, StandingClock, find, ids, opened, talk
 
 from omi_mcp.api.models import Conversation, Folder, Segment
 from omi_mcp.database import Database
-from omi_mcp.mirror import index
-from omi_mcp.mirror.index import SearchUnavailable
-from omi_mcp.mirror.passages import MOST_PASSAGES, join, split
+from omi_mcp.mirror.index import fts
+from omi_mcp.mirror.index.fts import SearchUnavailable
+from omi_mcp.mirror.index.passages import MOST_PASSAGES, join, split
 from omi_mcp.mirror.store import Store, fingerprint
 from omi_mcp.mirror.types import Counts
 
@@ -204,9 +204,9 @@ def test_an_index_of_another_version_is_made_anew(tmp_path: Path, monkeypatch: p
         store.upsert([talk("a", ("Ana", "Heliotrope.")), talk("b", ("Ana", "Heliotrope."))])
         store.set_hidden("b", True)
         with store.database.writing() as connection:
-            index.clear(connection)
+            fts.clear(connection)
         assert ids(find(store, "heliotrope")) == []
-        store.write_state("index_version", index.VERSION - 1)
+        store.write_state("index_version", fts.VERSION - 1)
     with opened(tmp_path / "mirror.db") as store:
         assert ids(find(store, "heliotrope")) == ["a"]
         store.set_hidden("b", False)

@@ -14,7 +14,7 @@ from virtual_time import START
 from omi_mcp import database
 from omi_mcp.api.client import CONVERSATIONS, FOLDERS
 from omi_mcp.api.errors import Unreachable
-from omi_mcp.mirror.sync import Progress
+from omi_mcp.mirror.sync.engine import Progress
 
 pytestmark = pytest.mark.anyio
 

@@ -11,7 +11,7 @@ import virtual_time
 from sync_kit import Account, Process, mirrored, talk, transcripts
 
 from omi_mcp.api.errors import OmiError
-from omi_mcp.mirror.state import Labels, Passes
+from omi_mcp.mirror.sync.state import Labels, Passes
 
 SEEDS = int(os.environ.get("OMI_TEST_SEEDS", "6"))
 

@@ -13,7 +13,7 @@ from virtual_time import START
 
 from omi_mcp.api.client import LIST_LIMIT, Page
 from omi_mcp.api.models import Conversation
-from omi_mcp.mirror.paging import Position, Span, advance
+from omi_mcp.mirror.sync.paging import Position, Span, advance
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import pytest
 from sync_kit import Account, talk, transcripts
 from virtual_time import START
 
-from omi_mcp.mirror.state import Transcripts
+from omi_mcp.mirror.sync.state import Transcripts
 
 pytestmark = pytest.mark.anyio
 

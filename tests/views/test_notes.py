@@ -3,7 +3,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from omi_mcp.mirror.sync import Progress
+from omi_mcp.mirror.sync.engine import Progress
 from omi_mcp.mirror.types import Counts
 from omi_mcp.views import budgets
 from omi_mcp.views.models import CoverageBlock

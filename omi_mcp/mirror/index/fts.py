@@ -13,9 +13,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from omi_mcp.api.models import Conversation, Segment
-from omi_mcp.mirror import lexicon
-from omi_mcp.mirror.passages import Passage, indexed_text, join, pack, pack_text, split, unpack, written
-from omi_mcp.mirror.words import TOKENIZER, bare
+from omi_mcp.mirror.index import lexicon
+from omi_mcp.mirror.index.passages import Passage, indexed_text, join, pack, pack_text, split, unpack, written
+from omi_mcp.mirror.index.words import TOKENIZER, bare
 
 ENTRY_BITS = 12
 HEAD, ITEMS, FIRST_PASSAGE, LAST_PASSAGE = 0, 1, 2, (1 << ENTRY_BITS) - 1

@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from omi_mcp.mirror.days import spell_out
-from omi_mcp.mirror.stopwords import ASKING_WORDS, stop_words
-from omi_mcp.mirror.words import fold, run_length, storable, words
+from omi_mcp.mirror.index.days import spell_out
+from omi_mcp.mirror.index.words import fold, run_length, storable, words
+from omi_mcp.mirror.search.stopwords import ASKING_WORDS, stop_words
 
 MOST_TERMS = 32
 """Of a longer query the longest words are kept: they are the rarest."""

@@ -10,10 +10,10 @@ from datetime import datetime, timedelta
 from omi_mcp import database
 from omi_mcp.api.client import LIST_LIMIT, OmiClient, Page
 from omi_mcp.clock import Clock
-from omi_mcp.mirror.absences import Absences
-from omi_mcp.mirror.paging import advance
-from omi_mcp.mirror.state import LONG_AGO, Head, Missing, Pass, Passes
 from omi_mcp.mirror.store import Store
+from omi_mcp.mirror.sync.absences import Absences
+from omi_mcp.mirror.sync.paging import advance
+from omi_mcp.mirror.sync.state import LONG_AGO, Head, Missing, Pass, Passes
 
 LOOK_BACK = timedelta(hours=48)
 """How far behind the newest one known a look goes: conversations complete late, with their old `created_at`."""

@@ -28,13 +28,13 @@ from omi_mcp.api.errors import (
     Unreachable,
 )
 from omi_mcp.clock import Clock
-from omi_mcp.mirror.absences import Absences
-from omi_mcp.mirror.labels import LabelReader
-from omi_mcp.mirror.lease import Lease
-from omi_mcp.mirror.passes import PassReader
-from omi_mcp.mirror.state import LONG_AGO, Head, Passes, Trouble
 from omi_mcp.mirror.store import Store
-from omi_mcp.mirror.transcripts import TranscriptBackfill
+from omi_mcp.mirror.sync.absences import Absences
+from omi_mcp.mirror.sync.labels import LabelReader
+from omi_mcp.mirror.sync.lease import Lease
+from omi_mcp.mirror.sync.passes import PassReader
+from omi_mcp.mirror.sync.state import LONG_AGO, Head, Passes, Trouble
+from omi_mcp.mirror.sync.transcripts import TranscriptBackfill
 
 READS: Sequence[Bucket] = ("reads",)
 TRANSCRIPT_READS: Sequence[Bucket] = ("reads", "transcripts")

@@ -12,9 +12,9 @@ from omi_mcp.api.client import TRANSCRIPT_LIST_LIMIT, OmiClient, Page
 from omi_mcp.api.errors import AnswerLost, InvalidRequest, NotFound, ServerFault
 from omi_mcp.api.models import Conversation
 from omi_mcp.clock import Clock
-from omi_mcp.mirror.absences import Absences
-from omi_mcp.mirror.state import Missing, Transcripts
 from omi_mcp.mirror.store import Store
+from omi_mcp.mirror.sync.absences import Absences
+from omi_mcp.mirror.sync.state import Missing, Transcripts
 
 UNREADABLE = timedelta(days=1)
 """How long a transcript that fails every way is left alone."""

@@ -14,15 +14,15 @@ from dataclasses import dataclass
 from itertools import accumulate, islice, takewhile
 from typing import Self
 
-from omi_mcp.mirror import index
-from omi_mcp.mirror.days import day_words, in_words
-from omi_mcp.mirror.filters import Scope
-from omi_mcp.mirror.index import ENTRY_BITS
-from omi_mcp.mirror.query import Query, Term, any_of
-from omi_mcp.mirror.reading import Reading
-from omi_mcp.mirror.sought import Sought
+from omi_mcp.mirror.index import fts
+from omi_mcp.mirror.index.days import day_words, in_words
+from omi_mcp.mirror.index.fts import ENTRY_BITS
+from omi_mcp.mirror.index.words import folded_words
+from omi_mcp.mirror.search.filters import Scope
+from omi_mcp.mirror.search.query import Query, Term, any_of
+from omi_mcp.mirror.search.reading import Reading
+from omi_mcp.mirror.search.sought import Sought
 from omi_mcp.mirror.store import moment
-from omi_mcp.mirror.words import folded_words
 
 FOLLOWING = 0.3
 """What the second and third best entries of a conversation add to its best."""
@@ -170,7 +170,7 @@ def _look_into(
     connection: sqlite3.Connection, entries: Set[int], scores: dict[int, float], sought: Sought, supporting: Sought
 ) -> dict[int, set[str]]:
     """Add to the scores of `entries` what only their text tells. Returns the terms that each conversation holds."""
-    texts = {entry: folded_words(text) for entry, text in index.texts(connection, entries)}
+    texts = {entry: folded_words(text) for entry, text in fts.texts(connection, entries)}
     known = sought.recognise(set().union(*texts.values()))
     usual = sum(map(len, texts.values())) / max(1, len(texts))
     held: defaultdict[int, set[str]] = defaultdict(set)
@@ -206,7 +206,7 @@ def _conversations(
         best, *following = entries[row]
         score = scores[best] + FOLLOWING * sum(scores[entry] for entry in following[:2])
         score += COVERAGE * sought.worth(held.get(row, set()))
-        head = (row << ENTRY_BITS) + index.HEAD
+        head = (row << ENTRY_BITS) + fts.HEAD
         if head in following:
             score += HEAD * scores[head]
         if day_worths:
@@ -224,7 +224,7 @@ def _day_worths(query: Query, rarity: Mapping[Term, float]) -> dict[str, float]:
 
 def _is_written(entry: int) -> bool:
     """Whether the service wrote it; the other entries are passages."""
-    return entry & _NUMBER < index.FIRST_PASSAGE
+    return entry & _NUMBER < fts.FIRST_PASSAGE
 
 
 def _day(began: int) -> set[str]:

@@ -5,8 +5,8 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from omi_mcp.mirror.paging import Position
 from omi_mcp.mirror.store import Store
+from omi_mcp.mirror.sync.paging import Position
 
 Depth = Literal["head", "week", "quarter", "whole"]
 DEPTHS: tuple[Depth, ...] = ("head", "week", "quarter", "whole")

@@ -4,11 +4,11 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 
 from omi_mcp.api.models import Conversation
-from omi_mcp.mirror.passages import Passage, head_fields
-from omi_mcp.mirror.query import parse
-from omi_mcp.mirror.sought import Found, Sought
+from omi_mcp.mirror.index.passages import Passage, head_fields
+from omi_mcp.mirror.index.words import bare, words
+from omi_mcp.mirror.search.query import parse
+from omi_mcp.mirror.search.sought import Found, Sought
 from omi_mcp.mirror.types import Hit
-from omi_mcp.mirror.words import bare, words
 
 SNIPPET_CHARACTERS = 200
 CUT = "..."

@@ -7,8 +7,8 @@ from functools import cached_property
 from itertools import pairwise
 from typing import NamedTuple, Self
 
-from omi_mcp.mirror.query import Query, Term
-from omi_mcp.mirror.words import Word, folded_words, indexable, stems, words
+from omi_mcp.mirror.index.words import Word, folded_words, indexable, stems, words
+from omi_mcp.mirror.search.query import Query, Term
 
 NEAR = 4
 """Words between which neighbours of the query still belong together."""

@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Iterable
 from heapq import nsmallest
 
-from omi_mcp.mirror.words import bare, fold
+from omi_mcp.mirror.index.words import bare, fold
 
 SCHEMA = "create table if not exists lexicon(word text primary key) without rowid;"
 _LEARNT = re.compile(r"[^\W_]{3,24}")

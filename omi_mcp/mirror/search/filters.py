@@ -4,9 +4,9 @@ import json
 import sqlite3
 from dataclasses import dataclass
 
+from omi_mcp.mirror.index.words import bare, storable
 from omi_mcp.mirror.store import ticks
 from omi_mcp.mirror.types import Filters
-from omi_mcp.mirror.words import bare, storable
 
 
 @dataclass(frozen=True)

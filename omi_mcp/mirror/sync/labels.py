@@ -9,9 +9,9 @@ from omi_mcp import database
 from omi_mcp.api.client import LIST_LIMIT, OmiClient, Page
 from omi_mcp.api.models import Folder
 from omi_mcp.clock import Clock
-from omi_mcp.mirror.paging import Position, advance
-from omi_mcp.mirror.state import LONG_AGO, Labels
 from omi_mcp.mirror.store import Store
+from omi_mcp.mirror.sync.paging import Position, advance
+from omi_mcp.mirror.sync.state import LONG_AGO, Labels
 
 FRESH = timedelta(days=1)
 """How long they are taken to be as they were."""

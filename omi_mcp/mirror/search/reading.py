@@ -4,8 +4,8 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from omi_mcp.mirror import lexicon
-from omi_mcp.mirror.query import Query, Term
+from omi_mcp.mirror.index import lexicon
+from omi_mcp.mirror.search.query import Query, Term
 from omi_mcp.mirror.types import Method
 
 SHORTEST_REPAIRED = 4

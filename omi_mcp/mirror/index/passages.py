@@ -13,9 +13,9 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 from omi_mcp.api.models import Conversation, Segment
-from omi_mcp.mirror.days import in_words
+from omi_mcp.mirror.index.days import in_words
+from omi_mcp.mirror.index.words import indexable, storable, words
 from omi_mcp.mirror.types import Field
-from omi_mcp.mirror.words import indexable, storable, words
 
 PASSAGE_WORDS = 100
 MOST_PASSAGES = 4_000

@@ -14,8 +14,8 @@ from omi_mcp import database
 from omi_mcp.api.client import OmiClient
 from omi_mcp.api.errors import AnswerLost, InvalidRequest, NotFound, ServerFault
 from omi_mcp.clock import Clock
-from omi_mcp.mirror.state import DEPTHS, Missing, Pass, Suspicion
 from omi_mcp.mirror.store import Store, moment, ticks
+from omi_mcp.mirror.sync.state import DEPTHS, Missing, Pass, Suspicion
 from omi_mcp.mirror.types import Stored
 
 HANDFUL = 10

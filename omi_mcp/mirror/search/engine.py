@@ -5,15 +5,16 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
 
-from omi_mcp.mirror import index
-from omi_mcp.mirror.filters import Scope
-from omi_mcp.mirror.index import ENTRY_BITS
-from omi_mcp.mirror.query import parse
-from omi_mcp.mirror.ranking import Ranked, Ranking, rank
-from omi_mcp.mirror.reading import read
-from omi_mcp.mirror.snippets import best_moments, head_hit, transcript_hit
+from omi_mcp.mirror.index import fts
+from omi_mcp.mirror.index.fts import ENTRY_BITS
+from omi_mcp.mirror.search.filters import Scope
+from omi_mcp.mirror.search.query import parse
+from omi_mcp.mirror.search.ranking import Ranked, Ranking, rank
+from omi_mcp.mirror.search.reading import read
+from omi_mcp.mirror.search.snippets import best_moments, head_hit, transcript_hit
+from omi_mcp.mirror.search.sought import Sought
 from omi_mcp.mirror.store import Store, stored_from
-from omi_mcp.mirror.types import Filters, Match, Method, Results
+from omi_mcp.mirror.types import Filters, Hit, Match, Method, Results
 
 MOMENTS = 3
 """Hits shown of one conversation."""
@@ -41,6 +42,11 @@ def search(store: Store, text: str, filters: Filters, *, limit: int, offset: int
     return _results(matches, ranking.total, reading.method, offset)
 
 
+def find_in(store: Store, conversation_id: str, text: str, limit: int) -> tuple[Hit, ...]:
+    """The moments of one stored transcript in which most of `text` is found, best first, one of each passage."""
+    return best_moments(Sought.of(parse(text)), store.passages(conversation_id), limit)
+
+
 def _listed(connection: sqlite3.Connection, scope: Scope, limit: int, offset: int) -> Results:
     passing = f"from conversations where {scope.condition}"
     (total,) = connection.execute(f"select count(*) {passing}", scope.values).fetchone()
@@ -63,7 +69,7 @@ def _others(
     matches = []
     for row in rows:
         match = _without_hits(row)
-        hits = best_moments(ranking.sought, index.stored_passages(connection, row["row"]), MOMENTS, speaker)
+        hits = best_moments(ranking.sought, fts.stored_passages(connection, row["row"]), MOMENTS, speaker)
         head = head_hit(ranking.sought, match.stored.conversation)
         matches.append(replace(match, hits=hits or ((head,) if head else ())))
     return matches
@@ -72,7 +78,7 @@ def _others(
 def _match(connection: sqlite3.Connection, ranking: Ranking, ranked: Ranked, speaker: str | None) -> Match:
     row = connection.execute("select * from conversations where row = ?", (ranked.row,)).fetchone()
     match = _without_hits(row)
-    passages = index.passages(connection, ranking.passages(ranked, MOMENTS))
+    passages = fts.passages(connection, ranking.passages(ranked, MOMENTS))
     hits = [hit for passage in passages if (hit := transcript_hit(ranking.sought, passage, speaker)) is not None]
     if ranking.is_written(ranked) and (hit := head_hit(ranking.sought, match.stored.conversation)) is not None:
         # Title and overview are shown with every match, so only an action item takes the place of a moment.
