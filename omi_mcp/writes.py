@@ -14,7 +14,7 @@ from functools import partial
 import anyio
 
 from omi_mcp import database
-from omi_mcp.api.client import OmiClient
+from omi_mcp.api.client import LIST_LIMIT, OmiClient
 from omi_mcp.api.drafts import SegmentsDraft, TextDraft
 from omi_mcp.api.errors import (
     AnswerLost,
@@ -76,7 +76,7 @@ class OutcomeUnknown(OmiError):
 
 
 class NotCreated(OmiError):
-    """A create was sent and failed; the API was asked and lists no such conversation."""
+    """A create was sent and failed: the API lists no such conversation, or said of every repeat that it failed."""
 
 
 class NotBooked(OmiError):
@@ -118,7 +118,7 @@ class Writer:
         """Create once: `client_session_id` lets the same request be sent until an answer arrives."""
         content = hashlib.sha256(f"session:{draft.client_session_id}".encode()).hexdigest()
         async with self._one_at_a_time(content):
-            earlier = await database.run(self._journal.earlier, content)
+            earlier = await self._earlier(content)
             if earlier and earlier.receipt and earlier.receipt.status == "completed":
                 return Created(earlier.receipt, repeated=True)
             created = await self._send_until_answered(draft)
@@ -185,10 +185,11 @@ class Writer:
         asking = max(due, ASKING.total_seconds())
         waited, pauses = 0.0, _growing()
         while True:
-            if not sent_here:
-                current = await database.run(self._journal.find, entry)
-                if current is None or current.receipt:
-                    return current.receipt if current else None
+            current = await self._recall(entry)
+            if current and current.receipt:
+                return current.receipt
+            if current is None and not sent_here:
+                return None
             pause = next(pauses)
             try:
                 receipt = await self._look(entry)
@@ -212,9 +213,23 @@ class Writer:
         for conversation in page.conversations:
             if conversation.created_at == instant:
                 return Receipt(id=conversation.id)
-        if page.unusable:
-            raise AnswerLost("what the Omi API lists cannot be read")
+        if page.unusable or page.received >= LIST_LIMIT:
+            # A full page is not one of a single instant: the API did not filter, and there may be more behind it.
+            raise AnswerLost("what the Omi API lists does not tell")
         return None
+
+    async def _recall(self, entry: Entry) -> Entry | None:
+        """The entry as it is now, None when it was forgotten; as it was where the journal cannot be read."""
+        try:
+            return await database.run(self._journal.find, entry)
+        except (sqlite3.Error, database.Damaged):
+            return entry
+
+    async def _earlier(self, content: str) -> Entry | None:
+        try:
+            return await database.run(self._journal.earlier, content)
+        except (sqlite3.Error, database.Damaged):
+            return None  # the API knows as well
 
     async def _conclude(self, entry: Entry, receipt: Receipt | None) -> None:
         if receipt is None:

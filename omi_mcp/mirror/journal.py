@@ -83,7 +83,7 @@ class Journal:
         return None
 
     def keep(self, entry: Entry) -> None:
-        """Write down what has become of an entry."""
+        """Write down what has become of an entry. What another process found out meanwhile stays."""
         with self._database.writing() as connection:
             _write(connection, entry)
 
@@ -96,9 +96,9 @@ class Journal:
             )
 
     def forget(self, entry: Entry) -> None:
-        """Nothing was created."""
+        """Nothing was created; unless another process found meanwhile that it was."""
         with self._database.writing() as connection:
-            connection.execute("delete from creates where id = ?", (entry.id,))
+            connection.execute("delete from creates where id = ? and conversation_id is null", (entry.id,))
 
     def forget_conversation(self, conversation_id: str) -> None:
         """It was deleted: the same create is a new one again."""
@@ -125,7 +125,10 @@ class Journal:
 def _write(connection: Connection, entry: Entry) -> None:
     receipt = entry.receipt
     connection.execute(
-        "insert or replace into creates values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "insert into creates values (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " on conflict(id) do update set lost_at = excluded.lost_at,"
+        " conversation_id = coalesce(excluded.conversation_id, conversation_id),"
+        " status = coalesce(excluded.status, status), discarded = coalesce(excluded.discarded, discarded)",
         (
             entry.id,
             entry.content,

@@ -107,7 +107,7 @@ def register(server: MCPServer[None], library: Library, settings: Settings, cloc
             Words, Field(description="Identifies this recording, up to 200 characters; default: from the content")
         ] = None,
     ) -> Annotated[CallToolResult, Saved]:
-        with explained("create"):
+        with explained("segments"):
             draft = draft_segments(
                 [segment.model_dump(exclude_none=True) for segment in segments],
                 now=clock.now(),

@@ -29,8 +29,8 @@ from omi_mcp.views.budgets import shorten
 from omi_mcp.views.text import clean_line
 from omi_mcp.writes import NotBooked, NotCreated, OutcomeUnknown
 
-Action = Literal["read", "create", "duplicate", "edit", "delete"]
-"""What was asked for; `duplicate` is a create with allow_duplicate."""
+Action = Literal["read", "create", "duplicate", "segments", "edit", "delete"]
+"""What was asked for; `duplicate` is a create with allow_duplicate, `segments` one from segments."""
 
 LONGEST = 1_500
 """Characters of what was wrong with an argument: it may list names, such as folders, that come from the API."""
@@ -39,6 +39,7 @@ NOTHING: dict[Action, str] = {
     "read": "",
     "create": " Nothing was created.",
     "duplicate": " Nothing was created.",
+    "segments": " Nothing was created by this call.",
     "edit": " Nothing was changed.",
     "delete": " Nothing was deleted.",
 }
@@ -73,6 +74,8 @@ def explain(error: OmiError, action: Action = "read") -> str:
                 f"Make {call} {_later(error.retry_after)}: it first looks for what this one created, and does not "
                 "create it twice."
             )
+        case NotCreated() if action == "segments":
+            return f"The Omi API failed on it again and again.{nothing} Make the same call later to try again."
         case NotCreated():
             return (
                 "The Omi API failed and, asked again, lists no such conversation. Nothing was created, unless Omi "

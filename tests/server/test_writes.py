@@ -91,7 +91,8 @@ async def test_when_the_service_itself_says_that_it_failed_nobody_waits_for_long
 async def test_segments_that_the_service_keeps_failing_on_are_not_created(account: Account) -> None:
     account.break_down("500@segments")
     async with account.server() as client:
-        assert "Nothing was created" in await refusal(client, "create_from_segments", segments=segments_of("boats"))
+        answer = await refusal(client, "create_from_segments", segments=segments_of("boats"))
+    assert "failed on it again and again. Nothing was created" in answer
     assert account.sent("POST") == 3
     assert account.saved() == []
 
@@ -164,6 +165,21 @@ async def test_two_servers_of_one_account_make_one_conversation(account: Account
         tasks.start_soon(ask, other)
     assert {answer["id"] for answer in answers} == set(account.saved())
     assert sorted(answer["status"] for answer in answers) == ["created", "exists"]
+
+
+async def test_what_another_server_found_and_hid_is_not_called_missing(account: Account) -> None:
+    account.break_down("slow=800@create#1")
+    answers: list[dict[str, Any]] = []
+
+    async def ask(client: Client) -> None:
+        answers.append(await call(client, "create_from_text", text="Notes about the lighthouse."))
+
+    async with account.server() as one, account.server() as other, anyio.create_task_group() as tasks:
+        tasks.start_soon(ask, one)
+        await account.clock.sleep(10)
+        await ask(other)
+        await call(other, "discard", conversation_id=answers[0]["id"])
+    assert [answer["id"] for answer in answers] == account.saved() * 2
 
 
 async def test_a_server_does_not_wait_for_what_the_api_refused_to_another(account: Account) -> None:
@@ -272,6 +288,16 @@ async def test_segments_that_never_got_an_answer_are_settled_by_the_same_call(ac
     assert account.saved() == [answer["id"]]
 
 
+async def test_segments_that_cannot_be_sent_again_are_not_said_to_be_missing(account: Account) -> None:
+    account.break_down("delay=20@segments#1, refuse@segments")
+    async with account.server() as client:
+        with anyio.move_on_after(5):
+            await call(client, "create_from_segments", segments=segments_of("boats"))
+    async with account.server() as client:
+        answer = await refusal(client, "create_from_segments", segments=segments_of("boats"))
+    assert "Nothing was created by this call" in answer
+
+
 async def test_a_spent_read_allowance_is_named_instead_of_waited_for(account: Account) -> None:
     account.break_down("drop-after@create#1, 429=1500@list")
     async with account.server() as client:
@@ -289,21 +315,31 @@ async def test_a_key_that_cannot_read_is_not_asked_in_vain(account: Account) -> 
         assert account.clock.now() - began < timedelta(seconds=5)
 
 
+class Unfiltered(httpx.AsyncBaseTransport):
+    """To an API that lists everything, whatever dates are asked for."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
+        self._inner = inner
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        for name in ("start_date", "end_date"):
+            request.url = request.url.copy_remove_param(name)
+        return await self._inner.handle_async_request(request)
+
+
 async def test_an_api_that_ignores_the_instant_does_not_pass_off_another_conversation(account: Account) -> None:
     account.sandbox.load([talk("harbour"), talk("kitchen")])
-
-    class Unfiltered(httpx.AsyncBaseTransport):
-        def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
-            self._inner = inner
-
-        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-            for name in ("start_date", "end_date"):
-                request.url = request.url.copy_remove_param(name)
-            return await self._inner.handle_async_request(request)
-
     account.break_down("drop-before@create#1")
     async with account.server(transport=Unfiltered(account.sandbox.transport())) as client:
         assert "Nothing was created" in await refusal(client, "create_from_text", text="Notes about the lighthouse.")
+
+
+async def test_an_api_that_ignores_the_instant_and_has_more_to_list_cannot_tell(account: Account) -> None:
+    account.sandbox.load([talk(f"harbour {number}", words={}, minutes=1) for number in range(120)])
+    account.break_down("drop-after@create#1")
+    async with account.server(transport=Unfiltered(account.sandbox.transport())) as client:
+        answer = await refusal(client, "create_from_text", text="Notes of old.", started_at="2019-05-01T10:00")
+    assert "may or may not exist" in answer
 
 
 async def test_a_recording_that_is_still_processed_is_told_as_such(account: Account) -> None:
