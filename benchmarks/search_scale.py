@@ -5,7 +5,7 @@
 Conversations are made up, the same in every run: lengths are log-normal (median 250 words, a few of 20,000), words
 follow Zipf's law over 60,000 forms, speakers recur, and each conversation keeps coming back to six words of its own.
 Query words are drawn by how frequent they are. "bare FTS5" is the least that any ranking on this index must pay: the
-words of the same query, OR-ed, SQLite's own bm25, ten row numbers and nothing else.
+terms of the same query (of a long one the 32 longest words), OR-ed, SQLite's own bm25, ten row numbers and no filter.
 """
 
 import argparse
@@ -27,6 +27,7 @@ from omi_mcp.api.models import CATEGORIES, ActionItem, Conversation, Segment, St
 from omi_mcp.clock import SystemClock
 from omi_mcp.database import Database
 from omi_mcp.mirror.search.engine import search
+from omi_mcp.mirror.search.query import any_of, parse
 from omi_mcp.mirror.store import Store
 from omi_mcp.mirror.types import Filters
 
@@ -220,11 +221,10 @@ def _ask(store: Store, asked: Asked) -> None:
 
 
 def _ask_bare(database: Database, asked: Asked) -> None:
-    words = dict.fromkeys(asked.text.replace('"', "").lower().split())
     with database.reading() as connection:
         connection.execute(
             "select rowid from entries where entries match ? order by rank limit 10",
-            (" OR ".join(f'"{word}"' for word in words),),
+            (any_of(parse(asked.text).everything),),
         ).fetchall()
 
 
@@ -253,34 +253,9 @@ def _batches(conversations: int) -> Iterator[range]:
 
 def _word_forms(draw: random.Random) -> list[str]:
     """Pronounceable words, the short ones first, as the frequent words of languages are."""
-    onsets = [
-        "b",
-        "br",
-        "c",
-        "ch",
-        "d",
-        "f",
-        "g",
-        "gr",
-        "h",
-        "j",
-        "k",
-        "l",
-        "m",
-        "n",
-        "p",
-        "pl",
-        "r",
-        "s",
-        "st",
-        "t",
-        "tr",
-        "v",
-        "w",
-        "z",
-    ]
-    vowels = ["a", "e", "i", "o", "u", "ai", "ea", "ou"]
-    codas = ["", *["n", "r", "l", "m", "t", "k", "nd", "st"]]
+    onsets = "b br c ch d f g gr h j k l m n p pl r s st t tr v w z".split()
+    vowels = "a e i o u ai ea ou".split()
+    codas = ["", *"n r l m t k nd st".split()]
     forms: set[str] = set()
     while len(forms) < WORD_FORMS:
         syllables = draw.choice((1, 2, 2, 3))

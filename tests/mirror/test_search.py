@@ -317,6 +317,23 @@ def test_a_frequent_word_is_searched_where_the_rare_ones_are_filtered_out(
     assert find(store, "turbine weather", start=NOON).total == 30
 
 
+def test_a_phrase_of_too_frequent_words_is_required_and_not_ranked_by(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ranking, "MOST_POSTINGS", 10)
+    store.upsert([talk(f"{days:02}", ("Ana", "fine weather " * (1 + days)), days_ago=days) for days in range(20)])
+    store.upsert([talk("apart", ("Ana", "weather and a fine turbine")), talk("rare", ("Ana", "turbine. fine weather"))])
+    found = find(store, '"fine weather"', limit=3)
+    assert (ids(found), found.total, found.method) == (["00", "rare", "01"], 21, "ranked")
+    assert [match.hits[0].text for match in found.matches][1] == "turbine. fine weather"
+    found = find(store, '"fine weather" turbine')
+    assert (ids(found), found.total) == (["rare"], 1)
+    assert (
+        find(store, '"fine weather" turbine', start=NOON - timedelta(hours=36), end=NOON - timedelta(hours=12)).total
+        == 1
+    )
+
+
 WORDS = st.sampled_from(["alpha", "beta", "gamma", "delta", "the", "文字", "épée", "beta's", '"alpha beta"'])
 LINES = st.lists(st.tuples(st.sampled_from(["Ana", "Ben"]), st.lists(WORDS, max_size=6).map(" ".join)), max_size=4)
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from omi_mcp.mirror.index import fts
-from omi_mcp.mirror.index.fts import ENTRY_BITS
 from omi_mcp.mirror.search.filters import Scope
 from omi_mcp.mirror.search.query import parse
 from omi_mcp.mirror.search.ranking import Ranked, Ranking, rank
@@ -59,12 +58,11 @@ def _listed(connection: sqlite3.Connection, scope: Scope, limit: int, offset: in
 def _others(
     connection: sqlite3.Connection, ranking: Ranking, speaker: str | None, limit: int, offset: int
 ) -> list[Match]:
-    """Matching conversations behind the ranked ones, the newest first."""
+    """The conversations behind the ranked ones, the newest first."""
     rows = connection.execute(
-        f"select * from conversations where row in"
-        f" (select rowid >> {ENTRY_BITS} from entries where {ranking.matching.condition})"
-        " and row not in (select value from json_each(?)) order by began desc, id limit ? offset ?",
-        (*ranking.matching.values, json.dumps([ranked.row for ranked in ranking.best]), limit, offset),
+        "select * from conversations where row in (select value from json_each(?))"
+        " order by began desc, id limit ? offset ?",
+        (json.dumps(list(ranking.others)), limit, offset),
     ).fetchall()
     matches = []
     for row in rows:

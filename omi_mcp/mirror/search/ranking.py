@@ -34,7 +34,8 @@ DAY = 0.75
 """What each word adds that names the conversation's day, month or year."""
 
 MOST_POSTINGS = 60_000
-"""Entries that the terms SQLite searches by may have together; more frequent terms only support them."""
+"""Entries that the terms SQLite searches by may have together; more frequent terms only support them, and a phrase of
+which every word is more frequent is required without being ranked by."""
 MOST_ENTRIES = 1_000
 """Best entries that are read; conversations with none among them follow by date."""
 LOOKED_INTO = 300
@@ -65,10 +66,13 @@ class Matching:
     values: tuple[object, ...]
 
     @classmethod
-    def of(cls, terms: Sequence[Term], phrases: Sequence[Term], scope: Scope) -> Self:
+    def of(cls, leading: Sequence[Term], required: Sequence[Term], scope: Scope) -> Self:
+        """At least one of `leading`, in a conversation that has all of `required`."""
         clauses = ["entries match ?"]
-        values: list[object] = [any_of((*phrases, *terms))]
-        for phrase in phrases:
+        values: list[object] = [any_of(leading)]
+        for phrase in required:
+            if tuple(leading) == (phrase,):
+                continue
             clauses.append(
                 f"rowid >> {ENTRY_BITS} in (select rowid >> {ENTRY_BITS} from entries where entries match ?)"
             )
@@ -81,16 +85,19 @@ class Matching:
 
 @dataclass(frozen=True)
 class Ranking:
-    """`best` are in order; of the `total`, the others that are `matching` follow, the newest first.
+    """`best` are in order; the `others`, rows in no order, follow them, the newest first.
 
     `scores` are those of the entries of `best`.
     """
 
     best: tuple[Ranked, ...]
-    total: int
-    matching: Matching
+    others: Set[int]
     sought: Sought
     scores: Mapping[int, float]
+
+    @property
+    def total(self) -> int:
+        return len(self.best) + len(self.others)
 
     def passages(self, ranked: Ranked, limit: int) -> list[int]:
         """The passages of a conversation to show, best first. What is said before and after one counts too."""
@@ -116,22 +123,26 @@ def rank(connection: sqlite3.Connection, reading: Reading, scope: Scope) -> Rank
     query = reading.query
     rarity = _rarity(connection, reading.counts)
     sought = Sought.of(query, rarity)
-    leading = _leading(query, reading.counts)
+    phrases = tuple(phrase for phrase in query.phrases if not _is_everywhere(connection, phrase))
+    leading = (*phrases, *_leading(query, reading.counts))
+    if not leading:
+        matching = Matching.of(query.phrases[:1], query.phrases, scope)
+        return Ranking((), _conversations(connection, matching), sought, {})
     matching = Matching.of(leading, query.phrases, scope)
     scores = _entries(connection, matching)
-    if not scores and len(leading) < len(query.terms):
-        leading = query.terms
+    if not scores and len(leading) < len(query.everything):
+        leading = query.everything
         matching = Matching.of(leading, query.phrases, scope)
         scores = _entries(connection, matching)
-    supporting = Sought.of(Query(tuple(term for term in query.terms if term not in leading)), rarity)
+    supporting = Sought.of(Query(tuple(term for term in query.everything if term not in leading)), rarity)
     best_score = max(scores.values(), default=0.0)
     promising = {entry for entry in islice(scores, LOOKED_INTO) if scores[entry] >= PROMISING * best_score}
     held = _look_into(connection, promising, scores, sought, supporting)
-    total = len({entry >> ENTRY_BITS for entry in scores})
+    best = _ranked(connection, scores, held, sought, _day_worths(query, rarity))
+    others: Set[int] = frozenset()
     if len(scores) == MOST_ENTRIES:
-        total = _count(connection, matching)
-    best = _conversations(connection, scores, held, sought, _day_worths(query, rarity))
-    return Ranking(tuple(best), total, matching, sought, scores)
+        others = _conversations(connection, matching) - {ranked.row for ranked in best}
+    return Ranking(tuple(best), others, sought, scores)
 
 
 def _rarity(connection: sqlite3.Connection, counts: Mapping[Term, int]) -> dict[Term, float]:
@@ -151,6 +162,14 @@ def _leading(query: Query, counts: Mapping[Term, int]) -> tuple[Term, ...]:
     return tuple(rarest[: max(affordable, 0 if query.phrases else 1)])
 
 
+def _is_everywhere(connection: sqlite3.Connection, phrase: Term) -> bool:
+    """Whether every word of `phrase` has more than `MOST_POSTINGS` entries."""
+    frequent = f"select count(*) from (select 1 from entries where entries match ? limit {MOST_POSTINGS + 1})"
+    return all(
+        connection.execute(frequent, (Term((word,)).expression,)).fetchone()[0] > MOST_POSTINGS for word in phrase.words
+    )
+
+
 def _entries(connection: sqlite3.Connection, matching: Matching) -> dict[int, float]:
     """The best entries with their BM25 scores, best first."""
     statement = (
@@ -160,10 +179,10 @@ def _entries(connection: sqlite3.Connection, matching: Matching) -> dict[int, fl
     return dict(connection.execute(statement, matching.values).fetchall())
 
 
-def _count(connection: sqlite3.Connection, matching: Matching) -> int:
-    statement = f"select count(distinct rowid >> {ENTRY_BITS}) from entries where {matching.condition}"
-    (count,) = connection.execute(statement, matching.values).fetchone()
-    return int(count)
+def _conversations(connection: sqlite3.Connection, matching: Matching) -> Set[int]:
+    """The rows of all matching conversations."""
+    statement = f"select distinct rowid >> {ENTRY_BITS} from entries where {matching.condition}"
+    return {row for (row,) in connection.execute(statement, matching.values)}
 
 
 def _look_into(
@@ -186,7 +205,7 @@ def _look_into(
     return held
 
 
-def _conversations(
+def _ranked(
     connection: sqlite3.Connection,
     scores: Mapping[int, float],
     held: Mapping[int, set[str]],

@@ -34,10 +34,11 @@ class Reading:
 def read(connection: sqlite3.Connection, query: Query) -> Reading:
     """`query` with stand-ins for what does not occur: a phrase's words, a word's endings, words spelled alike."""
     method: Method = "ranked"
-    if not all(_count(connection, phrase) for phrase in query.phrases):
+    counts = {term: _count(connection, term) for term in query.everything}
+    if not all(counts[phrase] for phrase in query.phrases):
         words = (Term((word,)) for phrase in query.phrases for word in phrase.words)
         query, method = Query(tuple(dict.fromkeys((*words, *query.terms)))), "unquoted"
-    counts = {term: _count(connection, term) for term in query.everything}
+        counts |= {term: _count(connection, term) for term in query.terms if term not in counts}
     known = any(counts.values())
     unknown = [term for term in query.terms if not counts[term] and len(term.words) == 1]
     repaired = [term for term in unknown if not known or len(term.words[0]) >= SHORTEST_REPAIRED][:MOST_REPAIRED]
