@@ -253,9 +253,12 @@ def _batches(conversations: int) -> Iterator[range]:
 
 def _word_forms(draw: random.Random) -> list[str]:
     """Pronounceable words, the short ones first, as the frequent words of languages are."""
-    onsets = "b br c ch d f g gr h j k l m n p pl r s st t tr v w z".split()
-    vowels = "a e i o u ai ea ou".split()
-    codas = ["", *"n r l m t k nd st".split()]
+    onsets = [
+        "b", "br", "c", "ch", "d", "f", "g", "gr", "h", "j", "k", "l",
+        "m", "n", "p", "pl", "r", "s", "st", "t", "tr", "v", "w", "z",
+    ]  # fmt: skip
+    vowels = ["a", "e", "i", "o", "u", "ai", "ea", "ou"]
+    codas = ["", *["n", "r", "l", "m", "t", "k", "nd", "st"]]
     forms: set[str] = set()
     while len(forms) < WORD_FORMS:
         syllables = draw.choice((1, 2, 2, 3))

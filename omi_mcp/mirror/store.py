@@ -25,6 +25,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _FOREVER = 2**62
 
+_REINDEXED_AT_ONCE = 200
+"""Conversations of one transaction when the index is made anew: a fraction of a second."""
+
 _INSERT = """
     insert into conversations(id, began, created, title, category, folder, synced, fingerprint, light)
     values (:id, :began, :created, :title, :category, :folder, :synced, :fingerprint, :light)
@@ -86,6 +89,8 @@ class Store:
         self.database = database
         self._clock = clock
         database.prepare(self._create)
+        while self._index_more():
+            pass
 
     def _create(self, connection: sqlite3.Connection) -> None:
         fts.probe(connection)
@@ -93,10 +98,28 @@ class Store:
             connection.execute(statement)
         if _read_state(connection, "index_version") != fts.VERSION:
             fts.clear(connection)
-            for row in connection.execute("select * from conversations where hidden = 0"):
-                fts.replace_written(connection, row["row"], _light(row), indexed=False)
-                fts.add(connection, row["row"])
             _write_state(connection, "index_version", fts.VERSION)
+            (rows,) = connection.execute("select count(*) from conversations").fetchone()
+            _write_state(connection, "indexed_to", 0 if rows else None)
+
+    def _index_more(self) -> bool:
+        """Index a few conversations that another version had indexed, False when there are none.
+
+        In steps short enough for other processes to wait for; whichever comes next goes on.
+        """
+        with self.database.writing() as connection:
+            indexed_to = _read_state(connection, "indexed_to")
+            if indexed_to is None:
+                return False
+            rows = connection.execute(
+                "select * from conversations where row > ? order by row limit ?", (indexed_to, _REINDEXED_AT_ONCE)
+            ).fetchall()
+            for row in rows:
+                if not row["hidden"]:
+                    fts.replace_written(connection, row["row"], _light(row), indexed=False)
+                    fts.add(connection, row["row"])
+            _write_state(connection, "indexed_to", rows[-1]["row"] if rows else None)
+            return bool(rows)
 
     def upsert(self, conversations: Iterable[Conversation]) -> Upserted:
         """Write rows and make them visible again, in one transaction.

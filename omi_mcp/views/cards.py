@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, tzinfo
-from itertools import product
+from itertools import chain, product
 from typing import Literal, TypedDict, TypeVar
 
 from omi_mcp import dates
@@ -31,8 +31,8 @@ class _Heading(TypedDict):
 
 
 def search_cards(matches: Sequence[mirror.Match], zone: tzinfo, detail: Detail = "concise") -> list[ConversationCard]:
-    """One card for each match, best first. Where the page is too long, the last ones give way first: they lose
-    hits and overview, never a fact of the heading.
+    """One card for each match, best first. Where the page is too long, the last ones give way first and the best one
+    last: they lose hits and overview, never a fact of the heading.
     """
     concise = detail == "concise"
     sizes = budgets.CONCISE if concise else budgets.FULL
@@ -40,7 +40,9 @@ def search_cards(matches: Sequence[mirror.Match], zone: tzinfo, detail: Detail =
     whole = [_whole(match, zone) for match in matches]
     cards = [_sized(card, sizes[0]) for card in whole]
     taken = [budgets.json_size(card.dump()) + 1 for card in cards]
-    for size, index in product(sizes[1:], reversed(range(len(cards)))):
+    best, others = range(len(cards))[:1], range(len(cards))[:0:-1]
+    *losing, bare = sizes[1:]
+    for size, index in chain(product(losing, others), product(losing, best), product([bare], [*others, *best])):
         if sum(taken) <= allowance:
             break
         cards[index] = _sized(whole[index], size)

@@ -1,7 +1,7 @@
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import cast
@@ -13,6 +13,7 @@ from search_kit import NOON, StandingClock, find, ids, opened, talk
 
 from omi_mcp.api.models import Conversation, Folder, Segment
 from omi_mcp.database import Database
+from omi_mcp.mirror import store as store_module
 from omi_mcp.mirror.index import fts
 from omi_mcp.mirror.index.fts import SearchUnavailable
 from omi_mcp.mirror.index.passages import MOST_PASSAGES, join, split
@@ -211,6 +212,30 @@ def test_an_index_of_another_version_is_made_anew(tmp_path: Path, monkeypatch: p
         assert ids(find(store, "heliotrope")) == ["a"]
         store.set_hidden("b", False)
         assert sorted(ids(find(store, "heliotrope"))) == ["a", "b"]
+
+
+def test_making_the_index_anew_goes_on_where_it_was_broken_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "_REINDEXED_AT_ONCE", 2)
+    names = [f"{number}" for number in range(7)]
+    with opened(tmp_path / "mirror.db") as store:
+        store.upsert([talk(name, ("Ana", "Heliotrope.")) for name in names])
+        store.write_state("index_version", fts.VERSION - 1)
+    add, added = fts.add, []
+
+    def breaking_off(connection: sqlite3.Connection, row: int) -> None:
+        if len(added) == 3:
+            raise KeyboardInterrupt
+        added.append(row)
+        add(connection, row)
+
+    with monkeypatch.context() as broken, closing(Database(tmp_path / "mirror.db")) as database:
+        broken.setattr(fts, "add", breaking_off)
+        with pytest.raises(KeyboardInterrupt):
+            Store(database, StandingClock())
+    with opened(tmp_path / "mirror.db") as store:
+        assert sorted(ids(find(store, "heliotrope"))) == names
+        store.remove(names)
+        assert ids(find(store, "heliotrope")) == []
 
 
 class NoModule:

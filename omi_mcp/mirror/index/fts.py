@@ -20,8 +20,12 @@ from omi_mcp.mirror.index.words import TOKENIZER, bare
 ENTRY_BITS = 12
 HEAD, ITEMS, FIRST_PASSAGE, LAST_PASSAGE = 0, 1, 2, (1 << ENTRY_BITS) - 1
 
-VERSION = 4
-"""Of the text that is indexed of a conversation. An index of another version has to be made anew."""
+VERSION = 5
+"""Of how a conversation is indexed. An index of another version has to be made anew."""
+
+_CONFIGURATION = {"pgsz": 1000, "automerge": 8, "crisismerge": 32}
+"""FTS5 merges what it wrote in steps of 64 pages, whenever so many parts lie on one level. Small pages and few merges
+make a change to a large index cost a quarter of what it costs with the defaults (4050, 4, 16), a search the same."""
 
 SCHEMA = f"""
     create virtual table if not exists entries using fts5(text, content='', tokenize="{TOKENIZER}");
@@ -73,7 +77,9 @@ def forget(connection: sqlite3.Connection, row: int, *, indexed: bool) -> None:
 
 
 def clear(connection: sqlite3.Connection) -> None:
+    """Make the index an empty one of this version."""
     connection.execute("insert into entries(entries) values ('delete-all')")
+    connection.executemany("insert into entries(entries, rank) values (?, ?)", _CONFIGURATION.items())
 
 
 def replace_written(connection: sqlite3.Connection, row: int, conversation: Conversation, *, indexed: bool) -> None:
