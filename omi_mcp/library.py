@@ -52,6 +52,9 @@ UNMIRRORED_PAGES = 10
 
 UNMIRRORED = "nothing is copied (OMI_MCP_MIRROR=off), so what was said is never searched"
 
+DELIVERY_SECONDS = 10.0
+"""After so long an answer has left the process, and reaches the host whatever becomes of the process."""
+
 RECENT_SECONDS = 3.0
 """How long a list of the recent ones waits: hosts ask for it while they connect."""
 
@@ -272,7 +275,7 @@ class Library:
             return created
 
         created = await self._carry_through(create)
-        await mirror.keeper.heard(created.receipt.id)
+        await self._told(mirror, created)
         return created
 
     async def create_from_segments(self, draft: SegmentsDraft) -> Created:
@@ -285,7 +288,7 @@ class Library:
             return created
 
         created = await self._carry_through(create)
-        await mirror.keeper.heard(created.receipt.id)
+        await self._told(mirror, created)
         return created
 
     async def imported(self, sessions: Sequence[str]) -> dict[str, str]:
@@ -396,6 +399,21 @@ class Library:
         if not results:
             raise OutcomeUnknown("the server was stopped")
         return results[0]
+
+    async def _told(self, mirror: _Mirror, created: Created) -> None:
+        """Note that whoever asked is told; not before the answer has gone out, which a kill could still prevent."""
+
+        async def note() -> None:
+            try:
+                await self._clock.sleep(DELIVERY_SECONDS)
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await mirror.keeper.heard(created.receipt.id)
+
+        if self._tasks is None:
+            await mirror.keeper.heard(created.receipt.id)
+        else:
+            self._tasks.start_soon(note)
 
     async def _mirror_created(self, mirror: _Mirror, created: Created, *, transcript: bool) -> None:
         """Make a new conversation findable at once. One that cannot be read now is found by the next sync."""

@@ -4,6 +4,7 @@ import json
 import os
 import random
 import re
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -232,6 +233,17 @@ async def test_a_server_stopped_in_the_middle_finds_its_create_after_the_restart
     async with account.server() as client:
         answer = await call(client, tool, **create(tool, "the lighthouse"))
     assert account.saved() == [answer["id"]]
+
+
+async def test_a_server_killed_before_its_answer_left_finds_its_create_late(account: Account, tmp_path: Path) -> None:
+    when_killed = tmp_path.with_name("when-killed")
+    async with account.server() as client:
+        first = await call(client, "create_from_text", text="Buy milk.")
+        shutil.copytree(tmp_path, when_killed)
+    await account.clock.sleep(1200)
+    async with account.server(data_dir=when_killed) as client:
+        again = await call(client, "create_from_text", text="Buy milk.")
+    assert again["id"] == first["id"]
 
 
 async def test_what_a_killed_server_left_open_is_settled_without_being_asked(account: Account, tmp_path: Path) -> None:
