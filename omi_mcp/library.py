@@ -274,9 +274,7 @@ class Library:
             await self._mirror_created(mirror, created, transcript=False)
             return created
 
-        created = await self._carry_through(create)
-        await self._told(mirror, created)
-        return created
+        return await self._told(mirror, await self._carry_through(create))
 
     async def create_from_segments(self, draft: SegmentsDraft) -> Created:
         """Create from a diarised transcript, once: the session id makes a repeat return the first."""
@@ -287,9 +285,7 @@ class Library:
             await self._mirror_created(mirror, created, transcript=True)
             return created
 
-        created = await self._carry_through(create)
-        await self._told(mirror, created)
-        return created
+        return await self._told(mirror, await self._carry_through(create))
 
     async def imported(self, sessions: Sequence[str]) -> dict[str, str]:
         """Which of these session ids `import_segments` has sent before, and the conversations they became."""
@@ -400,20 +396,25 @@ class Library:
             raise OutcomeUnknown("the server was stopped")
         return results[0]
 
-    async def _told(self, mirror: _Mirror, created: Created) -> None:
-        """Note that whoever asked is told; not before the answer has gone out, which a kill could still prevent."""
+    async def _told(self, mirror: _Mirror, created: Created) -> Created:
+        """`created` as it is now, and noted as told: not before the answer has gone out, which a kill could prevent."""
+        receipt = created.receipt
 
         async def note() -> None:
             try:
                 await self._clock.sleep(DELIVERY_SECONDS)
             finally:
                 with anyio.CancelScope(shield=True):
-                    await mirror.keeper.heard(created.receipt.id)
+                    await mirror.keeper.heard(receipt.id)
 
         if self._tasks is None:
-            await mirror.keeper.heard(created.receipt.id)
+            await mirror.keeper.heard(receipt.id)
         else:
             self._tasks.start_soon(note)
+        hidden = await mirror.keeper.hides(receipt.id) if created.repeated else None
+        if hidden is None or hidden == receipt.discarded:
+            return created
+        return replace(created, receipt=receipt.model_copy(update={"discarded": hidden}))
 
     async def _mirror_created(self, mirror: _Mirror, created: Created, *, transcript: bool) -> None:
         """Make a new conversation findable at once. One that cannot be read now is found by the next sync."""

@@ -48,6 +48,11 @@ class Keeper:
         """It was created, and whoever asked for it is being told."""
         await _if_possible(self._journal.heard, conversation_id)
 
+    async def hides(self, conversation_id: str) -> bool | None:
+        """Whether the conversation is hidden; None where the mirror does not know it."""
+        stored = await _if_possible(self._store.get, conversation_id)
+        return stored.hidden if stored else None
+
     def _keep(self, conversation: Conversation, hidden: bool | None) -> Stored | None:
         before = self._store.get(conversation.id)
         self._store.upsert([_with_folder_name(conversation, before)])
@@ -65,7 +70,7 @@ async def _if_possible(function: Callable[[*Arguments], Result], *arguments: *Ar
     try:
         return await database.run(function, *arguments)
     except (sqlite3.Error, database.Damaged) as error:
-        log.warning("the mirror cannot be written: %s", type(error).__name__)
+        log.warning("the mirror cannot be used: %s", type(error).__name__)
         return None
 
 

@@ -133,8 +133,9 @@ def _saved(created: Created, *notes: str, again: str) -> Saved:
     elif created.recovered:
         said.insert(0, "The first request was not answered; asked again, the conversation exists, once.")
     if receipt.discarded:
+        hidden = "It is hidden" if created.repeated else "Saved but hidden: Omi took it for too little to list"
         said.append(
-            "Saved but hidden: Omi took it for too little to list, so search does not find it. "
+            f"{hidden}, so search does not find it. "
             "get_conversation with this id reads it; discard with restore=true lists it."
         )
     elif processing:

@@ -66,7 +66,8 @@ def explain(error: OmiError, action: Action = "read") -> str:
         case NotConfigured():
             return f"{_sentence(error)}{nothing} {KEY_HELP}"
         case InvalidRequest():
-            return f"{shorten(clean_line(str(error)), LONGEST)}{nothing}"
+            wrong = shorten(clean_line(str(error)), LONGEST)
+            return f"{wrong}{'' if wrong.endswith('.') else '.'}{nothing}"
         case OutcomeUnknown():
             call = "the same call without allow_duplicate" if action == "duplicate" else "exactly the same call again"
             return (

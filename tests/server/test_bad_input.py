@@ -110,7 +110,7 @@ async def test_501_segments_are_refused_with_what_to_do(connect: Connect, sandbo
         said = await refusal(client, "create_from_segments", segments=many)
         assert "501" in said
         assert "500" in said
-        assert "Nothing was created" in said
+        assert ". Nothing was created" in said
     assert sandbox.ids(listable=False) == []
 
 

@@ -122,6 +122,18 @@ async def test_the_same_create_within_minutes_returns_the_first(account: Account
 
 
 @both
+async def test_a_repeat_says_whether_the_first_is_hidden_now(account: Account, tool: str) -> None:
+    async with account.server() as client:
+        first = await call(client, tool, **create(tool, "the lighthouse"))
+        await call(client, "discard", conversation_id=first["id"])
+        again = await call(client, tool, **create(tool, "the lighthouse"))
+        assert again["discarded"] is True
+        assert "It is hidden" in again["note"]
+        await call(client, "discard", conversation_id=first["id"], restore=True)
+        assert (await call(client, tool, **create(tool, "the lighthouse")))["discarded"] is False
+
+
+@both
 async def test_a_repeat_while_the_first_is_under_way_waits_for_it(account: Account, tool: str) -> None:
     account.break_down("delay=40@writes")
     answers: list[dict[str, Any]] = []
