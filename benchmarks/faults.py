@@ -228,7 +228,7 @@ class Trial:
                 if held != [json.loads(said)["id"]]:
                     self.wrong.append(f"{number}: {said} but there is {held}")
                 return
-            if kind == "not created" and held:
+            if kind in ("not created", "refused") and held and "by this call" not in said:
                 self.wrong.append(f"{number}: {said} but there is {held}")
             if kind == "other":
                 self.wrong.append(f"{number}: {said}")
@@ -268,7 +268,8 @@ def _kind(said: str) -> str:
     if "may or may not exist" in said:
         return "unknown"
     if "Nothing was created" in said:
-        return "not created" if "lists no such conversation" in said else "refused"
+        tried = "lists no such conversation" in said or "again and again" in said
+        return "not created" if tried else "refused"
     return "other"
 
 
