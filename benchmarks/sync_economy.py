@@ -3,8 +3,8 @@
     python benchmarks/sync_economy.py [N ...]
 
 Everything runs in virtual time against the sandbox. The floors: one request for 100 summaries and one for 25
-transcripts; under limits, all summaries first, with the two thirds of each hour that the background may spend. A copy can end
-before that, as the background also takes what nobody used of the last third in the hour's last minute.
+transcripts; under limits, all summaries first, with the two thirds of each hour that the background may spend. A copy
+can end before that: the background also takes what nobody used of the last third in the hour's last minute.
 """
 
 # ruff: noqa: E402 - the folders of the tests have to be found first

@@ -104,6 +104,12 @@ def texts(connection: sqlite3.Connection, entries: Iterable[int]) -> Iterator[tu
         yield entry, indexed_text(body)
 
 
+def sizes(connection: sqlite3.Connection, rows: Iterable[int]) -> dict[int, int]:
+    """The number of entries of each conversation."""
+    last = f"select value, (select max(entry) from texts where entry < value + 1 << {ENTRY_BITS}) from json_each(?)"
+    return {row: (entry & LAST_PASSAGE) + 1 for row, entry in connection.execute(last, (json.dumps(list(rows)),))}
+
+
 def passages(connection: sqlite3.Connection, entries: Iterable[int]) -> Iterator[Passage]:
     """These passages, in the order of `entries`."""
     for entry in entries:

@@ -28,6 +28,8 @@ FOLLOWING = 0.3
 """What the second and third best entries of a conversation add to its best."""
 COVERAGE = 0.25
 """What each term adds that is anywhere in the entries looked into."""
+WHOLE = 0.4
+"""What a conversation adds as one text, in which each of these entries that holds a term is one occurrence of it."""
 HEAD = 0.1
 """What a head adds to a conversation whose best entry is a passage."""
 DAY = 0.75
@@ -38,8 +40,8 @@ MOST_POSTINGS = 60_000
 which every word is more frequent is required without being ranked by."""
 MOST_ENTRIES = 1_000
 """Best entries that are read; conversations with none among them follow by date."""
-LOOKED_INTO = 300
-PROMISING = 0.3
+LOOKED_INTO = 500
+PROMISING = 0.2
 """At most so many of the best entries are looked into, and none below this share of the best score."""
 
 NEXT_TO = 0.4
@@ -138,7 +140,8 @@ def rank(connection: sqlite3.Connection, reading: Reading, scope: Scope) -> Rank
     best_score = max(scores.values(), default=0.0)
     promising = {entry for entry in islice(scores, LOOKED_INTO) if scores[entry] >= PROMISING * best_score}
     held = _look_into(connection, promising, scores, sought, supporting)
-    best = _ranked(connection, scores, held, sought, _day_worths(query, rarity))
+    worths = _worths(held, fts.sizes(connection, held), sought)
+    best = _ranked(connection, scores, worths, _day_worths(query, rarity))
     others: Set[int] = frozenset()
     if len(scores) == MOST_ENTRIES:
         others = _conversations(connection, matching) - {ranked.row for ranked in best}
@@ -187,32 +190,50 @@ def _conversations(connection: sqlite3.Connection, matching: Matching) -> Set[in
 
 def _look_into(
     connection: sqlite3.Connection, entries: Set[int], scores: dict[int, float], sought: Sought, supporting: Sought
-) -> dict[int, set[str]]:
-    """Add to the scores of `entries` what only their text tells. Returns the terms that each conversation holds."""
+) -> dict[int, Counter[str]]:
+    """Add to the scores of `entries` what only their text tells.
+
+    Returns for each conversation in how many of these each term is.
+    """
     texts = {entry: folded_words(text) for entry, text in fts.texts(connection, entries)}
     known = sought.recognise(set().union(*texts.values()))
     usual = sum(map(len, texts.values())) / max(1, len(texts))
-    held: defaultdict[int, set[str]] = defaultdict(set)
+    held: defaultdict[int, Counter[str]] = defaultdict(Counter)
     for entry, text in texts.items():
         places = [(place, known[word]) for place, word in enumerate(text) if word in known]
         scores[entry] += sought.closeness(places)
         frequencies = Counter(term for _, term in places)
         for term, weight in supporting.weights.items():
-            frequency = frequencies[term]
-            length = 1 - _B + _B * len(text) / usual
-            scores[entry] += weight * frequency * (_K1 + 1) / (frequency + _K1 * length)
-        held[entry >> ENTRY_BITS].update(frequencies)
+            scores[entry] += weight * _saturated(frequencies[term], len(text) / usual)
+        held[entry >> ENTRY_BITS].update(frequencies.keys())
     return held
+
+
+def _worths(held: Mapping[int, Counter[str]], sizes: Mapping[int, int], sought: Sought) -> dict[int, float]:
+    """What each conversation is worth by what it holds as a whole. `sizes` are numbers of entries."""
+    usual = sum(sizes.values()) / max(1, len(sizes))
+    return {
+        row: COVERAGE * sought.worth(terms.keys())
+        + WHOLE * sum(sought.weights[term] * _saturated(entries, sizes[row] / usual) for term, entries in terms.items())
+        for row, terms in held.items()
+    }
+
+
+def _saturated(frequency: int, length: float) -> float:
+    """What BM25 makes of a term's frequency in a text of `length`, where 1 is the usual one."""
+    return frequency * (_K1 + 1) / (frequency + _K1 * (1 - _B + _B * length))
 
 
 def _ranked(
     connection: sqlite3.Connection,
     scores: Mapping[int, float],
-    held: Mapping[int, set[str]],
-    sought: Sought,
+    worths: Mapping[int, float],
     day_worths: Mapping[str, float],
 ) -> list[Ranked]:
-    """The conversations of scored entries, best first; of equals the newer first, then by id."""
+    """The conversations of scored entries, best first; of equals the newer first, then by id.
+
+    `worths` is what conversations are worth besides their entries, `day_worths` what the words for their day are.
+    """
     entries: defaultdict[int, list[int]] = defaultdict(list)
     for entry in sorted(scores, key=lambda entry: (-scores[entry], entry)):
         entries[entry >> ENTRY_BITS].append(entry)
@@ -224,7 +245,7 @@ def _ranked(
     for row, began, conversation_id in found:
         best, *following = entries[row]
         score = scores[best] + FOLLOWING * sum(scores[entry] for entry in following[:2])
-        score += COVERAGE * sought.worth(held.get(row, set()))
+        score += worths.get(row, 0.0)
         head = (row << ENTRY_BITS) + fts.HEAD
         if head in following:
             score += HEAD * scores[head]
