@@ -181,6 +181,7 @@ class Library:
         synced = self._settings.mirror != "off"
         if stored and synced and (not transcript or stored.transcript in ("stored", "none")):
             return Reading(stored)
+        asked = self._clock.now()
         try:
             fetched = await mirror.client.get_conversation(conversation_id, include_transcript=transcript)
         except NotFound:
@@ -192,7 +193,7 @@ class Library:
             if stored is None:
                 raise
             return Reading(stored, error)
-        return Reading(await mirror.keeper.keep(fetched, hidden=stored.hidden if stored else None))
+        return Reading(await mirror.keeper.keep(fetched, asked=asked))
 
     def occurrences(self, query: str, text: str) -> list[tuple[int, int]]:
         """Where in `text` (from, to) the words stand that a search takes for those of `query`."""

@@ -6,6 +6,7 @@ A mirror that cannot be written, as on a full disk, makes no failure of what the
 import logging
 import sqlite3
 from collections.abc import Callable
+from datetime import datetime
 from typing import TypeVar, TypeVarTuple
 
 from omi_mcp import database
@@ -29,9 +30,14 @@ class Keeper:
         self._journal = journal
         self._clock = clock
 
-    async def keep(self, conversation: Conversation, *, hidden: bool | None) -> Stored:
-        """The conversation as it is mirrored now. `hidden` None leaves what the mirror knows."""
-        return await _if_possible(self._keep, conversation, hidden) or self._passing(conversation, hidden)
+    async def keep(
+        self, conversation: Conversation, *, hidden: bool | None = None, asked: datetime | None = None
+    ) -> Stored:
+        """The conversation as it is mirrored now. `hidden` None leaves what the mirror knows.
+
+        `asked` is when the API was asked for it, None where it was changed by us.
+        """
+        return await _if_possible(self._keep, conversation, hidden, asked) or self._passing(conversation, hidden)
 
     async def locked(self, conversation_id: str) -> None:
         """The account's plan does not show it any more."""
@@ -41,6 +47,7 @@ class Keeper:
         await _if_possible(self._store.remove, [conversation_id])
 
     async def deleted(self, conversation_id: str) -> None:
+        await _if_possible(self._store.note_change, conversation_id)
         await self.gone(conversation_id)
         await _if_possible(self._journal.forget_conversation, conversation_id)
 
@@ -53,9 +60,11 @@ class Keeper:
         stored = await _if_possible(self._store.get, conversation_id)
         return stored.hidden if stored else None
 
-    def _keep(self, conversation: Conversation, hidden: bool | None) -> Stored | None:
+    def _keep(self, conversation: Conversation, hidden: bool | None, asked: datetime | None) -> Stored | None:
+        if asked is None:
+            self._store.note_change(conversation.id)
         before = self._store.get(conversation.id)
-        self._store.upsert([_with_folder_name(conversation, before)])
+        self._store.upsert([_with_folder_name(conversation, before)], asked=asked)
         if hidden or (hidden is None and before and before.hidden):
             self._store.set_hidden(conversation.id, True)
         return self._store.get(conversation.id)

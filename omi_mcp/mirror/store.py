@@ -6,7 +6,7 @@ Rows are addressed by the API's ids from outside. Hidden conversations are kept,
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Literal
@@ -24,6 +24,9 @@ _Outcome = Literal["new", "changed", "same"]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _FOREVER = 2**62
+
+_LONGEST_REQUEST = timedelta(hours=1)
+"""After this an answer that was asked for before a change of ours cannot come any more."""
 
 _REINDEXED_AT_ONCE = 200
 """Conversations of one transaction when the index is made anew: a fraction of a second."""
@@ -80,6 +83,7 @@ class Store:
             where hidden = 0 and starred = 1;
         create index if not exists conversation_transcript on conversations(transcript, created desc) where hidden = 0;
         create table if not exists folders(place integer primary key, folder text not null);
+        create table if not exists own_changes(id text primary key, changed integer not null) without rowid;
         create table if not exists state(key text primary key, value text not null) without rowid;
         """
         + fts.SCHEMA
@@ -121,15 +125,19 @@ class Store:
             _write_state(connection, "indexed_to", rows[-1]["row"] if rows else None)
             return bool(rows)
 
-    def upsert(self, conversations: Iterable[Conversation]) -> Upserted:
+    def upsert(self, conversations: Iterable[Conversation], *, asked: datetime | None = None) -> Upserted:
         """Write rows and make them visible again, in one transaction.
 
-        `transcript_segments` None leaves a stored transcript alone, () says there is none, else it replaces. Segment
-        ids are not kept. A locked transcript is pending again: the API shows only what is not locked.
+        `asked` is when the API was asked for them: what we changed since is left as it is. `transcript_segments` None
+        leaves a stored transcript alone, () says there is none, else it replaces. Segment ids are not kept. A locked
+        transcript is pending again: the API shows only what is not locked.
         """
         new, changed = set(), set()
         with self.database.writing() as connection:
+            outdated = _changed_since(connection, asked)
             for conversation in conversations:
+                if conversation.id in outdated:
+                    continue
                 outcome = self._upsert(connection, conversation)
                 if outcome == "new":
                     new.add(conversation.id)
@@ -148,6 +156,16 @@ class Store:
                 return stored
             segments = fts.transcript(connection, row["row"])
         return replace(stored, conversation=stored.conversation.model_copy(update={"transcript_segments": segments}))
+
+    def note_change(self, conversation_id: str) -> None:
+        """We had the API change or delete it: what was asked for before now is outdated."""
+        now = self._clock.now()
+        with self.database.writing() as connection:
+            connection.execute("delete from own_changes where changed < ?", (ticks(now - _LONGEST_REQUEST),))
+            connection.execute(
+                "insert or replace into own_changes(id, changed) values (?, ?)",
+                (storable(conversation_id), ticks(now)),
+            )
 
     def remove(self, ids: Iterable[str]) -> None:
         """Forget conversations; unknown ids are ignored."""
@@ -384,6 +402,13 @@ def _set_transcript(
         (state, json.dumps(fts.by_words_spoken(segments)), len(segments), row["row"]),
     )
     return True
+
+
+def _changed_since(connection: sqlite3.Connection, asked: datetime | None) -> Set[str]:
+    """Ids of the conversations that we changed after `asked`."""
+    if asked is None:
+        return frozenset()
+    return {row["id"] for row in connection.execute("select id from own_changes where changed > ?", (ticks(asked),))}
 
 
 def _read_state(connection: sqlite3.Connection, key: str) -> Any:

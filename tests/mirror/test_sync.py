@@ -14,6 +14,10 @@ from virtual_time import START
 from omi_mcp import database
 from omi_mcp.api.client import CONVERSATIONS, FOLDERS
 from omi_mcp.api.errors import Unreachable
+from omi_mcp.api.models import Structured
+from omi_mcp.mirror.journal import Journal
+from omi_mcp.mirror.keeping import Keeper
+from omi_mcp.mirror.store import Upserted
 from omi_mcp.mirror.sync.engine import Progress
 
 pytestmark = pytest.mark.anyio
@@ -359,6 +363,30 @@ async def test_what_the_user_brings_back_while_it_is_doubted_is_not_hidden() -> 
         assert mirrored(process.store) == account.listable()
 
 
+async def test_what_the_user_does_while_a_page_is_on_its_way_is_not_undone_by_it() -> None:
+    account = Account(size=150)
+    async with account.process() as process:
+        await process.use()
+        await account.synced(process)
+        store = process.store
+        keeper = Keeper(store, Journal(process.database, account.clock), account.clock)
+        asked = account.clock.now()
+        page = await process.client.list_conversations()
+        renamed = account.conversation("c00030").model_copy(update={"structured": Structured(title="Renamed")})
+        await keeper.keep(account.conversation("c00010"), hidden=True)
+        await keeper.deleted("c00020")
+        await keeper.keep(renamed)
+        assert store.upsert(page.conversations, asked=asked) == Upserted(frozenset(), frozenset())
+        await keeper.keep(account.conversation("c00010"), asked=asked)
+
+        hidden, deleted, kept = (store.get(each) for each in ("c00010", "c00020", "c00030"))
+        assert hidden
+        assert hidden.hidden
+        assert deleted is None
+        assert kept
+        assert kept.conversation.structured.title == "Renamed"
+
+
 async def test_many_locked_at_once_hide_nothing_that_lies_behind_them() -> None:
     account = Account(size=900)
     async with account.process() as process:
@@ -574,6 +602,17 @@ async def test_with_a_full_disk_what_is_mirrored_is_served_and_the_sync_lives_on
         await account.synced(process)
         assert process.sync.progress().blocked is None
         assert mirrored(process.store) == account.listable()
+
+
+async def test_with_a_disk_that_is_full_from_the_start_nothing_is_served_and_it_says_why() -> None:
+    account = Account(size=150)
+    async with account.process(running=False) as process:
+        with process.database.writing() as connection:
+            (pages,) = connection.execute("pragma page_count").fetchone()
+            connection.execute(f"pragma max_page_count = {pages}")
+        await process.use()
+        assert process.sync.progress().blocked == "the mirror on this computer cannot be written"
+        assert process.store.recent(10, 0) == []
 
 
 async def test_three_processes_together_ask_no_more_than_one_and_all_of_them_answer(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ async def test_nothing_is_written_to_disk_with_the_copy_in_memory(
 ) -> None:
     sandbox.load([talk("harbour")])
     async with connect(mirror="memory") as client:
-        assert (await call(client, "search_conversations", query="winter season"))["matched"] == 1
+        assert (await call(client, "search_conversations", query="harbour"))["matched"] == 1
     assert list(tmp_path.iterdir()) == []
 
 

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from sqlite3 import Connection
 
 from omi_mcp import database
@@ -119,8 +120,9 @@ class Absences:
             if not await database.run(self._gave_up, absence):
                 raise
         else:
+            asked = self._clock.now()
             page = await self._client.list_conversations(start=found.created_at, end=found.created_at, background=True)
-            await database.run(self._store.upsert, page.conversations)
+            await database.run(partial(self._store.upsert, page.conversations, asked=asked))
             await database.run(self._hide, absence)
 
     async def _is_locked(self, stored: Stored) -> bool:

@@ -287,7 +287,7 @@ class Sync:
         self._note_trouble(error)
 
     async def _wait_for_first(self, report: Report | None) -> None:
-        failure: OmiError | None = None
+        failure: Exception | None = None
         async with anyio.create_task_group() as tasks:
             if report is not None:
                 tasks.start_soon(self._keep_reporting, report)
@@ -296,7 +296,7 @@ class Sync:
                     await self._read_first()
                 with anyio.move_on_after(START_SECONDS):
                     await self._copied()
-            except OmiError as error:
+            except Exception as error:
                 failure = error  # to be raised as itself, not in the group of the tasks
             tasks.cancel_scope.cancel()
         if failure is not None:

@@ -54,18 +54,19 @@ class LabelReader:
 
     async def _read_stars(self, labels: Labels) -> None:
         position = labels.position or Position()
+        asked = self._clock.now()
         page = await self._client.list_conversations(
             offset=position.offset, end=position.end, starred=True, background=True
         )
-        await database.run(self._keep_stars, labels, page)
+        await database.run(self._keep_stars, labels, page, asked)
 
     def _keep_folders(self, folders: tuple[Folder, ...]) -> None:
         self._store.replace_folders(folders)
         labels = Labels.load(self._store)
         labels.model_copy(update={"folders": self._clock.now()}).save(self._store)
 
-    def _keep_stars(self, labels: Labels, page: Page) -> None:
-        self._store.upsert(page.conversations)
+    def _keep_stars(self, labels: Labels, page: Page, asked: datetime) -> None:
+        self._store.upsert(page.conversations, asked=asked)
         starred = {*labels.starred, *(conversation.id for conversation in page.conversations)}
         position, _ = advance(labels.position or Position(), page, patience=1)
         # A page that is not full is taken for the last: a star missed among dropped rows is not worth a request a day.

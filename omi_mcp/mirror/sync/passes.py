@@ -148,7 +148,7 @@ class PassReader:
         locked = missing & self._absences.locked()
         if len(locked) <= dropped:  # else not all of them can still be there
             missing -= locked
-        changes = self._store.upsert(page.conversations)
+        changes = self._store.upsert(page.conversations, asked=asked)
         self._absences.listed(listed)
         stirred = changes.new | changes.changed
         below = {each.id for each in page.conversations if current.floor and each.created_at <= current.floor}

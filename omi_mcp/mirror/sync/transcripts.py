@@ -47,6 +47,7 @@ class TranscriptBackfill:
         if len(wanted) == 1:
             await self._fetch_one(wanted[0][0])
             return
+        asked = self._clock.now()
         try:
             page = await self._client.list_conversations(
                 limit=state.batch, start=wanted[-1][1], end=wanted[0][1], include_transcript=True, background=True
@@ -55,9 +56,10 @@ class TranscriptBackfill:
             # One transcript can be what fails the page: too large, or malformed.
             await database.run(self._save, state.model_copy(update={"batch": max(1, state.batch // 2)}))
             raise
-        await database.run(self._keep_page, state, wanted, page)
+        await database.run(self._keep_page, state, wanted, page, asked)
 
     async def _fetch_one(self, conversation_id: str) -> None:
+        asked = self._clock.now()
         try:
             found = await self._client.get_conversation(conversation_id, include_transcript=True, background=True)
         except (NotFound, InvalidRequest):
@@ -67,7 +69,7 @@ class TranscriptBackfill:
             await database.run(self._set_unreadable, conversation_id)
             raise
         else:
-            await database.run(self._keep_one, found)
+            await database.run(self._keep_one, found, asked)
 
     def _choose(self) -> tuple[Transcripts, Sequence[Wanted]]:
         """The newest wanted ones that one request can bring; one alone is read by itself."""
@@ -91,8 +93,8 @@ class TranscriptBackfill:
                 wanted.append(each)
         return wanted[:limit]
 
-    def _keep_page(self, state: Transcripts, wanted: Sequence[Wanted], page: Page) -> None:
-        self._store.upsert(_transcribed(conversation) for conversation in page.conversations)
+    def _keep_page(self, state: Transcripts, wanted: Sequence[Wanted], page: Page, asked: datetime) -> None:
+        self._store.upsert(map(_transcribed, page.conversations), asked=asked)
         came = {conversation.id for conversation in page.conversations}
         reached = min((conversation.created_at for conversation in page.conversations), default=None)
         # Those above the last row that came should have come too. Those below make the next page, unless none came.
@@ -105,8 +107,8 @@ class TranscriptBackfill:
             )
         )
 
-    def _keep_one(self, found: Conversation) -> None:
-        self._store.upsert([_transcribed(found)])
+    def _keep_one(self, found: Conversation, asked: datetime) -> None:
+        self._store.upsert([_transcribed(found)], asked=asked)
         state = Transcripts.load(self._store)
         if state.batch < TRANSCRIPT_LIST_LIMIT:
             self._save(state.model_copy(update={"batch": min(TRANSCRIPT_LIST_LIMIT, state.batch * 2)}))
