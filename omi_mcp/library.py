@@ -18,13 +18,11 @@ import anyio
 
 from omi_mcp import database
 from omi_mcp.api.errors import (
-    BudgetSpent,
     InvalidRequest,
     NotConfigured,
     NotFound,
     OmiError,
     PaymentRequired,
-    RateLimited,
 )
 from omi_mcp.clock import Clock, SystemClock
 
@@ -34,23 +32,14 @@ if TYPE_CHECKING:
     import httpx
     from anyio.abc import TaskGroup
 
-    from omi_mcp.api.budget import Allowance, Budget
-    from omi_mcp.api.client import OmiClient
+    from omi_mcp.account import Account
+    from omi_mcp.api.budget import Allowance
     from omi_mcp.api.drafts import SegmentsDraft, TextDraft
     from omi_mcp.api.models import Conversation, Folder
-    from omi_mcp.database import Database
-    from omi_mcp.mirror.imports import Imports
-    from omi_mcp.mirror.keeping import Keeper
-    from omi_mcp.mirror.store import Store
-    from omi_mcp.mirror.sync.engine import Progress, Sync
+    from omi_mcp.mirror.sync.engine import Progress
     from omi_mcp.mirror.types import Counts, Entry, Filters, Hit, Results, Stored
     from omi_mcp.settings import Settings
-    from omi_mcp.writes import Created, Writer
-
-UNMIRRORED_PAGES = 10
-"""How many list pages (100 conversations each) one search may ask for when nothing is mirrored."""
-
-UNMIRRORED = "nothing is copied (OMI_MCP_MIRROR=off), so what was said is never searched"
+    from omi_mcp.writes import Created
 
 DELIVERY_SECONDS = 10.0
 """After so long an answer has left the process, and reaches the host whatever becomes of the process."""
@@ -95,18 +84,6 @@ class Standing:
     comparing: bool
 
 
-@dataclass(frozen=True)
-class _Mirror:
-    database: Database
-    store: Store
-    budget: Budget
-    client: OmiClient
-    sync: Sync
-    keeper: Keeper
-    imports: Imports
-    writer: Writer
-
-
 class Library:
     """The user's conversations. Nothing is opened or asked before the first call; use inside `running()`."""
 
@@ -117,7 +94,7 @@ class Library:
         self._transport = transport
         self._clock = clock or SystemClock()
         self._opening = anyio.Lock()
-        self._mirror: _Mirror | None = None
+        self._account: Account | None = None
         self._tasks: TaskGroup | None = None
         self._syncing = True
 
@@ -156,18 +133,18 @@ class Library:
         """
         from omi_mcp.mirror.search.engine import search
 
-        mirror = await self._open()
+        account = await self._open()
         if self._settings.mirror == "off":
-            return await self._search_unmirrored(mirror, text, filters, folder=folder, limit=limit, offset=offset)
-        await mirror.sync.refresh(wait_for_first=True, report=report)
+            return await self._search_unmirrored(account, text, filters, folder=folder, limit=limit, offset=offset)
+        await account.sync.refresh(wait_for_first=True, report=report)
         if folder is not None:
-            filters = await self._in_folder(mirror, filters, folder)
+            filters = await self._in_folder(account, filters, folder)
 
         def look() -> tuple[Results, Counts]:
-            return search(mirror.store, text, filters, limit=limit, offset=offset), mirror.store.counts()
+            return search(account.store, text, filters, limit=limit, offset=offset), account.store.counts()
 
         results, counts = await database.run(look)
-        return Found(results, counts, mirror.sync.progress())
+        return Found(results, counts, account.sync.progress())
 
     async def get(self, conversation_id: str, *, transcript: bool = True) -> Reading:
         """One conversation, from the mirror where it has what is asked for, else from the API.
@@ -176,24 +153,24 @@ class Library:
             NotFound: there is none with this id that this key can see.
             OmiError: it is not mirrored and the API cannot be asked.
         """
-        mirror = await self._open()
-        stored = await database.run(mirror.store.get, conversation_id)
+        account = await self._open()
+        stored = await database.run(account.store.get, conversation_id)
         synced = self._settings.mirror != "off"
         if stored and synced and (not transcript or stored.transcript in ("stored", "none")):
             return Reading(stored)
         asked = self._clock.now()
         try:
-            fetched = await mirror.client.get_conversation(conversation_id, include_transcript=transcript)
+            fetched = await account.client.get_conversation(conversation_id, include_transcript=transcript)
         except NotFound:
             if stored and stored.transcript == "locked":
                 return Reading(stored)  # OMI API: a read of a locked one is answered like one of a lost one
-            await mirror.keeper.gone(conversation_id)
+            await account.keeper.gone(conversation_id)
             raise
         except OmiError as error:
             if stored is None:
                 raise
             return Reading(stored, error)
-        return Reading(await mirror.keeper.keep(fetched, asked=asked))
+        return Reading(await account.keeper.keep(fetched, asked=asked))
 
     def occurrences(self, query: str, text: str) -> list[tuple[int, int]]:
         """Where in `text` (from, to) the words stand that a search takes for those of `query`."""
@@ -206,21 +183,21 @@ class Library:
         """The best moments for `words` inside one conversation that `get` has returned before, best first."""
         from omi_mcp.mirror.search.engine import find_in
 
-        mirror = await self._open()
-        return await database.run(find_in, mirror.store, conversation_id, words, limit)
+        account = await self._open()
+        return await database.run(find_in, account.store, conversation_id, words, limit)
 
     async def recent(self, *, limit: int, offset: int = 0) -> list[Stored]:
         """The newest conversations the mirror knows, without transcripts; waits only shortly for news of them."""
-        mirror = await self._open()
+        account = await self._open()
         if self._settings.mirror != "off":
             with anyio.move_on_after(RECENT_SECONDS), suppress(OmiError):
-                await mirror.sync.refresh(wait_for_first=True)
-        return await database.run(mirror.store.recent, limit, offset)
+                await account.sync.refresh(wait_for_first=True)
+        return await database.run(account.store.recent, limit, offset)
 
     async def titled(self, words: str, *, limit: int) -> list[Stored]:
         """Mirrored conversations whose title holds all `words` (the last may be unfinished), newest first."""
-        mirror = await self._open()
-        return await database.run(mirror.store.titles, words, limit)
+        account = await self._open()
+        return await database.run(account.store.titles, words, limit)
 
     async def sync(self, *, full: bool = False) -> None:
         """Look for what is new now. `full` has everything compared too, in the background: see `standing`.
@@ -228,87 +205,87 @@ class Library:
         Raises:
             OmiError: nothing has ever been copied, and the API cannot be asked.
         """
-        mirror = await self._open()
-        await mirror.sync.refresh(wait_for_first=True)
+        account = await self._open()
+        await account.sync.refresh(wait_for_first=True)
         if full:
-            await mirror.sync.compare_all()
+            await account.sync.compare_all()
 
     async def standing(self) -> Standing:
         """How far the copy has come, whichever process makes it. Asks nothing of the API."""
         from omi_mcp.mirror.sync.state import Passes
 
-        mirror = await self._open()
-        progress, remains = await mirror.sync.measure(), await mirror.sync.remains()
-        passes = await database.run(Passes.load, mirror.store)
+        account = await self._open()
+        progress, remains = await account.sync.measure(), await account.sync.remains()
+        passes = await database.run(Passes.load, account.store)
         comparing = passes.whole is None or passes.demanded is not None
-        return Standing(await database.run(mirror.store.counts), progress, remains, comparing)
+        return Standing(await database.run(account.store.counts), progress, remains, comparing)
 
     async def allowances(self) -> tuple[Allowance, ...]:
         """The hourly allowances as this account's ledger sees them. Asks nothing of the API."""
-        mirror = await self._open()
-        return await database.run(mirror.budget.allowances)
+        account = await self._open()
+        return await database.run(account.budget.allowances)
 
     async def catalogue(self, start: datetime | None = None, end: datetime | None = None) -> list[Entry]:
         """Every listed conversation that began between `start` and `end` (inclusive), oldest first, from the copy."""
-        mirror = await self._open()
-        return await database.run(mirror.store.catalogue, start, end)
+        account = await self._open()
+        return await database.run(account.store.catalogue, start, end)
 
     async def copied(self, conversation_id: str) -> Stored | None:
         """One conversation with its transcript as the copy has it; the API is not asked."""
-        mirror = await self._open()
-        return await database.run(mirror.store.get, conversation_id)
+        account = await self._open()
+        return await database.run(account.store.get, conversation_id)
 
     async def scopes(self) -> tuple[str, ...] | None:
         """What the key may do, asked of the API; None where it cannot say."""
-        mirror = await self._open()
-        return await mirror.client.scopes()
+        account = await self._open()
+        return await account.client.scopes()
 
     async def create_from_text(self, draft: TextDraft, *, dated: bool, allow_duplicate: bool = False) -> Created:
         """Create from text, once: a lost answer is resolved, a repeat within minutes returns the first.
 
         `dated`: the start was given, not assumed to be now, and so tells this text from the same text of another day.
         """
-        mirror = await self._open()
+        account = await self._open()
 
         async def create() -> Created:
-            created = await mirror.writer.create_from_text(draft, dated=dated, allow_duplicate=allow_duplicate)
-            await self._mirror_created(mirror, created, transcript=False)
+            created = await account.writer.create_from_text(draft, dated=dated, allow_duplicate=allow_duplicate)
+            await self._mirror_created(account, created, transcript=False)
             return created
 
-        return await self._told(mirror, await self._carry_through(create))
+        return await self._told(account, await self._carry_through(create))
 
     async def create_from_segments(self, draft: SegmentsDraft) -> Created:
         """Create from a diarised transcript, once: the session id makes a repeat return the first."""
-        mirror = await self._open()
+        account = await self._open()
 
         async def create() -> Created:
-            created = await mirror.writer.create_from_segments(draft)
-            await self._mirror_created(mirror, created, transcript=True)
+            created = await account.writer.create_from_segments(draft)
+            await self._mirror_created(account, created, transcript=True)
             return created
 
-        return await self._told(mirror, await self._carry_through(create))
+        return await self._told(account, await self._carry_through(create))
 
     async def imported(self, sessions: Sequence[str]) -> dict[str, str]:
         """Which of these session ids `import_segments` has sent before, and the conversations they became."""
-        mirror = await self._open()
-        return await database.run(mirror.imports.known, sessions)
+        account = await self._open()
+        return await database.run(account.imports.known, sessions)
 
     async def import_segments(self, draft: SegmentsDraft, *, title: str | None = None) -> Created:
         """`create_from_segments`, with a title of one's own if one is given, noted for `imported` once all is done."""
-        mirror = await self._open()
+        account = await self._open()
         created = await self.create_from_segments(draft)
         if title is not None and not created.receipt.discarded:
             await self.update_title(created.receipt.id, title)
-        await database.run(mirror.imports.note, draft.client_session_id, created.receipt.id)
+        await database.run(account.imports.note, draft.client_session_id, created.receipt.id)
         return created
 
     async def update_title(self, conversation_id: str, title: str) -> Conversation:
         """Rename. Returns the conversation as the API has it now, without transcript."""
         from omi_mcp import changes
 
-        mirror = await self._open()
+        account = await self._open()
         return await self._change(
-            mirror, conversation_id, partial(changes.rename, mirror.client, self._clock, conversation_id, title)
+            account, conversation_id, partial(changes.rename, account.client, self._clock, conversation_id, title)
         )
 
     async def discard(self, conversation_id: str) -> Conversation:
@@ -320,38 +297,38 @@ class Library:
 
     async def current(self, conversation_id: str) -> Conversation:
         """The conversation as the API has it now, without transcript, whatever the mirror knows."""
-        mirror = await self._open()
-        return await mirror.client.get_conversation(conversation_id)
+        account = await self._open()
+        return await account.client.get_conversation(conversation_id)
 
     async def delete(self, conversation_id: str) -> None:
         """Delete for good. What the service made of it besides, memories and action items, stays there."""
         from omi_mcp import changes
 
-        mirror = await self._open()
+        account = await self._open()
 
         async def delete() -> None:
             try:
-                await changes.delete(mirror.client, self._clock, conversation_id)
+                await changes.delete(account.client, self._clock, conversation_id)
             except PaymentRequired:
-                await mirror.keeper.locked(conversation_id)
+                await account.keeper.locked(conversation_id)
                 raise
             except NotFound:
-                await mirror.keeper.gone(conversation_id)
+                await account.keeper.gone(conversation_id)
                 raise
-            await mirror.keeper.deleted(conversation_id)
+            await account.keeper.deleted(conversation_id)
 
         await self._carry_through(delete)
 
     async def _set_discarded(self, conversation_id: str, discarded: bool) -> Conversation:
         from omi_mcp import changes
 
-        mirror = await self._open()
-        change = partial(changes.set_discarded, mirror.client, self._clock, conversation_id, discarded)
-        return await self._change(mirror, conversation_id, change, hidden=discarded)
+        account = await self._open()
+        change = partial(changes.set_discarded, account.client, self._clock, conversation_id, discarded)
+        return await self._change(account, conversation_id, change, hidden=discarded)
 
     async def _change(
         self,
-        mirror: _Mirror,
+        account: Account,
         conversation_id: str,
         change: Callable[[], Awaitable[Conversation]],
         *,
@@ -361,12 +338,12 @@ class Library:
             try:
                 changed = await change()
             except NotFound:
-                await mirror.keeper.gone(conversation_id)
+                await account.keeper.gone(conversation_id)
                 raise
             except PaymentRequired:
-                await mirror.keeper.locked(conversation_id)
+                await account.keeper.locked(conversation_id)
                 raise
-            await mirror.keeper.keep(changed, hidden=hidden)
+            await account.keeper.keep(changed, hidden=hidden)
             return changed
 
         return await self._carry_through(carry_out)
@@ -397,7 +374,7 @@ class Library:
             raise OutcomeUnknown("the server was stopped")
         return results[0]
 
-    async def _told(self, mirror: _Mirror, created: Created) -> Created:
+    async def _told(self, account: Account, created: Created) -> Created:
         """`created` as it is now, and noted as told: not before the answer has gone out, which a kill could prevent."""
         receipt = created.receipt
 
@@ -406,137 +383,62 @@ class Library:
                 await self._clock.sleep(DELIVERY_SECONDS)
             finally:
                 with anyio.CancelScope(shield=True):
-                    await mirror.keeper.heard(receipt.id)
+                    await account.keeper.heard(receipt.id)
 
         if self._tasks is None:
-            await mirror.keeper.heard(receipt.id)
+            await account.keeper.heard(receipt.id)
         else:
             self._tasks.start_soon(note)
-        hidden = await mirror.keeper.hides(receipt.id) if created.repeated else None
+        hidden = await account.keeper.hides(receipt.id) if created.repeated else None
         if hidden is None or hidden == receipt.discarded:
             return created
         return replace(created, receipt=receipt.model_copy(update={"discarded": hidden}))
 
-    async def _mirror_created(self, mirror: _Mirror, created: Created, *, transcript: bool) -> None:
+    async def _mirror_created(self, account: Account, created: Created, *, transcript: bool) -> None:
         """Make a new conversation findable at once. One that cannot be read now is found by the next sync."""
         receipt = created.receipt
         if created.repeated or receipt.discarded or receipt.status != "completed" or self._settings.mirror == "off":
             return
         with anyio.move_on_after(READ_THROUGH_SECONDS), suppress(OmiError):
-            conversation = await mirror.client.get_conversation(receipt.id, include_transcript=transcript)
+            conversation = await account.client.get_conversation(receipt.id, include_transcript=transcript)
             if not transcript:
                 conversation = conversation.model_copy(update={"transcript_segments": ()})
-            await mirror.keeper.keep(conversation, hidden=False)
+            await account.keeper.keep(conversation, hidden=False)
 
-    async def _in_folder(self, mirror: _Mirror, filters: Filters, folder: str) -> Filters:
-        folders = await database.run(mirror.store.folders) or await mirror.client.folders()
+    async def _in_folder(self, account: Account, filters: Filters, folder: str) -> Filters:
+        folders = await database.run(account.store.folders) or await account.client.folders()
         return _filter_folder(filters, folder, folders)
 
     async def _search_unmirrored(
-        self, mirror: _Mirror, text: str, filters: Filters, *, folder: str | None, limit: int, offset: int
+        self, account: Account, text: str, filters: Filters, *, folder: str | None, limit: int, offset: int
     ) -> Found:
-        """Rank titles and summaries of the list pages that the read allowance permits; keep nothing afterwards."""
-        from omi_mcp.database import Database
-        from omi_mcp.mirror.search.engine import search
-        from omi_mcp.mirror.store import Store
+        from omi_mcp.unmirrored import search_listed
 
         if folder is not None:
-            filters = _filter_folder(filters, folder, await mirror.client.folders())
-        passing = Store(Database(None), self._clock)
-        try:
-            progress = await self._list_into(passing, mirror.client, filters)
-            results = await database.run(lambda: search(passing, text, filters, limit=limit, offset=offset))
-            counts = await database.run(passing.counts)
-        finally:
-            await database.run(passing.database.close)
-        return Found(results, counts, progress)
+            filters = _filter_folder(filters, folder, await account.client.folders())
+        return Found(*await search_listed(account.client, self._clock, text, filters, limit=limit, offset=offset))
 
-    async def _list_into(self, store: Store, client: OmiClient, filters: Filters) -> Progress:
-        from omi_mcp.api.client import LIST_LIMIT
-        from omi_mcp.mirror.sync.engine import Progress
-
-        complete, blocked, oldest, listed = False, None, None, 0
-        for page_number in range(UNMIRRORED_PAGES):
-            try:
-                page = await client.list_conversations(
-                    offset=page_number * LIST_LIMIT,
-                    categories=filters.categories,
-                    folder_id=filters.folder_id,
-                    starred=filters.starred,
-                    background=True,
-                )
-            except (BudgetSpent, RateLimited) as error:
-                if page_number == 0:
-                    raise
-                blocked = str(error)
-                break
-            await database.run(store.upsert, page.conversations)
-            listed += len(page.conversations)
-            oldest = min((c.created_at for c in page.conversations), default=oldest)
-            if page.received == 0:
-                complete = True
-                break
-        return Progress(
-            phase="idle",
-            conversations=listed,
-            oldest=oldest,
-            complete=complete,
-            synced=self._clock.now(),
-            blocked=blocked,
-            retry_at=None,
-            warning=UNMIRRORED,
-        )
-
-    async def _open(self) -> _Mirror:
+    async def _open(self) -> Account:
         if not self._settings.api_key:
             raise NotConfigured("no Omi API key is set")
         async with self._opening:
-            if self._mirror is None:
-                self._mirror = await database.run(self._open_blocking)
+            if self._account is None:
+                self._account = await database.run(self._open_account)
                 if self._tasks is not None:
-                    self._tasks.start_soon(self._mirror.writer.settle)
+                    self._tasks.start_soon(self._account.writer.settle)
                     if self._syncing and self._settings.mirror != "off":
-                        self._tasks.start_soon(self._mirror.sync.run)
-            return self._mirror
+                        self._tasks.start_soon(self._account.sync.run)
+            return self._account
 
-    def _open_blocking(self) -> _Mirror:
-        from omi_mcp.api.budget import Budget
-        from omi_mcp.api.client import OmiClient
-        from omi_mcp.database import Database
-        from omi_mcp.mirror.imports import Imports
-        from omi_mcp.mirror.journal import Journal
-        from omi_mcp.mirror.keeping import Keeper
-        from omi_mcp.mirror.store import Store
-        from omi_mcp.mirror.sync.engine import Sync
-        from omi_mcp.writes import Writer
+    def _open_account(self) -> Account:
+        from omi_mcp.account import Account
 
-        opened = Database(self._settings.mirror_path)
-        store = Store(opened, self._clock)
-        budget = Budget(opened, self._clock)
-        client = OmiClient(
-            self._settings.base_url,
-            self._settings.api_key,
-            clock=self._clock,
-            budget=budget,
-            transport=self._transport,
-        )
-        journal = Journal(opened, self._clock)
-        return _Mirror(
-            database=opened,
-            store=store,
-            budget=budget,
-            client=client,
-            sync=Sync(client, store, self._clock),
-            keeper=Keeper(store, journal, self._clock),
-            imports=Imports(opened),
-            writer=Writer(client, journal, self._clock),
-        )
+        return Account.open(self._settings, self._clock, self._transport)
 
     async def _close(self) -> None:
-        if self._mirror is not None:
-            mirror, self._mirror = self._mirror, None
-            await mirror.client.aclose()
-            await database.run(mirror.database.close)
+        if self._account is not None:
+            account, self._account = self._account, None
+            await account.close()
 
 
 def _filter_folder(filters: Filters, folder: str, folders: Sequence[Folder]) -> Filters:

@@ -16,6 +16,7 @@ ROOMS = (
     ("server",),
     ("tools", "resources", "prompts"),
     ("views", "library"),
+    ("account", "unmirrored"),
     ("writes", "changes"),
     ("mirror",),
     ("api",),

@@ -1,0 +1,56 @@
+"""What it takes to work with one account: its database, its client, and what they are used by."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import httpx
+
+from omi_mcp import database
+from omi_mcp.api.budget import Budget
+from omi_mcp.api.client import OmiClient
+from omi_mcp.clock import Clock
+from omi_mcp.database import Database
+from omi_mcp.mirror.imports import Imports
+from omi_mcp.mirror.journal import Journal
+from omi_mcp.mirror.keeping import Keeper
+from omi_mcp.mirror.store import Store
+from omi_mcp.mirror.sync.engine import Sync
+from omi_mcp.settings import Settings
+from omi_mcp.writes import Writer
+
+
+@dataclass(frozen=True)
+class Account:
+    """The account of the key in the settings, opened in this process."""
+
+    database: Database
+    store: Store
+    budget: Budget
+    client: OmiClient
+    sync: Sync
+    keeper: Keeper
+    imports: Imports
+    writer: Writer
+
+    @classmethod
+    def open(cls, settings: Settings, clock: Clock, transport: httpx.AsyncBaseTransport | None) -> Self:
+        """Open the mirror's file; nothing is asked of the API. Blocks."""
+        opened = Database(settings.mirror_path)
+        store = Store(opened, clock)
+        budget = Budget(opened, clock)
+        client = OmiClient(settings.base_url, settings.api_key, clock=clock, budget=budget, transport=transport)
+        journal = Journal(opened, clock)
+        return cls(
+            database=opened,
+            store=store,
+            budget=budget,
+            client=client,
+            sync=Sync(client, store, clock),
+            keeper=Keeper(store, journal, clock),
+            imports=Imports(opened),
+            writer=Writer(client, journal, clock),
+        )
+
+    async def close(self) -> None:
+        await self.client.aclose()
+        await database.run(self.database.close)
