@@ -5,7 +5,8 @@
 DIR holds `conversations.jsonl` or `.jsonl.gz`, as the sandbox loads them, and `queries.jsonl` of
 `{"qid", "query", "relevant": [conversation ids], "segments": [[first, last], ...]}`; `segments` is optional and says
 where in the relevant conversation the evidence is. A sandbox serves the set, a fresh mirror copies it, and every query
-is asked through an MCP client.
+is asked through an MCP client. Ids become UUIDs, as the API's own are; fields that the sandbox does not know are passed
+over.
 
 `evidence` is the share of those stretches, over all queries, that a shown snippet lies in. Two baselines run on the
 same set: the newest 100 conversations ordered by how many words of the query they contain, and FTS5 as it comes, one
@@ -26,6 +27,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import NAMESPACE_URL, uuid5
 from zoneinfo import ZoneInfo
 
 import anyio
@@ -34,6 +36,7 @@ from mcp.types import TextContent
 
 from omi_mcp.library import Library
 from omi_mcp.sandbox import Sandbox
+from omi_mcp.sandbox.loading import PlainLine, SpokenLine
 from omi_mcp.server import build_server
 from omi_mcp.settings import Settings
 
@@ -167,24 +170,39 @@ def _discounted(gains: Sequence[bool]) -> float:
 
 
 def _text(line: dict[str, Any]) -> str:
-    spoken = (f"{segment['speaker']}: {segment['text']}" for segment in line["segments"])
+    spoken = (f"{segment.get('speaker', '')}: {segment['text']}" for segment in line["segments"])
     return "\n".join((line.get("title") or "", line.get("overview") or "", *spoken))
 
 
 def _read(folder: Path) -> tuple[list[dict[str, Any]], list[Asked]]:
     packed = folder / "conversations.jsonl.gz"
     raw = gzip.decompress(packed.read_bytes()) if packed.exists() else (folder / "conversations.jsonl").read_bytes()
-    conversations = [json.loads(line) for line in raw.decode("utf-8").splitlines() if line.strip()]
-    queries = [json.loads(line) for line in (folder / "queries.jsonl").read_text("utf-8").splitlines() if line.strip()]
+    conversations = [_known_fields(line) for line in _lines(raw)]
+    ids = {line["id"]: str(uuid5(NAMESPACE_URL, line["id"])) for line in conversations}
+    conversations = [line | {"id": ids[line["id"]]} for line in conversations]
+    queries = _lines((folder / "queries.jsonl").read_bytes())
     asked = [
         Asked(
             query["query"],
-            frozenset(query["relevant"]),
+            frozenset(ids.get(each, each) for each in query["relevant"]),
             tuple((first, last) for first, last in query.get("segments") or ()),
         )
         for query in queries
+        if query["relevant"]
     ]
     return conversations, asked
+
+
+def _lines(raw: bytes) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in raw.split(b"\n") if line.strip()]
+
+
+def _known_fields(line: dict[str, Any]) -> dict[str, Any]:
+    if "structured" in line:
+        return line
+    kept = {name: value for name, value in line.items() if name in PlainLine.model_fields}
+    spoken = [{name: each[name] for name in SpokenLine.model_fields if name in each} for each in line["segments"]]
+    return kept | {"segments": spoken}
 
 
 def _print(name: str, figures: dict[str, float], milliseconds: float) -> None:

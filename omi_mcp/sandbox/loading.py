@@ -17,6 +17,8 @@ from omi_mcp.sandbox.store import Record, Store
 from omi_mcp.sandbox.structuring import DEFAULT_EMOJI, emoji, structure
 from omi_mcp.sandbox.wire import CATEGORIES, aware, format_moment
 
+WORDS_A_SECOND = 2.5
+
 _LABEL = re.compile(r"SPEAKER_(\d{1,4})")
 _NAMESPACE = uuid.UUID("0f0e6a52-2f0c-4f4c-8f52-6b4b3f1d8a3e")
 
@@ -72,16 +74,20 @@ class Structured(_Strict):
 
 
 class SpokenLine(_Strict):
+    """A segment. Without `start` it follows the one before, without `end` it lasts as long as speaking it takes, and
+    without `speaker` it is of speaker 0.
+    """
+
     id: str | None = None
-    speaker: Annotated[str, Field(min_length=1)]
+    speaker: str = ""
     text: str
-    start: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    end: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    start: Annotated[float | None, Field(ge=0, allow_inf_nan=False)] = None
+    end: Annotated[float | None, Field(ge=0, allow_inf_nan=False)] = None
     is_user: bool = False
 
     @model_validator(mode="after")
     def _ends_after_its_start(self) -> Self:
-        if self.end < self.start:
+        if self.start is not None and self.end is not None and self.end < self.start:
             raise ValueError("end is before start")
         return self
 
@@ -103,7 +109,8 @@ class PlainLine(_Strict):
 
     def record(self, folder_id: str | None) -> Record:
         started = aware(self.started_at)
-        length = timedelta(seconds=max((segment.end for segment in self.segments), default=0.0))
+        segments = _segments(self.id, self.segments)
+        length = timedelta(seconds=max((segment["end"] for segment in segments), default=0.0))
         return Record(
             id=self.id,
             created_at=format_moment(started),
@@ -112,7 +119,7 @@ class PlainLine(_Strict):
             structured=self._structured(),
             language=self.language,
             source="omi",
-            segments=_segments(self.id, self.segments),
+            segments=segments,
             folder_id=folder_id,
             starred=self.starred,
         )
@@ -216,11 +223,14 @@ def _segments(conversation_id: str, spoken: list[SpokenLine]) -> list[dict[str, 
     """A label keeps its number; a display name gets one by order of appearance."""
     numbers: dict[str, int] = {}
     segments = []
+    at = 0.0
     # Ids that look like the API's, at a fraction of the cost of a uuid each.
     stem = str(uuid.uuid5(_NAMESPACE, conversation_id))[:-12]
     for index, line in enumerate(spoken):
-        label = _LABEL.fullmatch(line.speaker)
+        label = _LABEL.fullmatch(line.speaker or "SPEAKER_00")
         number = int(label[1]) if label else numbers.setdefault(line.speaker, len(numbers))
+        start = at if line.start is None else line.start
+        at = max(start, start + len(line.text.split()) / WORDS_A_SECOND if line.end is None else line.end)
         name = line.speaker if not label else "User" if line.is_user else f"Speaker {number}"
         segments.append(
             {
@@ -228,8 +238,8 @@ def _segments(conversation_id: str, spoken: list[SpokenLine]) -> list[dict[str, 
                 "text": line.text,
                 "speaker_id": number,
                 "speaker_name": name,
-                "start": line.start,
-                "end": line.end,
+                "start": start,
+                "end": at,
             }
         )
     return segments

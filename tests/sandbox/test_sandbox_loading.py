@@ -76,6 +76,18 @@ def test_a_known_id_is_replaced(sandbox: Sandbox) -> None:
     assert sandbox.ids() == ["a"]
 
 
+def test_segments_without_times_follow_each_other_at_the_pace_of_speech(sandbox: Sandbox) -> None:
+    spoken = (
+        {"text": "one two three four five"},
+        {"speaker": "Ben", "text": "and six", "end": 4},
+        {"text": "so", "start": 9},
+    )
+    sandbox.load([plain("a", segments=list(spoken))])
+    record = sandbox.record("a")
+    assert [(each["start"], each["end"]) for each in record["transcript_segments"]] == [(0, 2), (2, 4), (9, 9.4)]
+    assert [each["speaker_name"] for each in record["transcript_segments"]] == ["Speaker 0", "Ben", "Speaker 0"]
+
+
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
@@ -87,7 +99,7 @@ def test_a_known_id_is_replaced(sandbox: Sandbox) -> None:
         (plain("b", category="romance"), "category: "),
         (plain("b", mood="good"), "mood: Extra inputs"),
         (plain("b", segments=[{"speaker": "Ann", "text": "hi", "start": 5, "end": 4}]), "segments.0: "),
-        (plain("b", segments=[{"text": "hi", "start": 5, "end": 6}]), "segments.0.speaker: "),
+        (plain("b", segments=[{"speaker": "Ann", "start": 5, "end": 6}]), "segments.0.text: "),
         ({"id": "b", "structured": {"title": "x"}}, "created_at: "),
     ],
 )
