@@ -126,16 +126,21 @@ def _moment(hit: Answer) -> str:
 
 
 def _say(text: str) -> None:
-    print(f"\n{textwrap.fill(text, WIDTH)}", flush=True)
+    _write(f"\n{textwrap.fill(text, WIDTH)}")
 
 
 def _print(line: str, indent: str, *, shortened: bool = False) -> None:
     inner = indent + " " * (len(line) - len(line.lstrip())) + ("  " if shortened else "   ")
     line = textwrap.shorten(line, 2 * WIDTH, placeholder=" ...") if shortened else line
-    print(
-        ("\n" if shortened else "") + textwrap.fill(line, WIDTH, initial_indent=indent, subsequent_indent=inner),
-        flush=True,
-    )
+    _write(("\n" if shortened else "") + textwrap.fill(line, WIDTH, initial_indent=indent, subsequent_indent=inner))
+
+
+def _write(text: str) -> None:
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        # The reader has seen enough. The session goes on to its end, unseen, and nothing raises at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _text(result: CallToolResult) -> str:
