@@ -107,9 +107,13 @@ class Store:
             ":memory:" if path is None else path, isolation_level=None, check_same_thread=False
         )
         self._connection.row_factory = sqlite3.Row
-        if path is not None:
-            self._connection.execute("pragma journal_mode = wal")
-        self._connection.executescript(_SCHEMA)
+        try:
+            if path is not None:
+                self._connection.execute("pragma journal_mode = wal")
+            self._connection.executescript(_SCHEMA)
+        except sqlite3.Error:
+            self._connection.close()
+            raise
 
     def close(self) -> None:
         with self._lock:
