@@ -5,12 +5,16 @@ import sqlite3
 import sys
 from pathlib import Path
 
+from omi_mcp.commands.serve import port_number
+
 NAME = "sandbox"
 HELP = "run an Omi Developer API in a box on this computer"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--port", type=int, default=8787, help="port on 127.0.0.1; 0 takes a free one (default 8787)")
+    parser.add_argument(
+        "--port", type=port_number, default=8787, help="port on 127.0.0.1; 0 takes a free one (default 8787)"
+    )
     parser.add_argument("--db", type=Path, metavar="FILE", help="keep the data in FILE (default: in memory)")
     parser.add_argument(
         "--load",
@@ -24,7 +28,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--limits", choices=("real", "off"), default="real", help="the service's hourly limits (default real)"
     )
-
     parser.add_argument(
         "--faults",
         metavar="SPEC",

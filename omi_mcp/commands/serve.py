@@ -18,6 +18,7 @@ HELP = "serve MCP hosts over stdio or HTTP (what happens without a command)"
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8765
+LAST_PORT = 65_535
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +33,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--host", default=DEFAULT_HOST, help=f"address to serve http at (default {DEFAULT_HOST})")
     parser.add_argument(
-        "--port", type=_port, default=DEFAULT_PORT, help=f"port to serve http at; 0 takes a free one ({DEFAULT_PORT})"
+        "--port",
+        type=port_number,
+        default=DEFAULT_PORT,
+        help=f"port to serve http at; 0 takes a free one ({DEFAULT_PORT})",
     )
     parser.add_argument(
         "--profile",
@@ -103,8 +107,8 @@ def _library(settings: Settings, *, demo: bool) -> tuple["Library", Settings]:
     return Library(settings, transport=sandbox.transport()), settings
 
 
-def _port(text: str) -> int:
-    port = int(text)
-    if not 0 <= port <= 65_535:
-        raise ValueError(text)
-    return port
+def port_number(text: str) -> int:
+    """The value of a `--port`. Raises ArgumentTypeError with what is accepted."""
+    if not (text.isascii() and text.isdecimal() and int(text) <= LAST_PORT):
+        raise argparse.ArgumentTypeError(f"a number from 0 to {LAST_PORT} is needed")
+    return int(text)
