@@ -19,6 +19,7 @@ from omi_mcp.api.errors import (
     Unauthorized,
     Unreachable,
 )
+from omi_mcp.views.text import clean_line
 from omi_mcp.writes import NotBooked, NotCreated
 
 KEY = "create a developer key in the Omi app under Settings > Developer"
@@ -51,7 +52,7 @@ def in_words(error: OmiError) -> str:
         case ServerFault() | AnswerLost():
             return "the Omi API failed to answer; run this again in a minute."
         case InvalidRequest():
-            return f"{error}."
+            return f"{clean_line(str(error)).rstrip('.')}."  # it may name what the API has, such as folders
         case Refused():
             return f"the Omi API answered with status {error.status}."
         case NotCreated():

@@ -70,7 +70,7 @@ async def main(desk: "Desk", options: argparse.Namespace) -> int:
     elif results.total > len(cards):
         desk.note(f"{len(cards)} of {results.total:,}; --limit shows more, filters narrow it down.")
     desk.note(reach.note)
-    if not reach.complete:
+    if not reach.complete and desk.settings.mirror == "disk":
         desk.note("`omi-mcp sync` copies the rest.")
     return DONE
 

@@ -64,7 +64,8 @@ def register(server: MCPServer[None], library: Library, settings: Settings, cloc
     ) -> Annotated[CallToolResult, SearchResults]:
         with explained("read"):
             found = await library.search(query, Filters(), limit=RESULTS)
-        seen = coverage(found.counts, found.progress, settings.timezone, clock.now())
+        copying = settings.mirror != "off"
+        seen = coverage(found.counts, found.progress, settings.timezone, clock.now(), copying=copying)
         if not (found.results.matches or seen.complete):
             # The answer has no room for what was not searched, and an empty one would say that there is nothing.
             raise ToolError(f"Nothing found so far. {seen.note or ''}".rstrip())

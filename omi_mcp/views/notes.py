@@ -24,7 +24,7 @@ def coverage(
 ) -> CoverageBlock:
     """How much a search saw, with a note wherever it did not see everything: what, why, and when to try again.
 
-    `copying` False: this process ends with its answer, and nothing is copied after it.
+    `copying` False: nothing is copied after this answer, because its process ends or there is no copy.
     """
     finished = progress.complete and not counts.pending
     oldest = counts.oldest if progress.complete else progress.oldest or counts.oldest
@@ -66,13 +66,13 @@ def _unseen_conversations(
     if not counts.conversations and not progress.complete:
         yield "No conversation has been copied yet."
     elif oldest and not progress.complete:
-        yield f"Only conversations since {_day(oldest, zone)} were searched; older ones are still being copied."
+        yield f"Only conversations since {_day(oldest, zone)} were searched, none of the older ones."
     if progress.blocked and progress.synced and now - progress.synced > STALE:
         yield f"Conversations newer than {dates.local(progress.synced, zone):%Y-%m-%d %H:%M} may be missing."
 
 
 def _unseen_transcripts(counts: Counts) -> Iterator[str]:
-    for count, why in ((counts.pending, "not copied yet"), (counts.locked, "locked by the plan of the Omi account")):
+    for count, why in ((counts.pending, "not copied"), (counts.locked, "locked by the plan of the Omi account")):
         if count:
             are = "transcript is" if count == 1 else "transcripts are"
             yield f"{count:,} {are} {why}: only title and summary were searched."

@@ -77,6 +77,36 @@ def test_a_wrong_command_line_ends_with_one_line_that_helps(
     live(story, tmp_path)
 
 
+def test_what_the_api_has_is_named_in_one_clean_sentence(tmp_path: Path) -> None:
+    async def story(account: Account) -> None:
+        account.sandbox.load([talk("harbour", folder="Trips\x1b[31m")])
+        ended = await account.run("search", "x", "--folder", "Attic")
+        assert ended.err.endswith("Folders: Trips[31m.\n")
+
+    live(story, tmp_path)
+
+
+def test_without_a_copy_nobody_is_sent_to_copy(tmp_path: Path) -> None:
+    async def story(account: Account) -> None:
+        account.sandbox.load([talk("harbour")])
+        ended = await account.run("search", "harbour", mirror="off")
+        assert "OMI_MCP_MIRROR=off" in ended.err
+        assert "omi-mcp sync" not in ended.err
+
+    live(story, tmp_path)
+
+
+@pytest.mark.parametrize("command", [["sandbox"], ["serve", "--transport", "http"]])
+@pytest.mark.parametrize("port", ["-1", "65536", "http"])
+def test_a_port_that_there_is_not_is_refused_with_those_that_there_are(
+    command: list[str], port: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.run([*command, f"--port={port}"])
+    assert ended.value.code == 2
+    assert "0 to 65535" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "arguments", [["search", "x"], ["show", "x"], ["sync"], ["export", "out"], ["import", "talk.txt"]]
 )

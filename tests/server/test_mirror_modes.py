@@ -58,6 +58,14 @@ async def test_without_a_copy_titles_and_summaries_are_searched_and_it_says_so(
     assert list(tmp_path.iterdir()) == []
 
 
+async def test_without_a_copy_nobody_is_told_to_wait_for_one(connect: Connect, sandbox: Sandbox) -> None:
+    sandbox.load([talk("harbour")])
+    async with connect(mirror="off", profile="search-fetch") as client:
+        said = await refusal(client, "search", query="zeppelin")
+        assert "OMI_MCP_MIRROR=off" in said
+        assert "Copying" not in said
+
+
 async def test_with_the_api_down_and_nothing_copied_the_reason_is_told(connect: Connect, sandbox: Sandbox) -> None:
     sandbox.faults = Faults.parse("refuse")
     async with connect() as client:

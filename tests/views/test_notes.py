@@ -50,7 +50,7 @@ def test_older_conversations_that_are_still_to_come_are_noted():
     block = coverage(counts(300), progress(complete=False, oldest=NOW - timedelta(days=30)), BERLIN, NOW)
     assert (block.complete, block.oldest) == (False, "2025-02-12")
     assert block.note == (
-        "Only conversations since 2025-02-12 were searched; older ones are still being copied. "
+        "Only conversations since 2025-02-12 were searched, none of the older ones. "
         "Copying goes on: try again in a minute."
     )
 
@@ -67,7 +67,7 @@ def test_transcripts_that_were_not_searched_are_noted_with_when_to_try_again():
     )
     assert block.complete is False
     assert block.note == (
-        "1,134 transcripts are not copied yet: only title and summary were searched. "
+        "1,134 transcripts are not copied: only title and summary were searched. "
         "1 transcript is locked by the plan of the Omi account: only title and summary were searched. "
         "The hourly allowance is used up. Try again at 14:53 (in 23 minutes)."
     )
