@@ -38,6 +38,11 @@ COMMANDS: tuple[ModuleType, ...] = (
     sandbox,
 )
 
+ABOUT = ("-h", "--help", "--version")
+"""The options that are not those of `serve`."""
+
+DEFAULT = "Without a command it serves a host over stdio, and takes the options of serve: omi-mcp --demo."
+
 EPILOG = """\
 environment:
   OMI_API_KEY           developer key (omi_dev_...), from the Omi app: Settings > Developer
@@ -59,6 +64,8 @@ exit codes: 0 done, 1 failed, 2 wrong usage or setting, 3 not all could be done 
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code."""
+    if not arguments or (arguments[0].startswith("-") and arguments[0] not in ABOUT):
+        arguments = (serve.NAME, *arguments)
     options = parser().parse_args(arguments)
     if options.command is not serve:
         gc.enable()
@@ -73,17 +80,15 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The whole command line. Without a command it serves."""
+    """The whole command line, with a command."""
     top = argparse.ArgumentParser(
         prog="omi-mcp",
-        description="MCP server for your Omi conversations. Without a command it serves a host over stdio.",
+        description=f"MCP server for your Omi conversations. {DEFAULT}",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("--version", action="version", version=f"omi-mcp {__version__}")
-    top.set_defaults(command=serve)
-    serve.configure(top)
-    commands = top.add_subparsers(title="commands", metavar="COMMAND")
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in COMMANDS:
         sub = commands.add_parser(
             command.NAME, help=command.HELP, description=f"{command.HELP[0].upper()}{command.HELP[1:]}."

@@ -36,7 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--port",
         type=port_number,
         default=DEFAULT_PORT,
-        help=f"port to serve http at; 0 takes a free one ({DEFAULT_PORT})",
+        help=f"port to serve http at; 0 takes a free one (default {DEFAULT_PORT})",
     )
     parser.add_argument(
         "--profile",

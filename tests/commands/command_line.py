@@ -52,7 +52,7 @@ def document() -> str:
     """All of it, a section for each command."""
     sections = []
     for name, parser in commands():
-        said = parser.description if name != "omi-mcp" else "Without a command it serves a host over stdio."
+        said = parser.description if name != "omi-mcp" else cli.DEFAULT
         table = "\n".join(["| | |", "|---|---|", *rows(parser)])
         sections.append(f"### {name}\n\n{said}\n" + (f"\n{table}\n" if rows(parser) else ""))
     return "\n".join(sections)

@@ -96,6 +96,15 @@ def test_without_a_copy_nobody_is_sent_to_copy(tmp_path: Path) -> None:
     live(story, tmp_path)
 
 
+def test_an_option_of_serving_before_another_command_is_refused_not_ignored(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.run(["--demo", "search", "harbour"])
+    assert ended.value.code == 2
+    assert "unrecognized arguments: search harbour" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("command", [["sandbox"], ["serve", "--transport", "http"]])
 @pytest.mark.parametrize("port", ["-1", "65536", "http"])
 def test_a_port_that_there_is_not_is_refused_with_those_that_there_are(
