@@ -1,6 +1,5 @@
 """What a person attaches: a conversation's card, its whole transcript, and a paged list of the recent ones."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -26,6 +25,7 @@ from omi_mcp.mirror.types import Stored
 from omi_mcp.settings import Settings
 from omi_mcp.tools.errors import explain
 from omi_mcp.views import cards
+from omi_mcp.views.budgets import compact_json
 from omi_mcp.views.transcripts import Transcript
 
 CARD = "omi://conversations/{conversation_id}"
@@ -46,9 +46,7 @@ def register(server: MCPServer[None], library: Library, settings: Settings) -> N
     async def conversation(conversation_id: str) -> str:
         with _explained():
             reading = await library.get(conversation_id, transcript=False)
-        return json.dumps(
-            cards.detail_card(reading.stored, settings.timezone).dump(), ensure_ascii=False, separators=(",", ":")
-        )
+        return compact_json(cards.detail_card(reading.stored, settings.timezone).dump())
 
     @server.resource(
         TRANSCRIPT,

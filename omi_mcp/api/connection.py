@@ -1,6 +1,5 @@
 """The way to the API: where it is, who asks, how often one request is tried, and how much may come back."""
 
-import ipaddress
 import json
 import random
 import re
@@ -28,6 +27,7 @@ from omi_mcp.api.errors import (
 )
 from omi_mcp.api.refusals import refusal
 from omi_mcp.clock import Clock
+from omi_mcp.settings import is_loopback
 
 Method = Literal["GET", "POST", "PATCH", "DELETE"]
 Answer = TypeVar("Answer")
@@ -233,18 +233,11 @@ def checked_base_url(base_url: str) -> str:
         url = httpx.URL()
     if url.userinfo or url.query or url.fragment:
         raise InvalidRequest("OMI_API_BASE_URL", "must have no user name, password, query or fragment")
-    if not url.host or not (url.scheme == "https" or (url.scheme == "http" and _is_loopback(url.host))):
+    if not url.host or not (url.scheme == "https" or (url.scheme == "http" and is_loopback(url.host))):
         raise InvalidRequest(
             "OMI_API_BASE_URL", "must be an https:// URL; http:// is accepted for this machine only (127.0.0.1)"
         )
     return str(url).rstrip("/")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 async def _read(response: httpx.Response) -> bytes:

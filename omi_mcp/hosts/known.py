@@ -8,7 +8,8 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+
+from omi_mcp.hosts.document import Format
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Host:
     config: Callable[[Machine], Path]
     next_step: str
     section: str = "mcpServers"
-    format: Literal["json", "toml"] = "json"
+    format: Format = "json"
     typed: bool = False
     asks_for_key: bool = False
 

@@ -1,6 +1,5 @@
 """From a recording to the conversations that are made of it: speakers numbered, and no more segments than fit."""
 
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,6 +9,7 @@ from omi_mcp.api.drafts import SEGMENT_LIMIT, SegmentsDraft, draft_segments, spe
 from omi_mcp.api.errors import InvalidRequest
 from omi_mcp.importing.reading import Source
 from omi_mcp.importing.recordings import Line, Unreadable
+from omi_mcp.views.text import fold
 
 LONGEST_TURN = 60.0
 """Seconds. Lines of one speaker are merged up to this, so that what was said can still be found by its time."""
@@ -129,5 +129,4 @@ def _named(me: str, speakers: Sequence[str]) -> str | None:
 
 
 def _folded(name: str) -> str:
-    decomposed = unicodedata.normalize("NFKD", name.casefold())
-    return " ".join("".join(char for char in decomposed if not unicodedata.combining(char)).split())
+    return " ".join(fold(name).split())

@@ -1,6 +1,5 @@
 """One contract per tool: the same compact, null-free JSON as text and as structured content."""
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +7,7 @@ from mcp.server import MCPServer
 from mcp.types import CallToolResult, TextContent, ToolAnnotations
 
 from omi_mcp.settings import Settings
+from omi_mcp.views.budgets import compact_json
 from omi_mcp.views.models import View
 
 Handler = Callable[..., Any]
@@ -37,7 +37,7 @@ class Replies:
 
     def reply(self, answer: View) -> CallToolResult:
         data = answer.dump()
-        text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
         return CallToolResult(
-            content=[TextContent(type="text", text=text)], structured_content=data if self._structured else None
+            content=[TextContent(type="text", text=compact_json(data))],
+            structured_content=data if self._structured else None,
         )

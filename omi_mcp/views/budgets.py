@@ -125,9 +125,14 @@ def break_after(text: str, limit: int) -> int:
     return next((at for at in range(earliest, len(text)) if not _attached(text, at)), earliest)
 
 
+def compact_json(value: Any) -> str:
+    """`value` as it is sent, without a space that says nothing."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
 def json_size(value: Any) -> int:
-    """How many characters `value` takes as the compact JSON that is sent."""
-    return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+    """How many characters `value` takes as it is sent."""
+    return len(compact_json(value))
 
 
 def _left_out(count: int) -> str:
