@@ -101,12 +101,12 @@ def parse_moment(text: str, zone: tzinfo) -> datetime:
     return span.first
 
 
-def parse_offset(value: str | float) -> float:
-    """Seconds into a conversation, from "00:41:00", "41:00", "2460", 2460 or "41m". Raises ValueError."""
-    seconds = value if isinstance(value, int | float) else _offset(_words(value))
-    if isinstance(value, bool) or seconds is None or not 0 <= seconds <= _LONGEST_OFFSET:
+def parse_offset(text: str) -> float:
+    """Seconds into a conversation, from "00:41:00", "41:00", "2460" or "41m". Raises ValueError."""
+    seconds = _offset(_words(text))
+    if seconds is None or seconds > _LONGEST_OFFSET:
         raise ValueError(f"not a time into a conversation. Accepted: {ACCEPTED_OFFSETS}.")
-    return float(seconds)
+    return seconds
 
 
 def format_offset(seconds: float) -> str:

@@ -227,8 +227,8 @@ def test_a_moment_must_be_written_out(text):
 @pytest.mark.parametrize(
     ("written", "seconds"),
     [
-        ("00:41:00", 2460), ("41:00", 2460), ("2460", 2460), (2460, 2460), (12.5, 12.5), ("1:02:03.5", 3723.5),
-        ("90:00", 5400), ("1h2m", 3720), ("1h 2m 3s", 3723), ("41m", 2460), ("5 min", 300), ("90s", 90), (0, 0),
+        ("00:41:00", 2460), ("41:00", 2460), ("2460", 2460), ("12.5", 12.5), ("1:02:03.5", 3723.5),
+        ("90:00", 5400), ("1h2m", 3720), ("1h 2m 3s", 3723), ("41m", 2460), ("5 min", 300), ("90s", 90), ("0", 0),
     ],
 )  # fmt: skip
 def test_an_offset_is_read_as_seconds(written, seconds):
@@ -243,14 +243,11 @@ def test_an_offset_is_read_as_seconds(written, seconds):
         "41:75",
         "1:70:00",
         "-1",
-        -1,
-        float("nan"),
-        float("inf"),
-        True,
+        "nan",
+        "inf",
         "1e3",
         "\u0664\u0661:\u0660\u0660",
         "9" * 400,
-        10**400,
     ],
 )
 def test_an_offset_that_is_none_is_refused_with_what_is_accepted(written):
