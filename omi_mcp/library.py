@@ -1,7 +1,8 @@
 """THE door: a person's conversations. Everything above talks to the library, and to nothing below it.
 
 The library decides what the mirror answers and what the API must be asked; what is said about it is decided above.
-Its errors are those of `omi_mcp.api.errors`.
+Its errors are `OmiError`s: those of `omi_mcp.api.errors`, and of `omi_mcp.writes` and `omi_mcp.changes` for a write
+whose outcome is not what was asked for, or not known.
 
 The rooms below are imported by what uses them, with the first call: a host waits for the start.
 """
@@ -17,13 +18,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 import anyio
 
 from omi_mcp import database
-from omi_mcp.api.errors import (
-    InvalidRequest,
-    NotConfigured,
-    NotFound,
-    OmiError,
-    PaymentRequired,
-)
+from omi_mcp.api.errors import InvalidRequest, NotConfigured, NotFound, OmiError, PaymentRequired
 from omi_mcp.clock import Clock, SystemClock
 
 if TYPE_CHECKING:
@@ -100,7 +95,7 @@ class Library:
 
     @asynccontextmanager
     async def running(self, *, syncing: bool = True) -> AsyncIterator[None]:
-        """Keep the library open: background sync starts with the first call and ends, files closed, with the block.
+        """Keep the library open. Background sync starts with the first call; with the block it ends, and files close.
 
         With `syncing` False this process leaves the copying to others.
         """
@@ -293,6 +288,7 @@ class Library:
         return await self._set_discarded(conversation_id, True)
 
     async def restore(self, conversation_id: str) -> Conversation:
+        """Bring back what was hidden."""
         return await self._set_discarded(conversation_id, False)
 
     async def current(self, conversation_id: str) -> Conversation:
