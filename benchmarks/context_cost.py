@@ -3,8 +3,8 @@
     python benchmarks/context_cost.py
 
 Conversations of 5 to 120 minutes at 150 words a minute (turns of about 18 seconds, as in a meeting; a livelier one is
-shown besides), lists of 10 and 50, a search of 10 with hits, and the tool
-definitions. Exits with 1 when a bar is missed. Deterministic.
+shown besides), lists of 10 and 50, a search of 10 with hits, and the tool definitions. Exits with 1 when a bar is
+missed. Deterministic.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""What it takes to work with one account: its database, its client, and what they are used by."""
+"""What it takes to work with one account: its database, its client, and all that is built on these two."""
 
 from dataclasses import dataclass
 from typing import Self
