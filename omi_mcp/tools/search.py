@@ -27,6 +27,9 @@ from omi_mcp.views.transcripts import stored_name
 DEFAULT_LIMIT = 10
 MAX_LIMIT = 50
 
+FARTHEST = 2**63 - 1
+"""The largest integer SQLite takes: cursors come back from outside."""
+
 DESCRIPTION = """\
 Find the user's conversations by what was said, by title, people or dates; without a query, list the newest first. \
 Use it first for any question about past conversations, and for "today" or "last week" with start and end. \
@@ -87,6 +90,10 @@ def register(server: MCPServer[None], library: Library, settings: Settings, cloc
         with explained("read"):
             found = await library.search(text, filters, folder=folder, limit=limit, offset=offset, report=report)
         results = found.results
+        if offset and not results.matches:
+            raise ToolError(
+                f"cursor: this page is gone, {results.total:,} match by now. Leave it out to start at the first page."
+            )
         return replies.reply(
             SearchAnswer(
                 conversations=search_cards(results.matches, settings.timezone, detail),
@@ -130,7 +137,7 @@ def _offset(cursor: str, binding: str) -> int:
         place = int(offset)
     except ValueError:
         kind, place, bound = "", 0, ""
-    if kind != "s" or place < 0:
+    if kind != "s" or not 0 < place <= FARTHEST:
         raise ToolError(
             "cursor: this is not a cursor of search_conversations. Leave it out to start at the first page."
         )

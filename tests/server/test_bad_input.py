@@ -1,5 +1,6 @@
 """Bad input as a new user would try it: each gets a sentence that helps, and the server lives on."""
 
+import base64
 from typing import Any
 
 import pytest
@@ -132,3 +133,24 @@ async def test_a_cursor_of_another_search_is_refused(connect: Connect, sandbox: 
         assert first["conversations"][0]["id"] != second["conversations"][0]["id"]
         said = await refusal(client, "search_conversations", query="summer", limit=1, cursor=first["next_cursor"])
         assert "another search" in said
+
+
+async def test_a_page_that_is_gone_is_refused(connect: Connect, sandbox: Sandbox) -> None:
+    sandbox.load([talk("harbour"), talk("kitchen")])
+    async with connect() as client:
+        for query in ("winter", ""):
+            first = await call(client, "search_conversations", query=query, limit=1)
+            await call(client, "discard", conversation_id="harbour")
+            said = await refusal(client, "search_conversations", query=query, limit=1, cursor=first["next_cursor"])
+            assert "1 match by now" in said
+            await call(client, "discard", conversation_id="harbour", restore=True)
+
+
+@pytest.mark.parametrize("place", ["0", "-1", "9" * 25, "9" * 5_000, "1e3"])
+async def test_a_cursor_that_was_tampered_with_is_refused(connect: Connect, sandbox: Sandbox, place: str) -> None:
+    sandbox.load([talk("harbour"), talk("kitchen")])
+    async with connect() as client:
+        cursor = (await call(client, "search_conversations", limit=1))["next_cursor"]
+        kind, _, binding = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().split(":")
+        forged = base64.urlsafe_b64encode(f"{kind}:{place}:{binding}".encode()).decode()
+        assert "not a cursor" in await refusal(client, "search_conversations", limit=1, cursor=forged)
