@@ -89,6 +89,14 @@ def test_nothing_is_marked_as_cut_at_the_ends_of_a_text() -> None:
     assert cut("greenhouse", "The\n greenhouse.\t") == "The greenhouse."
 
 
+@pytest.mark.parametrize("filler", ["don't ", "l\u2019heure "])
+def test_a_word_is_not_cut_at_its_apostrophe(filler: str) -> None:
+    for before in range(40):
+        text = "x" * before + " " + filler * 60 + "greenhouse " + filler * 60
+        shown = cut("greenhouse", text)
+        assert {*shown.removeprefix(CUT).removesuffix(CUT).split()} == {filler.strip(), "greenhouse"}
+
+
 def test_one_endless_word_is_cut_between_characters() -> None:
     shown = cut("greenhouse", "e\u0301" * 500)
     assert shown.removesuffix(CUT) == "e\u0301" * (SNIPPET_CHARACTERS // 2)

@@ -98,12 +98,19 @@ def _widened(text: str, first: int, last: int) -> tuple[int, int]:
     spare = max(0, SNIPPET_CHARACTERS - (last - first))
     lowest = max(0, min(first - spare // 2, len(text) - SNIPPET_CHARACTERS))
     spoken = list(words(text))
-    start = min((word.start for word in spoken if lowest <= word.start <= first), default=first) if lowest else 0
+    starts = (word.start for word in spoken if lowest <= word.start <= first and not _within(text, word.start - 1))
+    start = min(starts, default=first) if lowest else 0
     highest = start + SNIPPET_CHARACTERS
     if highest >= len(text):
         return start, len(text)
-    end = max((word.end for word in spoken if start < word.end <= highest), default=0)
+    ends = [word.end for word in spoken if start < word.end <= highest]
+    end = max((end for end in ends if end == last or not _within(text, end)), default=0)
     return start, end or _before_marks(text, highest)
+
+
+def _within(text: str, place: int) -> bool:
+    """Whether an apostrophe stands there within a word: "don't" is two words to the index, one to a reader."""
+    return text[place] in "'\u2019" and text[place - 1 : place].isalnum() and text[place + 1 : place + 2].isalnum()
 
 
 def _before_marks(text: str, cut: int) -> int:
