@@ -8,9 +8,11 @@ import httpx
 from omi_mcp import database
 from omi_mcp.api.budget import Budget
 from omi_mcp.api.client import OmiClient
+from omi_mcp.api.errors import InvalidRequest
 from omi_mcp.clock import Clock
 from omi_mcp.database import Database
 from omi_mcp.mirror.imports import Imports
+from omi_mcp.mirror.index.fts import SearchUnavailable
 from omi_mcp.mirror.journal import Journal
 from omi_mcp.mirror.keeping import Keeper
 from omi_mcp.mirror.store import Store
@@ -34,9 +36,17 @@ class Account:
 
     @classmethod
     def open(cls, settings: Settings, clock: Clock, transport: httpx.AsyncBaseTransport | None) -> Self:
-        """Open the mirror's file; nothing is asked of the API. Blocks."""
+        """Open the mirror's file; nothing is asked of the API. Blocks.
+
+        Raises:
+            InvalidRequest: this Python cannot search text.
+        """
         opened = Database(settings.mirror_path)
-        store = Store(opened, clock)
+        try:
+            store = Store(opened, clock)
+        except SearchUnavailable as error:
+            opened.close()
+            raise InvalidRequest("environment", str(error)) from None
         budget = Budget(opened, clock)
         client = OmiClient(settings.base_url, settings.api_key, clock=clock, budget=budget, transport=transport)
         journal = Journal(opened, clock)

@@ -55,14 +55,15 @@ async def examine(
 ) -> AsyncIterator[Finding]:
     """Look at everything, from the ground up. Asks the Omi API two questions, and changes nothing of anybody's."""
     yield Finding("python", "ok", f"omi-mcp {__version__} on Python {platform.python_version()} at {sys.executable}")
-    yield _search()
+    search = _search()
+    yield search
     for finding in _key(settings, machine):
         yield finding
     answer = await _api(settings, transport)
     yield _reachability(settings, answer)
     if isinstance(answer, httpx.Response) and (served := _date(answer.headers.get("date"))):
         yield _clock(served, clock.now())
-    if settings.api_key:
+    if settings.api_key and search.level == "ok":
         library = Library(settings, transport=transport, clock=clock)
         async with library.running(syncing=False):
             async for finding in _account(library, settings, clock.now(), reached=isinstance(answer, httpx.Response)):

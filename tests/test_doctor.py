@@ -73,6 +73,16 @@ async def test_a_healthy_installation_has_no_problem(sandbox: Sandbox, settings:
     assert "of about 60" in found["limit of reads"].found
 
 
+async def test_a_python_that_cannot_search_text_is_told_as_what_it_is(
+    sandbox: Sandbox, settings: Settings, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("omi_mcp.mirror.index.fts.TOKENIZER", "none of this SQLite")
+    found = await examined(settings, machine, Dated(sandbox))
+    assert found["search"].level == "problem"
+    assert "python.org" in (found["search"].remedy or "")
+    assert "account" not in found
+
+
 async def test_the_families_of_keys_are_told_apart(sandbox: Sandbox, settings: Settings, machine: Machine) -> None:
     for key, level, said in (
         (None, "problem", "no key"),

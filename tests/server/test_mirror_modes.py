@@ -66,6 +66,15 @@ async def test_without_a_copy_nobody_is_told_to_wait_for_one(connect: Connect, s
         assert "Copying" not in said
 
 
+async def test_where_sqlite_cannot_search_text_the_way_out_is_told(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("omi_mcp.mirror.index.fts.TOKENIZER", "none of this SQLite")
+    async with connect() as client:
+        assert "Run the server with a Python that has it" in await refusal(client, "search_conversations")
+        assert "Nothing was created" in await refusal(client, "create_from_text", text="Buy milk.")
+
+
 async def test_with_the_api_down_and_nothing_copied_the_reason_is_told(connect: Connect, sandbox: Sandbox) -> None:
     sandbox.faults = Faults.parse("refuse")
     async with connect() as client:
