@@ -9,6 +9,7 @@ The rooms below are imported by what uses them, with the first call: a host wait
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
@@ -271,7 +272,8 @@ class Library:
         created = await self.create_from_segments(draft)
         if title is not None and not created.receipt.discarded:
             await self.update_title(created.receipt.id, title)
-        await database.run(account.imports.note, draft.client_session_id, created.receipt.id)
+        with suppress(sqlite3.Error, database.Damaged):  # the API knows as well
+            await database.run(account.imports.note, draft.client_session_id, created.receipt.id)
         return created
 
     async def update_title(self, conversation_id: str, title: str) -> Conversation:

@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import sqlite3
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from omi_mcp.clock import Clock, SystemClock
 from omi_mcp.commands import environment
 from omi_mcp.commands.failures import in_words
 from omi_mcp.commands.terminal import Terminal
+from omi_mcp.database import Damaged
 from omi_mcp.library import Library
 from omi_mcp.settings import Settings
 
@@ -102,6 +104,9 @@ async def at_desk(desk: Desk, work: Work, options: argparse.Namespace, syncing: 
             return DONE
         except OSError as error:
             fail(desk.err, f"{error.filename or 'a file'}: {error.strerror or type(error).__name__}")
+            return FAILED
+        except (sqlite3.Error, Damaged):
+            fail(desk.err, f"the copy in {desk.settings.data_dir} cannot be used: perhaps the disk is full.")
             return FAILED
     return code
 

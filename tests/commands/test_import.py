@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 from desk_kit import Account, live
 
 from omi_mcp.sandbox.faults import Faults
@@ -173,5 +174,26 @@ def test_a_key_that_may_not_write_is_told_so_at_once(tmp_path: Path) -> None:
         assert ended.code == 1
         assert "conversations:write" in ended.err
         assert len(account.sandbox.requests) == 1
+
+    live(story, tmp_path)
+
+
+def test_what_is_saved_while_the_disk_fills_up_is_reported_as_saved(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    folder = meetings(tmp_path / "meetings", 1)
+
+    async def story(account: Account) -> None:
+        async def fill_up() -> None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+
+        account.sandbox.pause = fill_up
+        try:
+            ended = await account.run("import", folder)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert ended.code == 0
+        assert "1 imported." in ended.out
+        assert len(spoken(account)) == 1
 
     live(story, tmp_path)
