@@ -71,6 +71,19 @@ async def test_with_nothing_mirrored_and_the_api_down_the_search_fails() -> None
             await process.use()
 
 
+async def test_once_the_api_can_be_reached_the_first_search_copies_a_small_account_and_names_no_trouble() -> None:
+    account = Account(size=20)
+    account.wire.down = True
+    async with account.process() as process:
+        with pytest.raises(Unreachable):
+            await process.use()
+        await account.clock.sleep(2)
+        account.wire.down = False
+        await process.use()
+        progress = process.sync.progress()
+        assert (progress.phase, progress.blocked) == ("idle", None)
+
+
 async def test_an_account_without_conversations_is_complete_after_one_search() -> None:
     account = Account()
     async with account.process() as process:

@@ -294,6 +294,7 @@ class Sync:
             try:
                 with anyio.move_on_after(FIRST_SECONDS):
                     await self._read_first()
+                self._woken.set()
                 with anyio.move_on_after(START_SECONDS):
                     await self._copied()
             except Exception as error:
@@ -309,6 +310,7 @@ class Sync:
                     return
                 if mine:
                     await self._passes.read_on(background=False)
+                    await database.run(self._note_success)
                     return
             await self._clock.sleep(0.25)
 
