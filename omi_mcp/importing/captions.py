@@ -3,6 +3,7 @@
 import html
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from io import StringIO
 from typing import Literal
 
@@ -10,7 +11,7 @@ import webvtt
 from webvtt.errors import MalformedFileError
 
 from omi_mcp.importing.recordings import Line, Recording, Unreadable, timed
-from omi_mcp.importing.speakers import Labelled, split_labels
+from omi_mcp.importing.speakers import split_labels
 
 _VOICE = re.compile(r"<v(?:\.[^\s>]*)?[ \t]+([^>]*)>(.*?)(?=<v[ .]|\Z)", re.DOTALL)
 _TAG = re.compile(r"</?[^<>]*>")
@@ -41,7 +42,7 @@ def _voices(caption: webvtt.Caption, kind: str) -> Iterator[Line]:
         spoken = [(None, _SRT_STYLE.sub("", caption.raw_text))]
     else:
         spoken = [(name.strip(), words) for name, words in _VOICE.findall(caption.raw_text)]
-        lead = _VOICE.sub("", caption.raw_text, count=0) if spoken else caption.raw_text
+        lead = _VOICE.sub("", caption.raw_text)
         spoken = [(None, lead), *spoken] if lead.strip() else spoken
         spoken = [(name and html.unescape(name), html.unescape(_TAG.sub("", words))) for name, words in spoken]
     spoken = [(name, " ".join(words.split())) for name, words in spoken if words.strip()]
@@ -59,11 +60,7 @@ def _named(cues: list[Line]) -> Iterator[Line]:
         yield from cues
         return
     for cue, said in zip(cues, split_labels([cue.text for cue in cues]), strict=True):
-        yield _with(cue, said)
-
-
-def _with(cue: Line, said: Labelled) -> Line:
-    return Line(said.text, cue.start, cue.end, said.speaker)
+        yield replace(cue, text=said.text, speaker=said.speaker)
 
 
 def _seconds(stamp: str) -> float:
