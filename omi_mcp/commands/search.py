@@ -37,8 +37,8 @@ def run(options: argparse.Namespace) -> int:
 async def main(desk: "Desk", options: argparse.Namespace) -> int:
     from omi_mcp.commands.desk import DONE, USAGE, CommandFailed
     from omi_mcp.mirror.types import Filters
+    from omi_mcp.views import notes
     from omi_mcp.views.cards import search_cards
-    from omi_mcp.views.notes import coverage
 
     if not 1 <= options.limit <= MOST:
         raise CommandFailed(f"--limit: must be 1 to {MOST}", USAGE)
@@ -58,16 +58,16 @@ async def main(desk: "Desk", options: argparse.Namespace) -> int:
         desk.err.status("")
     results = found.results
     cards = search_cards(results.matches, desk.settings.timezone)
-    reach = coverage(found.counts, found.progress, desk.settings.timezone, desk.clock.now(), copying=False)
+    note = notes.found(results.method, results.total, filtered=filters != Filters() or options.folder is not None)
+    reach = notes.coverage(found.counts, found.progress, desk.settings.timezone, desk.clock.now(), copying=False)
     if options.json:
-        answer = {"conversations": [card.dump() for card in cards], "matched": results.total, "coverage": reach.dump()}
-        desk.json(answer)
+        answer = {"conversations": [card.dump() for card in cards], "matched": results.total, "note": note}
+        desk.json({name: value for name, value in answer.items() if value is not None} | {"coverage": reach.dump()})
         return DONE
     for number, card in enumerate(cards, 1):
         desk.out.print(_shown(desk, number, card, query))
-    if not cards:
-        desk.note("Nothing found." if query or filters != Filters() or options.folder else "There are none yet.")
-    elif results.total > len(cards):
+    desk.note(note)
+    if results.total > len(cards):
         desk.note(f"{len(cards)} of {results.total:,}; --limit shows more, filters narrow it down.")
     desk.note(reach.note)
     if not reach.complete and desk.settings.mirror == "disk":

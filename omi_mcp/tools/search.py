@@ -14,14 +14,14 @@ from pydantic import Field
 from omi_mcp.clock import Clock
 from omi_mcp.library import Library
 from omi_mcp.mirror.sync.engine import Progress
-from omi_mcp.mirror.types import Filters, Method
+from omi_mcp.mirror.types import Filters
 from omi_mcp.settings import Settings
 from omi_mcp.tools.arguments import Categories, Switch, Words, check_categories, time_range
 from omi_mcp.tools.errors import explained
 from omi_mcp.tools.replies import READ, Replies
+from omi_mcp.views import notes
 from omi_mcp.views.cards import Detail, search_cards
 from omi_mcp.views.models import ConversationCard, CoverageBlock, View
-from omi_mcp.views.notes import coverage
 from omi_mcp.views.transcripts import stored_name
 
 DEFAULT_LIMIT = 10
@@ -36,12 +36,6 @@ Use it first for any question about past conversations, and for "today" or "last
 Any word may match, best first: add synonyms and related words; "quotes" keep a phrase together. \
 Each hit gives the moment (at, segment) to open with get_conversation. \
 Not for reading: hits are short snippets. coverage and note say what could not be searched."""
-
-RELAXED = {
-    "unquoted": "No conversation has the quoted phrase; these match its words.",
-    "prefix": "No conversation has these words; these have words that begin like them.",
-    "trigram": "No conversation has these words; these have similar letters.",
-}
 
 
 class SearchAnswer(View):
@@ -99,8 +93,8 @@ def register(server: MCPServer[None], library: Library, settings: Settings, cloc
                 conversations=search_cards(results.matches, settings.timezone, detail),
                 matched=results.total,
                 next_cursor=_cursor(results.next_offset, binding) if results.next_offset is not None else None,
-                note=_note(results.method, results.total, filtered=filters != Filters() or folder is not None),
-                coverage=coverage(
+                note=notes.found(results.method, results.total, filtered=filters != Filters() or folder is not None),
+                coverage=notes.coverage(
                     found.counts,
                     found.progress,
                     settings.timezone,
@@ -109,16 +103,6 @@ def register(server: MCPServer[None], library: Library, settings: Settings, cloc
                 ),
             )
         )
-
-
-def _note(method: Method, total: int, *, filtered: bool) -> str | None:
-    if total:
-        return RELAXED.get(method)
-    if method == "listed":
-        return "No conversation passes these filters: widen or drop them." if filtered else "There are none yet."
-    if filtered:
-        return "Nothing matches these words within the filters: try other words or synonyms, or widen the filters."
-    return "Nothing matches: try other words, synonyms, a name, or list by date without a query."
 
 
 def _binding(*parts: object) -> str:

@@ -49,7 +49,19 @@ def test_nothing_found_is_said_and_is_no_failure(tmp_path: Path) -> None:
         account.sandbox.load([talk("harbour")])
         found = await account.run("search", "zeppelin")
         assert (found.code, found.out) == (0, "")
-        assert "Nothing found" in found.err
+        assert "Nothing matches" in found.err
+        assert "Nothing matches" in (await account.run("search", "zeppelin", "--json")).json["note"]
+
+    live(story, tmp_path)
+
+
+def test_a_search_that_found_something_else_than_asked_says_so(tmp_path: Path) -> None:
+    async def story(account: Account) -> None:
+        account.sandbox.load([talk("harbour")])
+        found = await account.run("search", '"winter harbour"')
+        assert (found.code, "About the harbour" in found.out) == (0, True)
+        assert "No conversation has the quoted phrase" in found.err
+        assert "note" not in (await account.run("search", "harbour", "--json")).json
 
     live(story, tmp_path)
 
