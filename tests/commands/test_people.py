@@ -44,6 +44,22 @@ def test_json_is_for_programs(tmp_path: Path) -> None:
     live(story, tmp_path)
 
 
+def test_whoever_is_shown_as_you_is_found_as_you(tmp_path: Path) -> None:
+    async def story(account: Account) -> None:
+        said = {
+            "text": "I will book the boathouse.",
+            "start": 0.0,
+            "end": 3.0,
+            "speaker": "SPEAKER_00",
+            "is_user": True,
+        }
+        account.sandbox.load([talk("harbour"), talk("mine", segments=[said])])
+        found = (await account.run("search", "--speaker", "You", "--json")).json
+        assert [card["speakers"] for card in found["conversations"]] == [["You"]]
+
+    live(story, tmp_path)
+
+
 def test_nothing_found_is_said_and_is_no_failure(tmp_path: Path) -> None:
     async def story(account: Account) -> None:
         account.sandbox.load([talk("harbour")])
