@@ -29,15 +29,16 @@ def in_words(error: OmiError) -> str:
     """One sentence or two. Never an upstream body, a key, or the user's own text."""
     match error:
         case NotConfigured():
-            return f"no API key is set: {KEY}, and set OMI_API_KEY to it. Without an account, try `omi-mcp demo`."
+            return f"{error}: {KEY}, and set OMI_API_KEY to it. Without an account, try `omi-mcp demo`."
         case Unauthorized():
-            family = "it is an MCP key (omi_mcp_...): " if error.wrong_family else ""
-            return f"the Omi API does not accept the key: {family}{KEY} (omi_dev_...), and set OMI_API_KEY to it."
+            family = ", which is an MCP key (omi_mcp_...)" if error.wrong_family else ""
+            return f"the Omi API does not accept the key{family}: {KEY} (omi_dev_...), and set OMI_API_KEY to it."
         case Forbidden():
             scope = f"the scope {error.scope}" if error.scope else "a scope"
             return f"the key lacks {scope} for this: {KEY} that has it."
         case BudgetSpent() | RateLimited():
-            return f"the hourly limit of the Omi API is reached; free again in {duration(error.retry_after or 3600)}."
+            free = "later" if error.retry_after is None else f"in {duration(error.retry_after)}"
+            return f"the hourly limit of the Omi API is reached; run this again {free}."
         case NotFound():
             return "there is no conversation with this id: it was deleted, is locked by the plan, or the id is wrong."
         case PaymentRequired():
@@ -54,7 +55,7 @@ def in_words(error: OmiError) -> str:
         case InvalidRequest():
             return f"{clean_line(str(error)).rstrip('.')}."  # it may name what the API has, such as folders
         case Refused():
-            return f"the Omi API answered with status {error.status}."
+            return f"{error}."
         case NotCreated():
             return "the Omi API failed, and has no such conversation; run this again later."
         case NotBooked():

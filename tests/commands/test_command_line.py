@@ -11,7 +11,7 @@ import pytest
 from desk_kit import Account, live, talk
 
 from omi_mcp import cli
-from omi_mcp.api.errors import OmiError
+from omi_mcp.api.errors import NotConfigured, OmiError, RateLimited, Refused
 from omi_mcp.commands import mirror
 from omi_mcp.commands.failures import duration, in_words
 
@@ -146,6 +146,13 @@ def test_no_error_of_the_library_is_left_without_words() -> None:
         words = in_words(error)
         assert words.endswith(".")
         assert "\n" not in words
+
+
+def test_words_of_an_error_say_what_was_wrong_and_make_nothing_up() -> None:
+    assert in_words(NotConfigured("the Omi API key has a space")).startswith("the Omi API key has a space: create")
+    assert "OMI_API_BASE_URL" in in_words(Refused(404, "there is no such route: check OMI_API_BASE_URL"))
+    assert in_words(RateLimited("")).endswith("run this again later.")
+    assert in_words(RateLimited("", retry_after=240.0)).endswith("run this again in 4 minutes.")
 
 
 @pytest.mark.parametrize(
