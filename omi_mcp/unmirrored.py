@@ -1,5 +1,7 @@
 """Search for those who want no copy: titles and summaries, listed for each search anew and forgotten after it."""
 
+from datetime import timedelta
+
 from omi_mcp import database
 from omi_mcp.api.client import LIST_LIMIT, OmiClient
 from omi_mcp.api.errors import BudgetSpent, RateLimited
@@ -7,7 +9,7 @@ from omi_mcp.clock import Clock
 from omi_mcp.database import Database
 from omi_mcp.mirror.search.engine import search
 from omi_mcp.mirror.store import Store
-from omi_mcp.mirror.sync.engine import Progress
+from omi_mcp.mirror.sync.engine import ALLOWANCE_SPENT, Progress
 from omi_mcp.mirror.types import Counts, Filters, Results
 
 MOST_PAGES = 10
@@ -34,7 +36,7 @@ async def search_listed(
 
 
 async def _list_into(store: Store, client: OmiClient, clock: Clock, filters: Filters) -> Progress:
-    complete, blocked, oldest, listed = False, None, None, 0
+    complete, blocked, retry_at, oldest, listed = False, None, None, None, 0
     for page_number in range(MOST_PAGES):
         try:
             page = await client.list_conversations(
@@ -42,12 +44,13 @@ async def _list_into(store: Store, client: OmiClient, clock: Clock, filters: Fil
                 categories=filters.categories,
                 folder_id=filters.folder_id,
                 starred=filters.starred,
-                background=True,
+                background=page_number > 0,
             )
         except (BudgetSpent, RateLimited) as error:
             if page_number == 0:
                 raise
-            blocked = str(error)
+            blocked = ALLOWANCE_SPENT
+            retry_at = clock.now() + timedelta(seconds=error.retry_after) if error.retry_after else None
             break
         await database.run(store.upsert, page.conversations)
         listed += len(page.conversations)
@@ -62,6 +65,6 @@ async def _list_into(store: Store, client: OmiClient, clock: Clock, filters: Fil
         complete=complete,
         synced=clock.now(),
         blocked=blocked,
-        retry_at=None,
+        retry_at=retry_at,
         warning=WARNING,
     )

@@ -58,6 +58,20 @@ async def test_without_a_copy_titles_and_summaries_are_searched_and_it_says_so(
     assert list(tmp_path.iterdir()) == []
 
 
+async def test_without_a_copy_what_the_allowance_leaves_is_searched_and_the_wait_is_told(
+    connect: Connect, sandbox: Sandbox
+) -> None:
+    sandbox.load([talk(f"walk-{number}", days_ago=number) for number in range(1, 151)])
+    async with connect(mirror="off") as client:
+        for _ in range(13):
+            assert (await call(client, "search_conversations"))["matched"] == 150
+        for _ in range(2):
+            answer = await call(client, "search_conversations")
+            assert answer["matched"] == 100
+            assert "none of the older ones" in answer["coverage"]["note"]
+            assert "allowance is used up. Try again at" in answer["coverage"]["note"]
+
+
 async def test_without_a_copy_nobody_is_told_to_wait_for_one(connect: Connect, sandbox: Sandbox) -> None:
     sandbox.load([talk("harbour")])
     async with connect(mirror="off", profile="search-fetch") as client:
