@@ -225,7 +225,14 @@ class Trial:
             held = self.held(title)
             if kind == "saved":
                 assert said is not None
-                if held != [json.loads(said)["id"]]:
+                told = json.loads(said)
+                if told["status"] == "processing":
+                    await anyio.sleep(150 / SPEED)  # by then the service has finished it, or given it up
+                    held = self.held(title)
+                    if not held:
+                        self.count["given up"] += 1
+                        continue  # "if it is not listed, make the same call again"
+                if held != [told["id"]]:
                     self.wrong.append(f"{number}: {said} but there is {held}")
                 return
             if kind in ("not created", "refused") and held and "by this call" not in said:
