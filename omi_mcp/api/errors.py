@@ -36,7 +36,6 @@ class InvalidRequest(OmiError):
     def __init__(self, field: str, message: str) -> None:
         super().__init__(f"{field}: {message}")
         self.field = field
-        self.message = message
 
 
 class BudgetSpent(OmiError):

@@ -137,7 +137,7 @@ def _facts(desk: "Desk", plan: "Plan", wanted: str | None) -> list[str]:
         f"began {dates.weekday(started)} {started:%Y-%m-%d %H:%M}, from {witness}",
     ]
     if plan.speakers:
-        facts.append("speakers: " + ", ".join(f"{name} = {_label(plan, name, label)}" for name, label in plan.speakers))
+        facts.append("speakers: " + ", ".join(f"{name} = {_label(plan, label)}" for name, label in plan.speakers))
     if wanted and plan.me is None:
         facts.append(f"nobody called {wanted} speaks in it")
     if plan.merged_from:
@@ -147,7 +147,7 @@ def _facts(desk: "Desk", plan: "Plan", wanted: str | None) -> list[str]:
     return facts
 
 
-def _label(plan: "Plan", name: str, label: str) -> str:
+def _label(plan: "Plan", label: str) -> str:
     """What Omi will call this speaker."""
     mine = any(segment.is_user and segment.speaker == label for part in plan.parts for segment in part.segments)
     return "you" if mine else f"Speaker {int(label.removeprefix('SPEAKER_'))}"
@@ -162,5 +162,5 @@ def _planned(plan: "Plan") -> dict[str, Any]:
         "segments": plan.segments,
         "parts": len(plan.parts),
         "merged_from": plan.merged_from,
-        "speakers": {name: _label(plan, name, label) for name, label in plan.speakers},
+        "speakers": {name: _label(plan, label) for name, label in plan.speakers},
     }

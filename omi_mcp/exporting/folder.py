@@ -30,16 +30,16 @@ class _Form(NamedTuple):
     """How one format is written, and how it is told whether a file is as it would be written now."""
 
     render: Callable[[Stored, tzinfo], str]
-    current: Callable[[Path, Stored, tzinfo], bool]
+    current: Callable[[Path, Stored], bool]
 
 
-def _same_mark(path: Path, stored: Stored, zone: tzinfo) -> bool:
+def _same_mark(path: Path, stored: Stored) -> bool:
     with path.open(encoding="utf-8", errors="replace") as file:
         found = FINGERPRINT.match(file.read(_HEAD))
     return found is not None and found[1] == mark(stored)
 
 
-def _same_content(path: Path, stored: Stored, zone: tzinfo) -> bool:
+def _same_content(path: Path, stored: Stored) -> bool:
     return path.read_bytes() == document(stored).encode()
 
 
@@ -72,7 +72,7 @@ class Folder:
         key = names.key(stored.conversation.id)
         path = self._files.get(key)
         # What was exported before a plan lapsed is worth more than the news that it did.
-        if path is not None and (stored.transcript == "locked" or self._form.current(path, stored, self._zone)):
+        if path is not None and (stored.transcript == "locked" or self._form.current(path, stored)):
             return "unchanged"
         outcome: Outcome = "updated" if path else "new"
         path = path or self._path / (names.stem(stored.conversation, self._zone) + self._ending)
