@@ -46,9 +46,14 @@ class Settings:
         return hashlib.sha256(f"{self.base_url}\0{self.api_key or ''}".encode()).hexdigest()[:16]
 
     @property
+    def mirror_file(self) -> Path:
+        """Where this account's mirror lies when it is kept on disk."""
+        return self.data_dir / f"mirror-{self.account}.sqlite3"
+
+    @property
     def mirror_path(self) -> Path | None:
         """The mirror's SQLite file, or None when nothing is kept on disk."""
-        return self.data_dir / f"mirror-{self.account}.sqlite3" if self.mirror == "disk" else None
+        return self.mirror_file if self.mirror == "disk" else None
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Settings":

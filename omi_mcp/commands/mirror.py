@@ -101,8 +101,7 @@ def purge(settings: Settings, options: argparse.Namespace) -> int:
     from omi_mcp.commands.terminal import Terminal
 
     err = Terminal(sys.stderr)
-    account = settings.mirror_path or settings.data_dir / f"mirror-{settings.account}.sqlite3"
-    files = sorted(settings.data_dir.glob("mirror-*.sqlite3*")) if options.all else database.files(account)
+    files = sorted(settings.data_dir.glob("mirror-*.sqlite3*")) if options.all else database.files(settings.mirror_file)
     if not files:
         print("There is no copy to delete.")
         return DONE

@@ -9,6 +9,7 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import CallToolResult
 from pydantic import BaseModel, BeforeValidator, Field
 
+from omi_mcp import dates
 from omi_mcp.api.models import Conversation
 from omi_mcp.clock import Clock
 from omi_mcp.library import Library
@@ -57,7 +58,7 @@ def register(server: MCPServer[None], library: Library, settings: Settings, cloc
             )
         if not _can_ask(ctx):
             return Confirmation(delete=confirm_title is not None)
-        began = (conversation.started_at or conversation.created_at).astimezone(settings.timezone)
+        began = dates.local(conversation.began, settings.timezone)
         return Elicit(
             f'Delete "{title}" of {began:%Y-%m-%d %H:%M} for good? Its summary and transcript cannot be brought back. '
             "Memories and action items that Omi made of it stay.",
