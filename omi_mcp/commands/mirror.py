@@ -3,7 +3,7 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from omi_mcp.settings import Settings
 
@@ -69,24 +69,24 @@ async def status(desk: "Desk", options: argparse.Namespace) -> int:
     }
     if options.json:
         desk.json(facts)
-        return DONE
-    _print_facts(desk, facts)
+    else:
+        _print_facts(desk, facts)
     return DONE
 
 
-def _print_facts(desk: "Desk", facts: dict[str, object]) -> None:
+def _print_facts(desk: "Desk", facts: dict[str, Any]) -> None:
     from omi_mcp.commands.failures import duration
 
     waits = facts["waits_seconds"]
     rest = "" if facts["complete"] else ", more to come"
     rows = {
-        "file": f"{facts['file']} ({int(str(facts['bytes'])) / 1e6:.1f} MB)",
+        "file": f"{facts['file']} ({facts['bytes'] / 1e6:.1f} MB)",
         "conversations": f"{facts['conversations']:,}{rest}",
         "transcripts": f"{facts['transcripts']:,} copied, {facts['pending']:,} not yet, {facts['locked']:,} locked",
         "from": facts["oldest"],
         "to": facts["newest"],
         "looked for news": facts["synced"],
-        "waits": f"{duration(float(str(waits)))} for the hourly limit or a failed request" if waits else None,
+        "waits": f"{duration(waits)} for the hourly limit or a failed request" if waits else None,
         "warning": facts["warning"],
     }
     for name, value in rows.items():
