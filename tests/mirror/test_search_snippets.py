@@ -89,12 +89,15 @@ def test_nothing_is_marked_as_cut_at_the_ends_of_a_text() -> None:
     assert cut("greenhouse", "The\n greenhouse.\t") == "The greenhouse."
 
 
-@pytest.mark.parametrize("filler", ["don't ", "l\u2019heure "])
-def test_a_word_is_not_cut_at_its_apostrophe(filler: str) -> None:
+@pytest.mark.parametrize("unit", ["don't", "l\u2019heure", "👩\u200d👩\u200d👧", "👍🏽", "🇩🇪"])
+def test_what_is_one_to_a_reader_is_not_torn_apart(store: Store, unit: str) -> None:
     for before in range(40):
-        text = "x" * before + " " + filler * 60 + "greenhouse " + filler * 60
-        shown = cut("greenhouse", text)
-        assert {*shown.removeprefix(CUT).removesuffix(CUT).split()} == {filler.strip(), "greenhouse"}
+        text = "x" * before + f" {unit}" * 60 + " greenhouse" + f" {unit}" * 60
+        assert {*cut("greenhouse", text).removeprefix(CUT).removesuffix(CUT).split()} == {unit, "greenhouse"}
+    store.upsert([talk("a", ("Ana", f"{unit} " * 999))])
+    pieces = [piece.text.split() for passage in store.passages("a") for piece in passage]
+    assert len(pieces) > 1
+    assert {each for piece in pieces for each in piece} == {unit}
 
 
 def test_one_endless_word_is_cut_between_characters() -> None:

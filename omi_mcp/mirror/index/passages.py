@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from omi_mcp.api.models import Conversation, Segment
 from omi_mcp.mirror.index.days import in_words
-from omi_mcp.mirror.index.words import indexable, storable, words
+from omi_mcp.mirror.index.words import indexable, is_torn, storable, words
 from omi_mcp.mirror.types import Field
 
 PASSAGE_WORDS = 100
@@ -130,7 +130,7 @@ def _parts(text: str, weight: int, size: int) -> Iterator[str]:
     if weight < 2 * size:
         yield text
         return
-    starts = [word.start for word in words(text)][size::size]
+    starts = [word.start for word in words(text) if not is_torn(text, word.start)][size::size]
     for start, end in pairwise([0, *starts, len(text)]):
         yield text[start:end]
 

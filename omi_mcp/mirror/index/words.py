@@ -32,6 +32,10 @@ _SPACED_WORD = re.compile(f"[\\w{_MARKS}{_PICTURES}]+")
 _WORD = re.compile(f"{_SINGLE}|(?:(?![{_WIDE}{_RUNNING}])[\\w{_MARKS}])+")
 _WIDE_CHARACTER = re.compile(f"[{_WIDE}]")
 _RUNNING_CHARACTER = re.compile(f"[{_RUNNING}]")
+_APOSTROPHES = ("'", "\u2019")
+_JOINER = "\u200d"
+_SKIN_TONE = re.compile("[\U0001f3fb-\U0001f3ff]")
+_FLAG = re.compile("[\U0001f1e6-\U0001f1ff]{2}")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 _STEMS_KEPT = 200_000
@@ -78,6 +82,19 @@ def words(text: str) -> Iterator[Word]:
     pattern = _WORD if _APART.search(text) else _SPACED_WORD
     for match in pattern.finditer(text.replace("_", " ")):
         yield Word(match.start(), match.end(), fold(match.group()))
+
+
+def is_torn(text: str, at: int) -> bool:
+    """Whether a cut before `at`, between two words of the index, would tear apart what is one to a reader.
+
+    That is "don't", a picture made of several, its skin tone, or the two letters of a flag.
+    """
+    before, after = text[at - 1 : at], text[at : at + 1]
+    if before in _APOSTROPHES:
+        return text[at - 2 : at - 1].isalnum() and after.isalnum()
+    if after in _APOSTROPHES:
+        return before.isalnum() and text[at + 1 : at + 2].isalnum()
+    return _JOINER in (before, after) or bool(_SKIN_TONE.match(after) or _FLAG.fullmatch(before + after))
 
 
 def folded_words(text: str) -> list[str]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from omi_mcp.api.models import Conversation
 from omi_mcp.mirror.index.passages import Passage, head_fields
-from omi_mcp.mirror.index.words import bare, words
+from omi_mcp.mirror.index.words import bare, is_torn, words
 from omi_mcp.mirror.search.query import parse
 from omi_mcp.mirror.search.sought import Found, Sought
 from omi_mcp.mirror.types import Hit
@@ -98,19 +98,14 @@ def _widened(text: str, first: int, last: int) -> tuple[int, int]:
     spare = max(0, SNIPPET_CHARACTERS - (last - first))
     lowest = max(0, min(first - spare // 2, len(text) - SNIPPET_CHARACTERS))
     spoken = list(words(text))
-    starts = (word.start for word in spoken if lowest <= word.start <= first and not _within(text, word.start - 1))
+    starts = (word.start for word in spoken if lowest <= word.start <= first and not is_torn(text, word.start))
     start = min(starts, default=first) if lowest else 0
     highest = start + SNIPPET_CHARACTERS
     if highest >= len(text):
         return start, len(text)
     ends = [word.end for word in spoken if start < word.end <= highest]
-    end = max((end for end in ends if end == last or not _within(text, end)), default=0)
+    end = max((end for end in ends if end == last or not is_torn(text, end)), default=0)
     return start, end or _before_marks(text, highest)
-
-
-def _within(text: str, place: int) -> bool:
-    """Whether an apostrophe stands there within a word: "don't" is two words to the index, one to a reader."""
-    return text[place] in "'\u2019" and text[place - 1 : place].isalnum() and text[place + 1 : place + 2].isalnum()
 
 
 def _before_marks(text: str, cut: int) -> int:
