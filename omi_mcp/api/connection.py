@@ -18,6 +18,7 @@ from omi_mcp.api.budget import SLACK, Bucket, Budget
 from omi_mcp.api.errors import (
     AnswerLost,
     BudgetSpent,
+    Garbled,
     InvalidRequest,
     NotConfigured,
     OmiError,
@@ -264,4 +265,4 @@ def _parsed(body: bytes) -> Any:
         return json.loads(body)
     except (ValueError, RecursionError):
         pass
-    raise AnswerLost("the Omi API answered with something else than JSON: is OMI_API_BASE_URL right?")
+    raise Garbled("what answered is not the Omi API")

@@ -55,6 +55,10 @@ class AnswerLost(OmiError):
     """The request went out and no usable answer came back. A write may or may not have been applied."""
 
 
+class Garbled(AnswerLost):
+    """What came back is no JSON: a proxy or a login page on the way, or a wrong address."""
+
+
 class Refused(OmiError):
     """The API answered `status`. `detail` is a short, cleaned sentence of its own, never the raw body."""
 

@@ -7,6 +7,7 @@ from omi_mcp.api.errors import (
     BudgetSpent,
     Conflict,
     Forbidden,
+    Garbled,
     InvalidRequest,
     NotConfigured,
     NotFound,
@@ -50,6 +51,11 @@ def in_words(error: OmiError) -> str:
             return f"the Omi API rejected the request{f' ({problems})' if problems else ''}."
         case Unreachable():
             return "the Omi API could not be reached: check the network and OMI_API_BASE_URL, then run this again."
+        case Garbled():
+            return (
+                "what answered is not the Omi API: a proxy or a login page on the way, or a wrong OMI_API_BASE_URL; "
+                "check both, then run this again."
+            )
         case ServerFault() | AnswerLost():
             return "the Omi API failed to answer; run this again in a minute."
         case InvalidRequest():

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, get_args
 
 from omi_mcp.commands import environment
-from omi_mcp.settings import HttpAccess, Profile, Settings
+from omi_mcp.settings import HttpAccess, Profile, Settings, SettingsError
 
 if TYPE_CHECKING:
     from omi_mcp.library import Library
@@ -31,11 +31,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default="stdio",
         help="stdio: for the host that starts this command (default); http: for any host that has the token",
     )
-    parser.add_argument("--host", default=DEFAULT_HOST, help=f"address to serve http at (default {DEFAULT_HOST})")
+    parser.add_argument("--host", help=f"address to serve http at (default {DEFAULT_HOST})")
     parser.add_argument(
         "--port",
         type=port_number,
-        default=DEFAULT_PORT,
         help=f"port to serve http at; 0 takes a free one (default {DEFAULT_PORT})",
     )
     parser.add_argument(
@@ -49,7 +48,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     settings = replace(environment.settings(), profile=options.profile)
     if options.transport == "http":
-        return _serve_http(settings, options)
+        host = DEFAULT_HOST if options.host is None else options.host
+        return _serve_http(settings, host, DEFAULT_PORT if options.port is None else options.port, demo=options.demo)
+    if options.host is not None or options.port is not None:
+        raise SettingsError("--host and --port are for --transport http")
     if sys.stdin.isatty():
         print(
             "omi-mcp is waiting for an MCP host on standard input; Ctrl-C stops it. "
@@ -68,23 +70,23 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _serve_http(settings: Settings, options: argparse.Namespace) -> int:
+def _serve_http(settings: Settings, host: str, port: int, *, demo: bool) -> int:
     from omi_mcp.server import build_server
     from omi_mcp.transports import http
 
     access = HttpAccess.from_env(os.environ)
     try:
-        listener = http.listen(options.host, options.port)
+        listener = http.listen(host, port)
     except OSError as error:
-        print(f"omi-mcp: cannot serve at {options.host} port {options.port}: {error.strerror}", file=sys.stderr)
+        print(f"omi-mcp: cannot serve at {host} port {port}: {error.strerror}", file=sys.stderr)
         return 1
     with listener:
         port = listener.getsockname()[1]
-        door = http.door(access, options.host, port, settings.data_dir)
-        library, settings = _library(settings, demo=options.demo)
+        door = http.door(access, host, port, settings.data_dir)
+        library, settings = _library(settings, demo=demo)
         server = build_server(library, settings, auth=door.auth, token_verifier=door.verifier)
         server.furnish()
-        name = f"[{options.host}]" if ":" in options.host else options.host
+        name = f"[{host}]" if ":" in host else host
         print(f"omi-mcp: serving http://{name}:{port}{http.PATH}; Ctrl-C stops it", file=sys.stderr)
         if door.token_file:
             print(f"omi-mcp: hosts send the bearer token in {door.token_file}", file=sys.stderr)

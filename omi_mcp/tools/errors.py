@@ -12,6 +12,7 @@ from omi_mcp.api.errors import (
     BudgetSpent,
     Conflict,
     Forbidden,
+    Garbled,
     InvalidRequest,
     NotConfigured,
     NotFound,
@@ -128,6 +129,11 @@ def explain(error: OmiError, action: Action = "read") -> str:
             return f"The Omi API rejected the request{': ' + fields if fields else ''}.{nothing}"
         case Unreachable():
             return f"The Omi API could not be reached.{nothing} Check the network connection, then try again."
+        case Garbled():
+            return (
+                f"What answered is not the Omi API: a proxy or a login page on the way, or a wrong OMI_API_BASE_URL."
+                f"{nothing} Check the network connection, then try again."
+            )
         case ServerFault() | AnswerLost():
             return f"The Omi API failed to answer.{nothing} Try again in a minute."
         case Refused():

@@ -105,6 +105,12 @@ def test_an_option_of_serving_before_another_command_is_refused_not_ignored(
     assert "unrecognized arguments: search harbour" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("option", ["--port=8765", "--host=127.0.0.1"])
+def test_an_address_is_refused_where_nothing_is_served_at_one(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["serve", option]) == 2
+    assert "--transport http" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("command", [["sandbox"], ["serve", "--transport", "http"]])
 @pytest.mark.parametrize("port", ["-1", "65536", "http"])
 def test_a_port_that_there_is_not_is_refused_with_those_that_there_are(

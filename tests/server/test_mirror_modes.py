@@ -110,3 +110,11 @@ async def test_with_the_hourly_limit_reached_what_is_copied_is_served_and_the_wa
         assert "hourly limit" in said
         assert "30 minutes" in said
         assert (await call(client, "search_conversations", query="harbour"))["matched"] == 1
+
+
+async def test_a_login_page_in_place_of_the_api_is_named(connect: Connect, sandbox: Sandbox) -> None:
+    sandbox.faults = Faults.parse("html")
+    async with connect() as client:
+        told = await refusal(client, "search_conversations")
+        assert "What answered is not the Omi API" in told
+        assert "OMI_API_BASE_URL" in told
