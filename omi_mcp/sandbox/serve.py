@@ -34,12 +34,16 @@ def serve(sandbox: Sandbox, port: int = 0, *, announce: Callable[[str], None]) -
             announce(base_url)
             await asyncio.Event().wait()
 
-    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    before = {stop: signal.getsignal(stop) for stop in (signal.SIGINT, signal.SIGTERM)}
+    # Shells start the background jobs of a script with SIGINT ignored, and asyncio would leave it so.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         with suppress(KeyboardInterrupt):
             asyncio.run(run())
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for stop, handler in before.items():
+            signal.signal(stop, handler)
 
 
 @asynccontextmanager

@@ -16,11 +16,14 @@ from omi_mcp.sandbox import Faults, Sandbox
 from omi_mcp.sandbox.serve import serving
 
 SCRIPT = """
+import signal
 import sys
 from pathlib import Path
 from omi_mcp.sandbox import Sandbox
 from omi_mcp.sandbox.serve import serve
 
+if sys.argv[2:] == ["background"]:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 with Sandbox(Path(sys.argv[1])) as sandbox:
     serve(sandbox, announce=lambda base_url: print(base_url, sandbox.key, flush=True))
 print("stopped cleanly", flush=True)
@@ -53,9 +56,9 @@ async def test_a_port_that_is_taken_is_an_oserror(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a process cannot send another one SIGTERM there")
-@pytest.mark.parametrize("stop", ["SIGTERM", "SIGINT"])
-def test_a_signal_stops_it_cleanly(tmp_path: Path, stop: str) -> None:
-    command = [sys.executable, "-c", SCRIPT, str(tmp_path / "omi.sqlite")]
+@pytest.mark.parametrize(("stop", "how"), [("SIGTERM", []), ("SIGINT", []), ("SIGTERM", ["background"])])
+def test_a_signal_stops_it_cleanly(tmp_path: Path, stop: str, how: list[str]) -> None:
+    command = [sys.executable, "-c", SCRIPT, str(tmp_path / "omi.sqlite"), *how]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         base_url, key = process.stdout.readline().split()
