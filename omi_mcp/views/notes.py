@@ -84,8 +84,9 @@ def _unseen_conversations(
         yield "No conversation has been copied yet."
     elif oldest and not progress.complete:
         yield f"Only conversations since {_day(oldest, zone)} were searched, none of the older ones."
-    if progress.blocked and progress.synced and now - progress.synced > STALE:
-        yield f"Conversations newer than {dates.local(progress.synced, zone):%Y-%m-%d %H:%M} may be missing."
+    if progress.synced and now - progress.synced > STALE:
+        again = "" if progress.blocked else _again(progress.retry_at, zone, now)
+        yield f"Conversations newer than {dates.local(progress.synced, zone):%Y-%m-%d %H:%M} may be missing.{again}"
 
 
 def _unseen_transcripts(counts: Counts) -> Iterator[str]:

@@ -134,6 +134,12 @@ def test_an_unknown_word_stands_for_those_spelled_alike_or_around_it(store: Stor
         assert found.matches[0].hits
 
 
+def test_of_words_as_much_alike_the_one_that_is_said_often_was_meant(store: Store) -> None:
+    store.upsert([talk(f"{number}", ("Ana", "the television is on")) for number in range(5)])
+    store.upsert([talk("cut off", ("Ana", "it was on televis"))])
+    assert set(ids(find(store, "televison"))) == {"0", "1", "2", "3", "4"}
+
+
 def test_a_misspelled_word_is_repaired_beside_known_ones(store: Store) -> None:
     store.upsert([talk("a", ("Ana", "Stolcke on recognition.")), talk("b", ("Ana", "Only recognition here."))])
     found = find(store, "what did Stolke say about recognition")

@@ -87,6 +87,13 @@ def test_new_conversations_that_could_not_be_looked_for_are_noted():
     )
 
 
+def test_how_long_ago_new_conversations_were_looked_for_is_noted_with_when_they_are_next():
+    quiet = progress(synced=NOW - timedelta(minutes=9), retry_in=351)
+    assert note(counts(), quiet) == (
+        "Conversations newer than 2025-03-14 14:21 may be missing. Try again at 14:36 (in 6 minutes)."
+    )
+
+
 def test_a_warning_is_passed_on():
     assert note(counts(), progress(warning="something is odd; it is kept")) == "Something is odd; it is kept."
 

@@ -39,8 +39,8 @@ def containing(connection: sqlite3.Connection, word: str, most: int) -> list[str
     return [found for (found,) in connection.execute(statement, (bare(word), most))]
 
 
-def like(connection: sqlite3.Connection, word: str, most: int, likeness: float) -> list[str]:
-    """Known words with the same first letter that are spelled like `word`, the most alike first.
+def like(connection: sqlite3.Connection, word: str, most: int, likeness: float) -> list[tuple[str, float]]:
+    """Known words with the same first letter that are spelled like `word`, and how much, the most alike first.
 
     `likeness` is the least share of letter triples in common: "kubernets" and "kubernetes" have 0.76 of them.
     """
@@ -56,7 +56,7 @@ def like(connection: sqlite3.Connection, word: str, most: int, likeness: float) 
         shared = 2 * sum(triple in f"  {found} " for triple in triples) / (len(triples) + len(found) + 1)
         if shared >= likeness:
             close.append((-shared, found))
-    return [found for _, found in nsmallest(most, close)]
+    return [(found, -shared) for shared, found in nsmallest(most, close)]
 
 
 def _triples(word: str) -> set[str]:

@@ -1,7 +1,8 @@
 """How a query is read: as it stands where the mirror has its words, else as the nearest thing that the mirror has."""
 
+import math
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from omi_mcp.mirror.index import lexicon
@@ -13,8 +14,10 @@ SHORTEST_REPAIRED = 4
 MOST_REPAIRED = 4
 """Unknown words of one query that others stand in for."""
 MOST_STAND_INS = 8
-"""Words that stand in for one, when nothing of the query is known. Beside known words it is one: the best, or none."""
+"""Words that begin with or contain an unknown one and stand in for it, when nothing of the query is known, else one."""
 ALIKE, VERY_ALIKE = 0.45, 0.6
+"""How much alike the one word has to be that stands in for a misspelled one: more beside known words."""
+MOST_CONSIDERED = 8
 
 _LOOSER: tuple[Method, ...] = ("ranked", "unquoted", "prefix", "trigram")
 
@@ -62,8 +65,20 @@ def _stand_ins(connection: sqlite3.Connection, word: str, *, strict: bool) -> tu
         return "prefix", found
     if len(word) < SHORTEST_REPAIRED:
         return "trigram", []
-    alike = lexicon.like(connection, word, most, VERY_ALIKE if strict else ALIKE)
-    return "trigram", alike if alike or strict else lexicon.containing(connection, word, most)
+    alike = lexicon.like(connection, word, MOST_CONSIDERED, VERY_ALIKE if strict else ALIKE)
+    if alike or strict:
+        return "trigram", [_likeliest(connection, alike)] if alike else []
+    return "trigram", lexicon.containing(connection, word, most)
+
+
+def _likeliest(connection: sqlite3.Connection, alike: Sequence[tuple[str, float]]) -> str:
+    """The word that was probably meant: very much alike counts most, then being said often."""
+
+    def likelihood(each: tuple[str, float]) -> float:
+        word, likeness = each
+        return likeness**4 * math.log1p(_count(connection, Term((word,))))
+
+    return max(alike, key=likelihood)[0]
 
 
 def _counted(connection: sqlite3.Connection, terms: Iterable[Term]) -> dict[Term, int]:

@@ -77,7 +77,8 @@ class Progress:
 
     `phase` is what is still to be copied, `oldest` how far back the summaries reach, `complete` whether they are all
     there, `synced` when the newest ones were last looked at. `blocked` says in plain words why copying waits, and
-    `retry_at` until when; `warning` says what the user should know besides.
+    `retry_at` until when, or, with nothing in the way, when news is looked for next. `warning` says what the user
+    should know besides.
     """
 
     phase: Phase
@@ -372,7 +373,7 @@ class Sync:
         wait = self._budget.wait(READS, background=False)
         if wait <= 0 and phase != "idle":
             wait = self._budget.wait(READS if phase == "summaries" else TRANSCRIPT_READS, background=True)
-        return (ALLOWANCE_SPENT, now + timedelta(seconds=wait)) if wait > 0 else (None, None)
+        return (ALLOWANCE_SPENT, now + timedelta(seconds=wait)) if wait > 0 else (None, self._passes.next_look())
 
 
 def _in_plain_words(error: OmiError) -> str:

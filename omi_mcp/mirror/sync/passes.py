@@ -62,8 +62,13 @@ class PassReader:
     def look_due(self) -> bool:
         """Whether the head may be looked at again."""
         head = Head.load(self._store)
-        pause = min(LOOK_AGAIN * PATIENCE**head.quiet, LOOK_SELDOM)
-        return head.tried is None or not head.tried <= self._clock.now() < head.tried + pause
+        return head.tried is None or not head.tried <= self._clock.now() < self.next_look()
+
+    def next_look(self) -> datetime:
+        """When the head may be looked at again."""
+        head = Head.load(self._store)
+        pause: timedelta = min(LOOK_AGAIN * PATIENCE**head.quiet, LOOK_SELDOM)
+        return (head.tried or LONG_AGO) + pause
 
     def begin_look(self) -> bool:
         """Begin a look from the top if one is due."""
