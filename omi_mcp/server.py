@@ -123,8 +123,9 @@ def _instructions(settings: Settings) -> str:
 class OmiServer(MCPServer[None]):
     """The SDK's server, stricter with arguments and leaner on the wire.
 
-    Hosts get lean schemas; a model that misspells an argument is told, where the SDK would ignore it; and an invalid
-    argument is answered in one line, where the SDK would send a validation dump. What it offers is registered with
+    Hosts get lean schemas; an optional argument that is null or blank is taken as not given; a model that misspells an
+    argument is told, where the SDK would ignore it; and an invalid argument is answered in one line, where the SDK
+    would send a validation dump. What it offers is registered with
     the first request that is no handshake, so that no host waits for it before that.
     """
 
@@ -160,6 +161,8 @@ class OmiServer(MCPServer[None]):
             if unknown := [argument for argument in arguments if argument not in known]:
                 names = ", ".join(_shown(argument) for argument in sorted(unknown)[:5])
                 raise ToolError(f"Unknown argument {names}: nothing was done. {name} takes: {', '.join(known)}.")
+            required = tool.input_schema.get("required", ())
+            arguments = {key: value for key, value in arguments.items() if key in required or not _is_blank(value)}
         try:
             return await super().call_tool(name, arguments, context)
         except UnexpectedToolError:
@@ -179,6 +182,11 @@ class OmiServer(MCPServer[None]):
         if name not in known:
             raise MCPError(INVALID_PARAMS, f"There is no prompt {_shown(name)}. Prompts: {', '.join(known)}.")
         return await super().get_prompt(name, arguments, context)
+
+
+def _is_blank(value: Any) -> bool:
+    """Whether a host sent this for "not given"."""
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
 def _shown(name: str, limit: int = 40) -> str:

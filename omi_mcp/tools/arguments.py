@@ -1,4 +1,4 @@
-"""Arguments as hosts really send them: numbers and lists as strings, empty strings for "not given"."""
+"""Arguments as hosts really send them: numbers and lists as strings."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -11,10 +11,6 @@ from omi_mcp.api.models import CATEGORIES
 from omi_mcp.clock import Clock
 from omi_mcp.settings import Settings
 from omi_mcp.views import budgets
-
-
-def _blank_is_none(value: Any) -> Any:
-    return None if isinstance(value, str) and not value.strip() else value
 
 
 def _comma_list(value: Any) -> Any:
@@ -31,13 +27,11 @@ def as_text(value: Any) -> Any:
 ConversationId = Annotated[
     str, Field(min_length=1, max_length=256, description="id from search_conversations, copied whole")
 ]
-Words = Annotated[str | None, BeforeValidator(as_text), BeforeValidator(_blank_is_none)]
-Index = Annotated[Annotated[int, Field(ge=0)] | None, BeforeValidator(_blank_is_none)]
-WindowSize = Annotated[
-    Annotated[int, Field(ge=budgets.WINDOW_MIN, le=budgets.WINDOW_MAX)] | None, BeforeValidator(_blank_is_none)
-]
-Switch = Annotated[bool | None, BeforeValidator(_blank_is_none)]
-Categories = Annotated[list[str] | None, BeforeValidator(_comma_list), BeforeValidator(_blank_is_none)]
+Words = Annotated[str | None, BeforeValidator(as_text)]
+Index = Annotated[int, Field(ge=0)] | None
+WindowSize = Annotated[int, Field(ge=budgets.WINDOW_MIN, le=budgets.WINDOW_MAX)] | None
+Switch = bool | None
+Categories = Annotated[list[str] | None, BeforeValidator(_comma_list)]
 
 
 def check_categories(categories: list[str] | None) -> tuple[str, ...]:

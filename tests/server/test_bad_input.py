@@ -154,3 +154,18 @@ async def test_a_cursor_that_was_tampered_with_is_refused(connect: Connect, sand
         kind, _, binding = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().split(":")
         forged = base64.urlsafe_b64encode(f"{kind}:{place}:{binding}".encode()).decode()
         assert "not a cursor" in await refusal(client, "search_conversations", limit=1, cursor=forged)
+
+
+@pytest.mark.parametrize("nothing", [None, "", " "])
+async def test_an_optional_argument_that_is_null_or_blank_was_not_given(
+    connect: Connect, sandbox: Sandbox, nothing: str | None
+) -> None:
+    sandbox.load([talk("harbour")])
+    async with connect() as client:
+        searching = dict.fromkeys(("query", "start", "categories", "starred", "limit", "cursor", "detail"), nothing)
+        assert (await call(client, "search_conversations", **searching))["matched"] == 1
+        reading = dict.fromkeys(("include_transcript", "find", "segment", "max_chars"), nothing)
+        assert (
+            "sentence-3"
+            in (await call(client, "get_conversation", conversation_id="harbour", **reading))["transcript"]["text"]
+        )
