@@ -165,7 +165,5 @@ async def test_an_optional_argument_that_is_null_or_blank_was_not_given(
         searching = dict.fromkeys(("query", "start", "categories", "starred", "limit", "cursor", "detail"), nothing)
         assert (await call(client, "search_conversations", **searching))["matched"] == 1
         reading = dict.fromkeys(("include_transcript", "find", "segment", "max_chars"), nothing)
-        assert (
-            "sentence-3"
-            in (await call(client, "get_conversation", conversation_id="harbour", **reading))["transcript"]["text"]
-        )
+        read = await call(client, "get_conversation", conversation_id="harbour", **reading)
+        assert "sentence-3" in read["transcript"]["text"]
