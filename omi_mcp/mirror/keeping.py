@@ -37,7 +37,10 @@ class Keeper:
 
         `asked` is when the API was asked for it, None where it was changed by us.
         """
-        return await _if_possible(self._keep, conversation, hidden, asked) or self._passing(conversation, hidden)
+        kept = await _if_possible(self._keep, conversation, hidden, asked)
+        if kept is not None:
+            return kept
+        return self._passing(conversation, await self.hides(conversation.id) if hidden is None else hidden)
 
     async def locked(self, conversation_id: str) -> None:
         """The account's plan does not show it any more."""

@@ -617,6 +617,18 @@ async def test_with_a_full_disk_what_is_mirrored_is_served_and_the_sync_lives_on
         assert mirrored(process.store) == account.listable()
 
 
+async def test_with_a_full_disk_what_is_read_is_still_known_as_hidden() -> None:
+    account = Account(size=3)
+    async with account.process(running=False) as process:
+        keeper = Keeper(process.store, Journal(process.database, account.clock), account.clock)
+        await keeper.keep(account.conversation("c00001"), hidden=True)
+        with process.database.writing() as connection:
+            connection.execute("pragma query_only = on")
+        asked = account.clock.now()
+        read = await process.client.get_conversation("c00001")
+        assert (await keeper.keep(read, asked=asked)).hidden
+
+
 async def test_with_a_disk_that_is_full_from_the_start_nothing_is_served_and_it_says_why() -> None:
     account = Account(size=150)
     async with account.process(running=False) as process:
