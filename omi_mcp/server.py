@@ -58,6 +58,10 @@ DEMO = "DEMO: these are invented sample conversations, not the user's own. Say s
 
 HANDSHAKE = frozenset({"initialize", "notifications/initialized", "server/discover", "ping"})
 
+NULLS = frozenset({"null", "None", "undefined"})
+SOUGHT = frozenset({"query", "find"})
+"""Arguments in which such a word may be meant: it is looked for."""
+
 log = logging.getLogger(__name__)
 
 
@@ -162,7 +166,7 @@ class OmiServer(MCPServer[None]):
                 names = ", ".join(_shown(argument) for argument in sorted(unknown)[:5])
                 raise ToolError(f"Unknown argument {names}: nothing was done. {name} takes: {', '.join(known)}.")
             required = tool.input_schema.get("required", ())
-            arguments = {key: value for key, value in arguments.items() if key in required or not _is_blank(value)}
+            arguments = {key: value for key, value in arguments.items() if key in required or not _is_blank(key, value)}
         try:
             return await super().call_tool(name, arguments, context)
         except UnexpectedToolError:
@@ -184,9 +188,11 @@ class OmiServer(MCPServer[None]):
         return await super().get_prompt(name, arguments, context)
 
 
-def _is_blank(value: Any) -> bool:
-    """Whether a host sent this for "not given"."""
-    return value is None or (isinstance(value, str) and not value.strip())
+def _is_blank(argument: str, value: Any) -> bool:
+    """Whether a host sent this for "not given": some require every argument, and models then write what they can."""
+    if isinstance(value, str):
+        return not value.strip() or (value.strip() in NULLS and argument not in SOUGHT)
+    return value is None or value in ([], {})
 
 
 def _shown(name: str, limit: int = 40) -> str:
@@ -212,38 +218,45 @@ def _problems(error: ValidationError, limit: int = 5) -> str:
 def _lean(tool: Tool) -> Tool:
     return tool.model_copy(
         update={
-            "input_schema": _lean_schema(tool.input_schema, flatten=True),
-            "output_schema": tool.output_schema and _lean_schema(tool.output_schema, flatten=False),
+            "input_schema": _portable(tool.input_schema, tool.input_schema.get("$defs", {})),
+            "output_schema": tool.output_schema and _untitled(tool.output_schema),
         }
     )
 
 
-def _lean_schema(schema: Any, *, flatten: bool) -> Any:
-    """`schema` without generated titles. `flatten` also turns "X or null, default null" into plain X.
+PORTABLE = ("type", "description", "enum", "items", "properties", "required")
+"""What every host's model API takes in a schema. Gemini refuses a whole request for `additionalProperties`, OpenAI's
+strict mode one for `default`, and where it obeys `minimum` nobody can send the 0 that stands for "not given" there."""
 
-    Flattening is for inputs only: null stays accepted by the model behind, and several hosts cannot show a union.
-    Clients validate results against the output schema, so there the unions stay.
+
+def _portable(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    """The schema of an argument as it is listed: inlined, without unions with null, in the keywords of `PORTABLE`.
+
+    What is left out is checked all the same, by the model behind.
     """
+    if reference := schema.get("$ref"):
+        schema = definitions[reference.removeprefix("#/$defs/")] | schema
+    if union := schema.get("anyOf"):
+        (option,) = (option for option in union if option != {"type": "null"})
+        schema = option | schema
+    portable = {key: schema[key] for key in PORTABLE if key in schema}
+    if "items" in portable:
+        portable["items"] = _portable(portable["items"], definitions)
+    if "properties" in portable:
+        portable["properties"] = {name: _portable(each, definitions) for name, each in portable["properties"].items()}
+    return portable
+
+
+def _untitled(schema: Any) -> Any:
+    """`schema` without generated titles."""
     if isinstance(schema, list):
-        return [_lean_schema(item, flatten=flatten) for item in schema]
+        return [_untitled(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    lean: dict[str, Any] = {}
-    for key, value in schema.items():
-        if key == "title" and isinstance(value, str):
-            continue
-        if key in ("properties", "$defs"):
-            lean[key] = {name: _lean_schema(item, flatten=flatten) for name, item in value.items()}
-        else:
-            lean[key] = _lean_schema(value, flatten=flatten)
-    union = lean.get("anyOf")
-    if flatten and isinstance(union, list) and {"type": "null"} in union:
-        options = [option for option in union if option != {"type": "null"}]
-        if lean.get("default", ...) is None:
-            del lean["default"]
-        if len(options) == 1:
-            del lean["anyOf"]
-            lean = {**options[0], **lean}
-        else:
-            lean["anyOf"] = options
-    return lean
+    return {
+        key: {name: _untitled(item) for name, item in value.items()}
+        if key in ("properties", "$defs")
+        else _untitled(value)
+        for key, value in schema.items()
+        if not (key == "title" and isinstance(value, str))
+    }

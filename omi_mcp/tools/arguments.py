@@ -12,6 +12,8 @@ from omi_mcp.clock import Clock
 from omi_mcp.settings import Settings
 from omi_mcp.views import budgets
 
+MAX_LIMIT = 50
+
 
 def _comma_list(value: Any) -> Any:
     if isinstance(value, str):
@@ -24,12 +26,20 @@ def as_text(value: Any) -> Any:
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
+def _not_zero(value: Any) -> Any:
+    """Hosts that must send every number send 0 for "not given"."""
+    return None if value in (0, "0") else value
+
+
 ConversationId = Annotated[
     str, Field(min_length=1, max_length=256, description="id from search_conversations, copied whole")
 ]
 Words = Annotated[str | None, BeforeValidator(as_text)]
-Index = Annotated[int, Field(ge=0)] | None
-WindowSize = Annotated[int, Field(ge=budgets.WINDOW_MIN, le=budgets.WINDOW_MAX)] | None
+Index = Annotated[Annotated[int, Field(ge=0)] | None, BeforeValidator(_not_zero)]
+PageSize = Annotated[Annotated[int, Field(ge=1, le=MAX_LIMIT)] | None, BeforeValidator(_not_zero)]
+WindowSize = Annotated[
+    Annotated[int, Field(ge=budgets.WINDOW_MIN, le=budgets.WINDOW_MAX)] | None, BeforeValidator(_not_zero)
+]
 Switch = bool | None
 Categories = Annotated[list[str] | None, BeforeValidator(_comma_list)]
 
@@ -78,3 +88,8 @@ def moment(name: str, text: str | None, settings: Settings) -> datetime | None:
         return dates.parse_moment(text, settings.timezone) if text else None
     except ValueError as error:
         raise ToolError(f"{name}: {error} Nothing was created.") from None
+
+
+def coordinates(latitude: float | None, longitude: float | None) -> dict[str, float | None]:
+    """Where a conversation was, as a draft takes it. 0, 0 is nowhere: what a host sends that must send numbers."""
+    return {"latitude": latitude, "longitude": longitude} if latitude or longitude else {}

@@ -12,7 +12,7 @@ from omi_mcp.api.models import TEXT_SOURCES
 from omi_mcp.clock import Clock
 from omi_mcp.library import Library
 from omi_mcp.settings import Settings
-from omi_mcp.tools.arguments import Switch, Words, as_text, moment
+from omi_mcp.tools.arguments import Switch, Words, as_text, coordinates, moment
 from omi_mcp.tools.errors import explained
 from omi_mcp.tools.replies import CREATE, CREATE_ONCE, Replies
 from omi_mcp.tools.waiting import kept_posted
@@ -43,16 +43,16 @@ Longitude = Annotated[float | None, Field(description="Degrees; with latitude")]
 
 
 class SegmentArgument(BaseModel):
-    """One stretch of speech, as a host sends it; checked by the draft."""
+    """One stretch of speech."""
 
     model_config = ConfigDict(extra="forbid")
 
-    text: Annotated[str, BeforeValidator(as_text)]
+    text: Annotated[str, BeforeValidator(as_text), Field(description="What was said")]
     start: Annotated[float, Field(description="Seconds from the start of the conversation")]
     end: Annotated[float, Field(description="Seconds, after start")]
     speaker: Annotated[str | None, BeforeValidator(as_text), Field(description="Label, e.g. SPEAKER_00")] = None
-    is_user: Annotated[bool, Field(description="true: the user is speaking")] = False
-    person_id: str | None = None
+    is_user: Annotated[Switch, Field(description="true: the user is speaking")] = None
+    person_id: Annotated[str | None, Field(description="Omi's id of this person, where known")] = None
 
 
 class Saved(View):
@@ -84,8 +84,7 @@ def register(server: MCPServer[None], library: Library, settings: Settings, cloc
                 finished_at=moment("finished_at", finished_at, settings),
                 text_source=text_source,
                 language=language,
-                latitude=latitude,
-                longitude=longitude,
+                **coordinates(latitude, longitude),
             )
             async with kept_posted(ctx, clock, WAITING):
                 created = await library.create_from_text(
@@ -115,8 +114,7 @@ def register(server: MCPServer[None], library: Library, settings: Settings, cloc
                 finished_at=moment("finished_at", finished_at, settings),
                 source=source,
                 language=language,
-                latitude=latitude,
-                longitude=longitude,
+                **coordinates(latitude, longitude),
                 client_session_id=client_session_id,
             )
             async with kept_posted(ctx, clock, WAITING):

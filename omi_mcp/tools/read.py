@@ -40,7 +40,7 @@ def register(server: MCPServer[None], library: Library, settings: Settings, repl
     @replies.tool(server, title="Read a conversation", description=DESCRIPTION, annotations=READ)
     async def get_conversation(
         conversation_id: ConversationId,
-        include_transcript: Annotated[bool, Field(description="false: only the summary")] = True,
+        include_transcript: Annotated[bool, Field(description="default true; false: only the summary")] = True,
         find: Annotated[Words, Field(description="Open at the best match for these words")] = None,
         at: Annotated[Words, Field(description="Open at this time: 00:41:00, 41:00 or seconds")] = None,
         segment: Annotated[Index, Field(description="Open at this segment, counted from 0")] = None,
@@ -48,13 +48,21 @@ def register(server: MCPServer[None], library: Library, settings: Settings, repl
         speaker: Annotated[Words, Field(description="Only this person's turns")] = None,
         max_chars: Annotated[
             WindowSize,
-            Field(description=f"Size of the window; default {budgets.WINDOW}, {budgets.FIND_WINDOW} with find"),
+            Field(
+                description=f"Size of the window, {budgets.WINDOW_MIN} to {budgets.WINDOW_MAX}; default "
+                f"{budgets.WINDOW}, {budgets.FIND_WINDOW} with find"
+            ),
         ] = None,
     ) -> Annotated[CallToolResult, ConversationDetail]:
-        places = {"find": find, "at": at, "segment": segment, "cursor": cursor}
-        given = [name for name, value in places.items() if value is not None]
+        try:
+            seconds = dates.parse_offset(at) if at else None
+        except ValueError as error:
+            raise ToolError(f"at: {error}") from None
+        places = {"find": find, "at": seconds, "segment": segment, "cursor": cursor}
+        given = [name for name, value in places.items() if value]  # 0 is the start, where it opens anyway
         if len(given) > 1:
             raise ToolError(f"Give one of find, at, segment and cursor, not {' and '.join(given)}.")
+        include_transcript = include_transcript or bool(given)
         with explained("read"):
             reading = await library.get(conversation_id, transcript=include_transcript)
             stored = reading.stored
@@ -70,7 +78,7 @@ def register(server: MCPServer[None], library: Library, settings: Settings, repl
         if find and not moments:
             notes.append("None of the words of find occur in this transcript; it opens at the start.")
         try:
-            place = _place(transcript, moments, at=at, segment=segment, cursor=cursor, speaker=speaker)
+            place = _place(transcript, moments, seconds=seconds, segment=segment, cursor=cursor, speaker=speaker)
         except ValueError as error:
             raise ToolError(f"{given[0] if given else 'speaker'}: {error}") from None
         # Whoever pages on has the card already.
@@ -103,15 +111,15 @@ def _place(
     transcript: Transcript,
     moments: Sequence[Hit],
     *,
-    at: str | None,
+    seconds: float | None,
     segment: int | None,
     cursor: str | None,
     speaker: str | None,
 ) -> Place:
     if cursor:
         return transcript.at_cursor(cursor)
-    if at:
-        return transcript.at_time(dates.parse_offset(at), speaker)
+    if seconds:
+        return transcript.at_time(seconds, speaker)
     if moments and moments[0].segment is not None:
         return transcript.at_segment(max(0, moments[0].segment - LEAD_IN), speaker)
     return transcript.at_segment(segment or 0, speaker)

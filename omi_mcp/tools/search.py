@@ -16,7 +16,7 @@ from omi_mcp.library import Library
 from omi_mcp.mirror.sync.engine import Progress
 from omi_mcp.mirror.types import Filters
 from omi_mcp.settings import Settings
-from omi_mcp.tools.arguments import Categories, Switch, Words, check_categories, time_range
+from omi_mcp.tools.arguments import MAX_LIMIT, Categories, PageSize, Switch, Words, check_categories, time_range
 from omi_mcp.tools.errors import explained
 from omi_mcp.tools.replies import READ, Replies
 from omi_mcp.views import notes
@@ -25,7 +25,6 @@ from omi_mcp.views.models import ConversationCard, CoverageBlock, View
 from omi_mcp.views.transcripts import stored_name
 
 DEFAULT_LIMIT = 10
-MAX_LIMIT = 50
 
 FARTHEST = 2**63 - 1
 """The largest integer SQLite takes: cursors come back from outside."""
@@ -62,27 +61,33 @@ def register(server: MCPServer[None], library: Library, settings: Settings, cloc
         folder: Annotated[Words, Field(description="Folder name or id")] = None,
         starred: Annotated[Switch, Field(description="true: only starred ones")] = None,
         speaker: Annotated[Words, Field(description="Only conversations in which this person speaks")] = None,
-        limit: Annotated[int, Field(ge=1, le=MAX_LIMIT, description="Conversations per page")] = DEFAULT_LIMIT,
+        limit: Annotated[
+            PageSize, Field(description=f"Conversations per page: 1 to {MAX_LIMIT}, default {DEFAULT_LIMIT}")
+        ] = None,
         cursor: Annotated[Words, Field(description="next_cursor of the same search")] = None,
-        detail: Annotated[Detail, Field(description="full: whole overviews and action items")] = "concise",
+        detail: Annotated[
+            Detail, Field(description="concise (default), or full: whole overviews and action items")
+        ] = "concise",
     ) -> Annotated[CallToolResult, SearchAnswer]:
         first, last = time_range(start, end, settings, clock)
         filters = Filters(
             start=first,
             end=last,
             categories=check_categories(categories),
-            starred=starred,
+            starred=starred or None,
             speaker=speaker and stored_name(speaker),
         )
         text = query or ""
-        binding = _binding(text, start, end, filters.categories, folder, starred, speaker)
+        binding = _binding(text, start, end, filters.categories, folder, filters.starred, speaker)
         offset = _offset(cursor, binding) if cursor else 0
 
         async def report(progress: Progress) -> None:
             await ctx.report_progress(progress.conversations, None, "Reading your conversations for the first time")
 
         with explained("read"):
-            found = await library.search(text, filters, folder=folder, limit=limit, offset=offset, report=report)
+            found = await library.search(
+                text, filters, folder=folder, limit=limit or DEFAULT_LIMIT, offset=offset, report=report
+            )
         results = found.results
         if offset and not results.matches:
             raise ToolError(

@@ -1,10 +1,11 @@
 """Bad input as a new user would try it: each gets a sentence that helps, and the server lives on."""
 
 import base64
+import json
 from typing import Any
 
 import pytest
-from hosting import Connect, call, refusal, segments_of, talk
+from hosting import Connect, call, refusal, segments_of, talk, text_of
 
 from omi_mcp.sandbox import Sandbox
 
@@ -88,7 +89,11 @@ async def test_a_read_only_key_reads_and_is_told_what_a_write_needs(connect: Con
         ("create_from_segments", {"segments": SEGMENTS, "client_session_id": "x" * 201}, "200"),
         ("update_title", {"conversation_id": "a", "title": "   "}, "title"),
         ("update_title", {"conversation_id": "a", "title": "t" * 501}, "500"),
-        ("get_conversation", {"conversation_id": "a", "at": "0", "segment": 1}, "one of find, at, segment and cursor"),
+        (
+            "get_conversation",
+            {"conversation_id": "a", "at": "41:00", "segment": 1},
+            "one of find, at, segment and cursor",
+        ),
     ],
 )
 async def test_bad_input_gets_a_sentence_that_helps(
@@ -156,14 +161,54 @@ async def test_a_cursor_that_was_tampered_with_is_refused(connect: Connect, sand
         assert "not a cursor" in await refusal(client, "search_conversations", limit=1, cursor=forged)
 
 
-@pytest.mark.parametrize("nothing", [None, "", " "])
-async def test_an_optional_argument_that_is_null_or_blank_was_not_given(
-    connect: Connect, sandbox: Sandbox, nothing: str | None
+REQUIRED: dict[str, dict[str, Any]] = {
+    "search_conversations": {},
+    "get_conversation": {"conversation_id": "harbour"},
+    "create_from_text": {"text": "Dinner with Ana: she wants to sell the orchard in May."},
+    "create_from_segments": {"segments": SEGMENTS},
+    "update_title": {"conversation_id": "harbour", "title": "The harbour"},
+    "discard": {"conversation_id": "kitchen"},
+    "delete_conversation": {"conversation_id": "harbour"},
+}
+EMPTY: dict[str, Any] = {"string": "", "integer": 0, "number": 0, "boolean": False, "array": []}
+
+
+@pytest.mark.parametrize("nothing", ["empty", None, " ", "null", "None", {}])
+async def test_an_optional_argument_that_says_nothing_was_not_given(
+    connect: Connect, sandbox: Sandbox, nothing: object
 ) -> None:
-    sandbox.load([talk("harbour")])
+    """Hosts that make every argument required must send something."""
+    sandbox.load([talk("harbour", starred=True), talk("kitchen")])
+    async with connect(allow_delete=True) as client:
+        for tool in (await client.list_tools()).tools:
+            required = REQUIRED[tool.name]
+            described = tool.input_schema["properties"]
+            empty = {name: EMPTY[described[name]["type"]] if nothing == "empty" else nothing for name in described}
+            if tool.name == "get_conversation" and nothing == "empty":
+                del empty["include_transcript"]  # false is a wish here
+            if nothing in ("null", "None"):
+                empty = {name: value for name, value in empty.items() if name not in ("query", "find")}
+            given = await client.call_tool(tool.name, empty | required)
+            plain = await client.call_tool(tool.name, required)
+            if tool.name.startswith("create_"):  # the same again is the first: so nothing told them apart
+                ids = [json.loads(text_of(result))["id"] for result in (given, plain)]
+                assert ids[0] == ids[1]
+            else:
+                assert text_of(given) == text_of(plain)
+                assert given.is_error == (tool.name == "delete_conversation")
+
+
+async def test_the_place_that_is_meant_wins_over_one_that_says_nothing(connect: Connect, sandbox: Sandbox) -> None:
+    sandbox.load([talk("harbour", minutes=60, words={200: "The lighthouse keeper sold the boat."})])
     async with connect() as client:
-        searching = dict.fromkeys(("query", "start", "categories", "starred", "limit", "cursor", "detail"), nothing)
-        assert (await call(client, "search_conversations", **searching))["matched"] == 1
-        reading = dict.fromkeys(("include_transcript", "find", "segment", "max_chars"), nothing)
-        read = await call(client, "get_conversation", conversation_id="harbour", **reading)
-        assert "sentence-3" in read["transcript"]["text"]
+        for empty in ({"segment": 0, "max_chars": 0}, {"at": "00:00:00", "cursor": ""}, {"include_transcript": False}):
+            read = await call(client, "get_conversation", conversation_id="harbour", find="lighthouse keeper", **empty)
+            assert "sold the boat" in read["transcript"]["text"]
+
+
+async def test_a_segment_may_leave_everything_empty_that_is_optional(connect: Connect, sandbox: Sandbox) -> None:
+    empty = {"speaker": "", "is_user": None, "person_id": ""}
+    async with connect() as client:
+        saved = await call(client, "create_from_segments", segments=[segment | empty for segment in SEGMENTS])
+        plain = [{key: each[key] for key in ("text", "start", "end")} for each in SEGMENTS]
+        assert (await call(client, "create_from_segments", segments=plain))["id"] == saved["id"]
