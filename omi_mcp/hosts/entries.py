@@ -26,6 +26,8 @@ KEY_NAMES = frozenset({"OMI_API_KEY", "OMI_API_KEY_FILE"})
 
 TRIAL_SECONDS = 60.0
 
+WRITABLE = 0o222
+
 OWN_COMMANDS = frozenset({"omi-mcp", "omi-conversations-mcp"})
 
 
@@ -188,7 +190,7 @@ def _read(path: Path) -> tuple[bytes | None, str]:
     except FileNotFoundError:
         return None, ""
     try:
-        return original, original.decode("utf-8-sig").replace("\r\n", "\n")
+        return original, original.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise UnusableConfig("it is not UTF-8 text") from None
 
@@ -196,9 +198,9 @@ def _read(path: Path) -> tuple[bytes | None, str]:
 def _write(path: Path, original: bytes | None, text: str, document: Document, host: Host, now: datetime) -> Change:
     if original is not None and parse(text, host.format) == document:
         return Change(path, changed=False)
+    if original is not None and not path.stat().st_mode & WRITABLE:
+        raise UnusableConfig("it is read-only")
     after = render(document, host.format, text)
-    if original and b"\r\n" in original:
-        after = after.replace("\n", "\r\n")
     try:
         content = after.encode()
     except UnicodeEncodeError:

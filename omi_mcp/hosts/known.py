@@ -42,7 +42,8 @@ class Machine:
 class Host:
     """One MCP host. `section` is the table of servers in its file; `next_step` is what makes it look again.
 
-    `typed`: its entries name their transport. `asks_for_key`: it can ask the person and keep the answer secret itself.
+    `format` is jsonc where comments are read, or not known to be refused. `typed`: its entries name their transport.
+    `asks_for_key`: it can ask the person and keep the answer secret itself.
     """
 
     name: str
@@ -94,6 +95,7 @@ HOSTS: dict[str, Host] = {
             "Cursor",
             lambda machine: machine.home / ".cursor" / "mcp.json",
             "Open Cursor's settings for tools and MCP, and switch the server on.",
+            format="jsonc",
         ),
         Host(
             "vscode",
@@ -103,6 +105,7 @@ HOSTS: dict[str, Host] = {
             section="servers",
             typed=True,
             asks_for_key=True,
+            format="jsonc",
         ),
         Host(
             "codex",
@@ -117,12 +120,14 @@ HOSTS: dict[str, Host] = {
             "Gemini CLI",
             lambda machine: machine.home / ".gemini" / "settings.json",
             "Start a new session; /mcp shows the server.",
+            format="jsonc",
         ),
         Host(
             "windsurf",
             "Windsurf",
             lambda machine: machine.home / ".codeium" / "windsurf" / "mcp_config.json",
             "Press the refresh button of Windsurf's MCP panel.",
+            format="jsonc",
         ),
     )
 }

@@ -7,11 +7,14 @@ import tomllib
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from omi_mcp.hosts import entries
+from omi_mcp.hosts import document, entries
 from omi_mcp.hosts.document import UnusableConfig
 from omi_mcp.hosts.entries import Change, Launch, TemporaryInstall
 from omi_mcp.hosts.known import HOSTS, Host, Machine
@@ -201,12 +204,97 @@ def test_the_comments_of_a_toml_file_stay(tmp_path: Path) -> None:
     assert [line for line in REAL["codex"].splitlines() if line not in written.splitlines()] == []
 
 
+COMMENTED = """\
+// My servers. "mcpServers" of other hosts: https://example//
+{
+    /* the token is asked for */
+    "inputs": [
+        {"type": "promptString", "id": "gh", "description": "a // token", "password": true}, // once
+    ],
+    "servers": {
+        // "old": {"command": "omi-mcp"},
+        "github": {"type": "http", "url": "https://mcp.example/"} // no comma here
+        /* "omi": {} */
+    },
+    "version": 1.0, // as it was written
+}
+"""
+
+
+def test_comments_and_last_commas_stay_where_the_host_reads_them(tmp_path: Path) -> None:
+    path = tmp_path / "mcp.json"
+    path.write_text(COMMENTED)
+    install(HOSTS["vscode"], path)
+    written = path.read_text()
+    assert entries.installed(HOSTS["vscode"], path) == entries.entry(HOSTS["vscode"], ASKING)
+    assert '"url": "https://mcp.example/"}, // no comma here\n        /* "omi": {} */\n        "omi": {\n' in written
+    assert '        },\n    ],\n    "servers"' in written
+    entries.uninstall(HOSTS["vscode"], path, NOW)
+    assert path.read_text() == COMMENTED
+
+
+GAPS = st.sampled_from(("", " ", "\n", "\r\n\t", ' // x " , }\n', '/* { , " */', "\n  // a\n\n  /*b\n*/ "))
+SCALARS = st.sampled_from(("1.0", "-2e3", "true", "null", '"a // b"', '"\\u00fc, }"', '"omi"', "[]", "{}"))
+
+
+@st.composite
+def members(draw: st.DrawFn, opening: str, values: list[str]) -> str:
+    text = opening
+    for place, value in enumerate(values):
+        last = place == len(values) - 1
+        comma = draw(st.sampled_from(("", ","))) if last else ","
+        text += draw(GAPS) + value + draw(GAPS) + comma
+    return text + draw(GAPS) + {"{": "}", "[": "]"}[opening]
+
+
+@st.composite
+def configurations(draw: st.DrawFn) -> str:
+    names = draw(st.lists(st.sampled_from(("a", "b", "omi2")), unique=True, max_size=3))
+    servers = draw(members("{", [f'"{name}"{draw(GAPS)}:{draw(GAPS)}{draw(SCALARS)}' for name in names]))
+    inputs = draw(members("[", draw(st.lists(SCALARS, max_size=2))))
+    parts = draw(st.permutations([f'"servers":{draw(GAPS)}{servers}', f'"inputs": {inputs}', '"c": [1, {"d": 2}]']))
+    return draw(GAPS) + draw(members("{", parts)) + draw(GAPS)
+
+
+@given(configurations(), st.booleans())
+def test_whatever_a_file_looks_like_it_is_the_same_again_without_the_entry(text: str, renewed: bool) -> None:
+    host, launch = HOSTS["vscode"], Launch("/bin/omi-mcp", ("--demo",), {"OMI_API_KEY": "${input:omi-api-key}"})
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "mcp.json"
+        path.write_bytes(text.encode())
+        before = document.parse(text, "jsonc")
+        entries.install(host, path, launch, NOW)
+        if renewed:
+            launch = Launch("/bin/python", ("-m", "omi_mcp", "--profile", "full"), launch.environment)
+            entries.install(host, path, launch, NOW)
+        assert entries.installed(host, path) == entries.entry(host, launch)
+        for comment in ('// x " , }', '/* { , " */', "  // a", "/*b"):
+            assert path.read_bytes().decode().count(comment) == text.count(comment)
+        entries.uninstall(host, path, NOW)
+        after = path.read_bytes().decode()
+        assert document.parse(after, "jsonc") == before
+        assert "".join(after.split()) == "".join(text.split())
+
+
+def test_nothing_else_in_a_file_is_written_anew(tmp_path: Path) -> None:
+    path = tmp_path / "config"
+    for text in (
+        '{"mcpServers": {"x": {}, "x": {"command": "y"}}, "n": 1.50e2}',
+        '{"a": "\\ud800\u00fc\\/",\n"mcpServers": {"b": {}}}',
+        '{\r\n"a": 1,\n\n\n  "mcpServers": {"b": {"command": "c"}\n}}',
+    ):
+        path.write_bytes(text.encode())
+        assert install(HOSTS["claude-desktop"], path).changed
+        entries.uninstall(HOSTS["claude-desktop"], path, NOW)
+        assert path.read_bytes().decode() == text
+
+
 def test_windows_line_ends_stay_and_a_byte_order_mark_is_no_obstacle(tmp_path: Path) -> None:
     path = tmp_path / "config"
     path.write_bytes(b"\xef\xbb\xbf" + REAL["gemini"].replace("\n", "\r\n").encode())
     assert install(HOSTS["gemini"], path).changed
     written = path.read_bytes()
-    assert written.count(b"\r\n") == written.count(b"\n") > 5
+    assert written.count(b"\r\n") == written.count(b"\n") > 3
     assert json.loads(written)["mcpServers"]["omi"]
 
 
@@ -230,11 +318,12 @@ BROKEN: tuple[tuple[str, str, str], ...] = (
     ("cursor", '{"a": NaN}', "not valid JSON"),
     ("cursor", "[1, 2]", "other than a JSON object"),
     ("cursor", '{"mcpServers": []}', "not a table"),
-    ("cursor", '{"mcpServers": {"x": {}, "x": {"command": "y"}}}', "twice"),
-    ("cursor", '{"a": "\\ud800\u00fc"}', "half a character"),
-    ("cursor", '// mine\n{"mcpServers": {"url": {"url": "https://x//y"}}}', "comments"),
-    ("vscode", '{"servers": {"a": {"command": "b"},},}', "trailing commas"),
-    ("vscode", '{/* team */ "servers": {}}', "comments"),
+    ("claude-desktop", '// mine\n{"mcpServers": {"url": {"url": "https://x//y"}}}', "comments"),
+    ("claude-code", '{"mcpServers": {"a": {"command": "b"},},}', "trailing commas"),
+    ("vscode", '{"servers": {"a" /* b */ 1}}', "not valid JSON"),
+    ("vscode", '{"servers": {}} // end\n{}', "not valid JSON"),
+    ("vscode", '{"servers": {} /* no end', "not valid JSON"),
+    ("vscode", '{"servers": ' + 100_000 * "[" + 100_000 * "]" + "}", "not valid JSON"),
     ("vscode", '{"servers": {}, "inputs": {}}', "inputs"),
     ("codex", "[mcp_servers\nx = 1", "not valid TOML"),
     ("codex", "mcp_servers = 3", "not a table"),
@@ -253,6 +342,15 @@ def test_a_file_that_cannot_be_changed_without_harm_is_left_as_it_is(
         install(HOSTS[name], path)
     assert path.read_text(encoding="utf-8") == text
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_that_was_made_read_only_is_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "config"
+    path.write_text("{}")
+    path.chmod(0o444)
+    with pytest.raises(UnusableConfig, match="read-only"):
+        install(HOSTS["cursor"], path)
+    assert path.read_text() == "{}"
 
 
 def test_what_is_not_text_is_left_as_it_is(tmp_path: Path) -> None:

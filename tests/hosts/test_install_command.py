@@ -79,12 +79,12 @@ def test_print_shows_what_to_paste_and_changes_nothing(tmp_path: Path) -> None:
 
 def test_a_broken_configuration_is_left_alone_with_what_to_add_by_hand(tmp_path: Path) -> None:
     config = tmp_path / "mcp.json"
-    config.write_text('{"mcpServers": {},}')
+    config.write_text('{"mcpServers": {}')
     done = omi_mcp(tmp_path, "install", "cursor", "--demo", "--config", str(config))
     assert done.returncode == 1
     assert "was left as it is" in done.stderr
     assert '"--demo"' in done.stderr
-    assert config.read_text() == '{"mcpServers": {},}'
+    assert config.read_text() == '{"mcpServers": {}'
 
 
 def test_without_a_key_the_host_is_connected_and_the_person_told_how_to_add_one(tmp_path: Path) -> None:
