@@ -108,12 +108,14 @@ def _highlighted(desk: "Desk", text: str, query: str) -> str:
 
 def facts(card: "ConversationCard | ConversationDetail") -> str:
     """When, how long, and what it is filed under, on one line."""
+    from omi_mcp.views.text import enumerated
+
     known = (
         f"{card.weekday} {card.started[:10]} {card.started[11:16]}",
         card.minutes and f"{card.minutes} min",
         card.category,
         card.folder,
         card.starred and "starred",
-        ", ".join(card.speakers or ()),
+        enumerated(card.speakers or (), card.speakers_left_out),
     )
     return " · ".join(str(fact) for fact in known if fact)

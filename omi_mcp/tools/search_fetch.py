@@ -21,6 +21,7 @@ from omi_mcp.tools.replies import READ, Replies
 from omi_mcp.views import budgets, cards
 from omi_mcp.views.models import ConversationDetail, View
 from omi_mcp.views.notes import RECORDED_SPEECH, coverage
+from omi_mcp.views.text import enumerated
 from omi_mcp.views.transcripts import START, Transcript
 
 RESULTS = 20
@@ -126,7 +127,7 @@ def _document(reading: Reading, document_id: str, cursor: str, settings: Setting
         "minutes": str(card.minutes) if card.minutes else None,
         "category": card.category,
         "folder": card.folder,
-        "speakers": ", ".join(card.speakers) if card.speakers else None,
+        "speakers": enumerated(card.speakers or (), card.speakers_left_out),
     }
     return Document(
         id=document_id,

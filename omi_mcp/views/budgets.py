@@ -25,6 +25,9 @@ SPEAKER_NAME = 40
 NAME = 40
 TITLE = 120
 SPEAKERS = 6
+"""Names on the card of a search, of those who say most."""
+EVERYONE = 40
+"""Names where one conversation is read: all, but for a crowd."""
 SNIPPET = 220
 MOMENTS = 8
 """How many moments `find` lists."""

@@ -60,7 +60,8 @@ def detail_card(stored: mirror.Stored, zone: tzinfo, speakers: Sequence[str] = (
         **_heading(stored, zone),
         language=_line(conversation.language, budgets.NAME),
         place=_line(conversation.geolocation.address, budgets.TITLE) if conversation.geolocation else None,
-        speakers=_first_names(_names(speakers), budgets.SPEAKERS),
+        speakers=_names(speakers)[: budgets.EVERYONE] or None,
+        speakers_left_out=max(0, len(_names(speakers)) - budgets.EVERYONE) or None,
         overview=budgets.excerpt(clean_prose(structured.overview), budgets.OVERVIEW) or None,
         action_items=items,
         action_items_left_out=items_left_out,
@@ -105,11 +106,13 @@ def _whole(match: mirror.Match, zone: tzinfo) -> ConversationCard:
 
 def _sized(card: ConversationCard, size: budgets.CardSize) -> ConversationCard:
     overview = budgets.excerpt(card.overview or "", size.overview)
+    names = card.speakers or []
     hits = [found for found in card.hits or [] if found.field != "overview" or found.text.strip(".") not in overview]
     return card.model_copy(
         update={
             "title": budgets.shorten(card.title, size.title),
-            "speakers": _first_names(card.speakers or [], size.speakers),
+            "speakers": names[: size.speakers] or None,
+            "speakers_left_out": max(0, len(names) - size.speakers) or None,
             "overview": overview or None,
             "action_items": _bounded(card.action_items or [], size.items)[0],
             "hits": hits[: size.hits] or None,
@@ -134,11 +137,6 @@ def _heading(stored: mirror.Stored, zone: tzinfo) -> _Heading:
 
 def _names(speakers: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(speaker_name(speaker) for speaker in speakers))
-
-
-def _first_names(names: list[str], limit: int) -> list[str] | None:
-    more = len(names) - limit
-    return ([*names[:limit], f"{more} more"] if limit and more > 0 else names[:limit]) or None
 
 
 def _action_items(items: Iterable[api.ActionItem], zone: tzinfo) -> list[ActionItem]:

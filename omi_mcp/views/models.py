@@ -74,6 +74,7 @@ class ConversationCard(Heading):
     """One conversation of a search."""
 
     speakers: list[str] | None = None
+    speakers_left_out: int | None = None
     overview: str | None = None
     open_action_items: int | None = None
     action_items: list[ActionItem] | None = None
@@ -96,6 +97,7 @@ class ConversationDetail(Heading):
     language: str | None = None
     place: str | None = None
     speakers: list[str] | None = None
+    speakers_left_out: int | None = None
     overview: str | None = None
     action_items: list[ActionItem] | None = None
     action_items_left_out: int | None = None

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 # Control characters (line breaks and tabs apart), fillers, bidirectional marks and overrides, tags and every other
 # character that shows nothing. The joiners and the emoji variation selectors are looked at in context, below.
@@ -30,6 +31,12 @@ def clean_prose(text: str) -> str:
 def clean_name(text: str) -> str:
     """A name on one line, without the characters that punctuate a transcript line (`[`, `]` and `:`)."""
     return clean_line(_NAME_MARKS.sub(" ", text))
+
+
+def enumerated(names: Sequence[str], more: int | None = None) -> str:
+    """`names` in one line, and how many `more` there are."""
+    listed = ", ".join(names)
+    return f"{listed} and {more} more" if listed and more else listed
 
 
 def fold(text: str) -> str:

@@ -17,7 +17,7 @@ from omi_mcp.api.models import Segment
 from omi_mcp.dates import format_offset
 from omi_mcp.views import budgets
 from omi_mcp.views.models import TranscriptWindow
-from omi_mcp.views.text import clean_line, clean_name, fold
+from omi_mcp.views.text import clean_line, clean_name, enumerated, fold
 
 _STAMP = re.compile(r"\[(\s*\d{1,6}(?:\s*:\s*\d{1,6}){1,2}[^\[\]]{0,8})\]")
 _CONTINUED = " (continued)"
@@ -186,7 +186,7 @@ class Transcript:
         if speaker is None:
             return place
         if not self._called(speaker):
-            known = ", ".join(self.speakers[: budgets.SPEAKERS])
+            known = enumerated(self.speakers[: budgets.EVERYONE], max(0, len(self.speakers) - budgets.EVERYONE))
             raise ValueError(f"nobody of that name speaks in this conversation. Speakers: {known}.")
         return replace(place, speaker=fold(speaker))
 

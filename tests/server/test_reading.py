@@ -74,3 +74,21 @@ async def test_a_hit_outside_the_transcript_names_its_field(connect: Connect, sa
     async with connect() as client:
         (card,) = (await call(client, "search_conversations", query="zeppelin"))["conversations"]
         assert card["hits"] == [{"field": "action_items", "text": "Buy the zeppelin tickets"}]
+
+
+async def test_whoever_speaks_is_named_or_counted(connect: Connect, sandbox: Sandbox) -> None:
+    names = ["Maya", "Tom", "Lea", "Femke", "Ana", "Ben", "Carla", "Dov"]
+    said = [
+        {"speaker": name, "text": "I count the boats.", "start": at, "end": at + 1} for at, name in enumerate(names)
+    ]
+    sandbox.load([talk("harbour", segments=said)])
+    async with connect(profile="search-fetch") as client:
+        (card,) = (await call(client, "search_conversations"))["conversations"]
+        assert len(card["speakers"]) + card["speakers_left_out"] == len(names)
+        assert set(card["speakers"]) < set(names)
+        read = await call(client, "get_conversation", conversation_id="harbour")
+        assert sorted(read["speakers"]) == sorted(names)
+        assert "speakers_left_out" not in read
+        refused = await refusal(client, "get_conversation", conversation_id="harbour", speaker="Zoe")
+        fetched = await call(client, "fetch", id="harbour")
+        assert all(name in refused and name in fetched["metadata"]["speakers"] for name in names)

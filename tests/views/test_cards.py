@@ -123,9 +123,19 @@ def test_a_hit_in_the_title_is_not_told_twice():
     assert card.dump()["hits"] == [{"field": "overview", "text": "the pricing was"}]
 
 
-def test_many_speakers_are_named_up_to_a_number():
-    (card,) = search_cards([match(speakers=tuple(f"Speaker {number}" for number in range(20)))], BERLIN)
-    assert card.speakers == [*(f"Speaker {number}" for number in range(6)), "14 more"]
+def test_many_speakers_are_named_up_to_a_number_and_the_others_counted():
+    names = [f"Speaker {number}" for number in range(50)]
+    (card,) = search_cards([match(speakers=tuple(names))], BERLIN)
+    assert (card.speakers, card.speakers_left_out) == (names[:6], 44)
+    detail = detail_card(stored(), BERLIN, names)
+    assert (detail.speakers, detail.speakers_left_out) == (names[:40], 10)
+
+
+@given(st.integers(0, 60), st.integers(1, 50))
+def test_no_speaker_is_dropped_in_silence(speakers, conversations):
+    present = tuple(f"Speaker {number}" for number in range(speakers))
+    for card in search_cards([match(*map(moment, range(3)), speakers=present)] * conversations, BERLIN):
+        assert len(card.speakers or ()) + (card.speakers_left_out or 0) == speakers
 
 
 def test_too_many_action_items_are_counted():
