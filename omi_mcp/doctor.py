@@ -27,6 +27,7 @@ from omi_mcp.library import Library
 from omi_mcp.mirror.index import fts
 from omi_mcp.settings import Settings
 from omi_mcp.tools.errors import KEY_HELP, explain
+from omi_mcp.views import notes
 
 Level = Literal["ok", "note", "problem"]
 
@@ -178,7 +179,7 @@ async def _mirror(library: Library, settings: Settings) -> Finding:
     if standing.progress.warning:
         return Finding("copy", "problem", standing.progress.warning, f"Look at the folder {settings.data_dir}.")
     if standing.progress.blocked:
-        return Finding("copy", "note", f"{found}; copying waits: {standing.progress.blocked}")
+        return Finding("copy", "note", f"{found}; copying waits: {notes.OBSTACLES[standing.progress.blocked]}")
     return Finding("copy", "ok", found)
 
 

@@ -32,8 +32,7 @@ if TYPE_CHECKING:
     from omi_mcp.api.budget import Allowance
     from omi_mcp.api.drafts import SegmentsDraft, TextDraft
     from omi_mcp.api.models import Conversation, Folder
-    from omi_mcp.mirror.sync.engine import Progress
-    from omi_mcp.mirror.types import Counts, Entry, Filters, Hit, Results, Stored
+    from omi_mcp.mirror.types import Counts, Entry, Filters, Hit, Progress, Results, Stored
     from omi_mcp.settings import Settings
     from omi_mcp.writes import Created
 

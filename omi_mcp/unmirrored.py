@@ -9,8 +9,7 @@ from omi_mcp.clock import Clock
 from omi_mcp.database import Database
 from omi_mcp.mirror.search.engine import search
 from omi_mcp.mirror.store import Store
-from omi_mcp.mirror.sync.engine import ALLOWANCE_SPENT, Progress
-from omi_mcp.mirror.types import Counts, Filters, Results
+from omi_mcp.mirror.types import Counts, Filters, Obstacle, Progress, Results
 
 MOST_PAGES = 10
 """How many list pages (100 conversations each) one search may ask for."""
@@ -36,7 +35,8 @@ async def search_listed(
 
 
 async def _list_into(store: Store, client: OmiClient, clock: Clock, filters: Filters) -> Progress:
-    complete, blocked, retry_at, oldest, listed = False, None, None, None, 0
+    complete, retry_at, oldest, listed = False, None, None, 0
+    blocked: Obstacle | None = None
     for page_number in range(MOST_PAGES):
         try:
             page = await client.list_conversations(
@@ -49,7 +49,7 @@ async def _list_into(store: Store, client: OmiClient, clock: Clock, filters: Fil
         except (BudgetSpent, RateLimited) as error:
             if page_number == 0:
                 raise
-            blocked = ALLOWANCE_SPENT
+            blocked = "reserved"
             retry_at = clock.now() + timedelta(seconds=error.retry_after) if error.retry_after else None
             break
         await database.run(store.upsert, page.conversations)

@@ -8,7 +8,8 @@ from omi_mcp.commands.desk import CommandFailed, Desk
 from omi_mcp.commands.failures import duration
 from omi_mcp.commands.terminal import Bar, bar
 from omi_mcp.library import Standing
-from omi_mcp.mirror.sync.engine import ALLOWANCE_SPENT
+from omi_mcp.mirror.types import Obstacle
+from omi_mcp.views.notes import OBSTACLES
 
 LOOK_SECONDS = 0.5
 WAIT_SECONDS = 30.0
@@ -17,6 +18,7 @@ WAIT_SECONDS = 30.0
 WORTH_TELLING = 10.0
 """Seconds of a pause before a person is told."""
 
+ALLOWANCE: tuple[Obstacle, ...] = ("reserved", "spent")
 PATIENCE = timedelta(minutes=5)
 """How long the API may fail before a command gives up; the hourly limit is waited for however long it takes."""
 
@@ -42,21 +44,21 @@ async def follow(desk: Desk, *, wait: bool, step: Step | None = None) -> Standin
             if enough or standing.remains is None:
                 return standing
             blocked = standing.progress.blocked
-            if standing.remains > WORTH_TELLING or (blocked and blocked != ALLOWANCE_SPENT):
+            failing = None if blocked in ALLOWANCE else blocked
+            if standing.remains > WORTH_TELLING or failing:
                 if not wait:
                     return standing
-                reason = blocked or ALLOWANCE_SPENT
-                if reason != told:
-                    told = reason
-                    desk.note(_waiting(reason, standing))
+                if blocked and blocked != told:
+                    desk.note(_waiting(blocked, standing))
+                told = blocked
             else:
                 told = None
-            if blocked is None or blocked == ALLOWANCE_SPENT:
+            if failing is None:
                 failing_since = None
             else:
                 failing_since = failing_since or desk.clock.now()
                 if desk.clock.now() - failing_since > PATIENCE:
-                    raise CommandFailed(f"{blocked}; what was copied is kept, run this again to go on")
+                    raise CommandFailed(f"{OBSTACLES[failing]}; what was copied is kept, run this again to go on")
             await desk.clock.sleep(min(max(standing.remains, LOOK_SECONDS), WAIT_SECONDS))
 
 
@@ -68,8 +70,8 @@ def _show(progress: Bar, standing: Standing) -> None:
         progress.show("Summaries", counts.conversations, None)
 
 
-def _waiting(reason: str, standing: Standing) -> str:
-    pause = f"Waiting {duration(standing.remains or 1)}: {reason}."
+def _waiting(obstacle: Obstacle, standing: Standing) -> str:
+    pause = f"Waiting {duration(standing.remains or 1)}: {OBSTACLES[obstacle]}."
     pages = math.ceil(standing.counts.pending / A_PAGE)
     if standing.progress.complete and pages > PAGES_AN_HOUR:
         pause += f" All transcripts will be here in about {duration(pages / PAGES_AN_HOUR * 3600)}."

@@ -12,8 +12,8 @@ from omi_mcp.commands.failures import duration
 from omi_mcp.exporting.folder import STREAM, Folder, Format, Outcome
 from omi_mcp.exporting.records import line
 from omi_mcp.library import Standing
-from omi_mcp.mirror.sync.engine import ALLOWANCE_SPENT
 from omi_mcp.mirror.types import Entry
+from omi_mcp.views.notes import OBSTACLES
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,8 @@ class Report:
         else:
             yield f"The Omi API lists {self.listed:,} of them."
         if self.pending:
-            reason = self.standing.progress.blocked or (
-                ALLOWANCE_SPENT if remains else "the Omi API fails to give them"
-            )
+            blocked = self.standing.progress.blocked
+            reason = OBSTACLES[blocked] if blocked else "the Omi API fails to give them"
             yield f"{self.pending:,} are not written, for want of their transcripts: {reason}."
         if self.locked:
             yield f"{self.locked:,} are written without transcript: it is locked by the plan of the Omi account."

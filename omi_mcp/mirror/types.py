@@ -10,6 +10,12 @@ TranscriptState = Literal["stored", "none", "pending", "locked"]
 """`stored`: segments are here; `none`: the API says there are none; `pending`: not fetched yet; `locked`: by plan."""
 
 Field = Literal["transcript", "title", "overview", "action_items"]
+Phase = Literal["idle", "summaries", "transcripts"]
+Obstacle = Literal["reserved", "spent", "key", "scope", "offline", "failing", "disk"]
+"""Why copying waits. `reserved`: what is left of the hourly allowance is kept for the person; `spent`: none is left;
+`key`, `scope`: the API key is not accepted, or may not read; `offline`, `failing`: the API cannot be reached, or does
+not answer as it should; `disk`: the mirror cannot be written."""
+
 Method = Literal["listed", "ranked", "unquoted", "prefix", "trigram"]
 """How matches were found: by date without words; by the words; by the words of a quoted phrase that occurs nowhere as
 one; by words beginning with those asked for; by words spelled alike. The loosest reading that was needed is named."""
@@ -101,3 +107,22 @@ class Counts:
     locked: int
     oldest: datetime | None
     newest: datetime | None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the mirror has come.
+
+    `phase` is what is still to be copied, `oldest` how far back the summaries reach, `complete` whether they are all
+    there, `synced` when the newest ones were last looked at. `blocked` is why copying waits and `retry_at` until when,
+    or, with nothing in the way, when news is looked for next. `warning` says what the user should know besides.
+    """
+
+    phase: Phase
+    conversations: int
+    oldest: datetime | None
+    complete: bool
+    synced: datetime | None
+    blocked: Obstacle | None
+    retry_at: datetime | None
+    warning: str | None

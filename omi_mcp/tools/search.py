@@ -13,8 +13,7 @@ from pydantic import Field
 
 from omi_mcp.clock import Clock
 from omi_mcp.library import Library
-from omi_mcp.mirror.sync.engine import Progress
-from omi_mcp.mirror.types import Filters
+from omi_mcp.mirror.types import Filters, Progress
 from omi_mcp.settings import Settings
 from omi_mcp.tools.arguments import MAX_LIMIT, Categories, PageSize, Switch, Words, check_categories, time_range
 from omi_mcp.tools.errors import explained

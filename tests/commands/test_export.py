@@ -121,7 +121,7 @@ def test_real_limits_are_waited_for_or_told(tmp_path: Path) -> None:
         account.sandbox.load(talks(450))
         stopped = await account.run("export", tmp_path / "out", "--no-wait")
         assert stopped.code == 3
-        assert "for want of their transcripts: the hourly request allowance is used up" in stopped.err
+        assert "for want of their transcripts: the rest of this hour's requests" in stopped.err
         assert "Run the same command again in" in stopped.err
         partly = len(files(tmp_path / "out"))
         assert 0 < partly < 450

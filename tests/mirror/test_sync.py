@@ -18,7 +18,7 @@ from omi_mcp.api.models import Structured
 from omi_mcp.mirror.journal import Journal
 from omi_mcp.mirror.keeping import Keeper
 from omi_mcp.mirror.store import Upserted
-from omi_mcp.mirror.sync.engine import Progress
+from omi_mcp.mirror.types import Progress
 
 pytestmark = pytest.mark.anyio
 
@@ -106,7 +106,7 @@ async def test_when_the_api_goes_down_what_is_mirrored_is_served_and_the_trouble
         await account.clock.sleep(3600)
         await process.use()
         progress = process.sync.progress()
-        assert progress.blocked == "the Omi API cannot be reached"
+        assert progress.blocked == "offline"
         assert progress.retry_at is not None
         assert progress.synced == synced
         assert len(process.store.recent(200, 0)) == 150
@@ -125,11 +125,11 @@ async def test_copying_goes_on_by_itself_when_the_api_is_back_and_has_spent_noth
         await account.until(lambda: process.store.counts().conversations >= 500, every=0.1)
         account.wire.down = True
         await account.clock.sleep(1000)
-        assert process.sync.progress().blocked == "the Omi API cannot be reached"
+        assert process.sync.progress().blocked == "offline"
         account.wire.down = False
         await account.clock.sleep(1000)
         assert process.sync.progress().complete
-        assert process.sync.progress().blocked != "the Omi API cannot be reached"
+        assert process.sync.progress().blocked != "offline"
 
 
 async def test_what_was_copied_is_compared_again_at_a_walking_pace() -> None:
@@ -170,7 +170,7 @@ async def test_a_refused_key_is_named_and_not_tried_again_and_again() -> None:
         before = account.requests
         await account.clock.sleep(600)
         await process.use()
-        assert process.sync.progress().blocked == "the Omi API does not accept the API key"
+        assert process.sync.progress().blocked == "key"
         await account.clock.sleep(3600)
         assert account.requests - before <= 12
 
@@ -503,7 +503,7 @@ async def test_at_the_limit_of_the_api_searches_go_on_and_say_until_when() -> No
         await account.clock.sleep(600)
         progress = process.sync.progress()
         assert progress.phase == "summaries"
-        assert progress.blocked == "the hourly request allowance is used up"
+        assert progress.blocked == "reserved"
         assert progress.retry_at is not None
         assert progress.retry_at - account.clock.now() < timedelta(hours=1)
         assert progress.oldest == START - timedelta(hours=99 * 40)
@@ -519,7 +519,7 @@ async def test_when_other_programs_spend_the_keys_allowance_one_refusal_is_enoug
     async with account.process() as process:
         await account.clock.sleep(300)
         progress = process.sync.progress()
-        assert progress.blocked == "the hourly request allowance is used up"
+        assert progress.blocked == "spent"
         assert progress.retry_at is not None
         assert START + timedelta(minutes=59) < progress.retry_at < START + timedelta(minutes=61)
         await account.clock.sleep(3600)
@@ -604,7 +604,7 @@ async def test_with_a_full_disk_what_is_mirrored_is_served_and_the_sync_lives_on
         account.sandbox.load(talk(1000 + n, START + timedelta(seconds=n)) for n in range(1, 900))
         await account.clock.sleep(600)
         await process.use()
-        assert process.sync.progress().blocked == "the mirror on this computer cannot be written"
+        assert process.sync.progress().blocked == "disk"
         assert len(process.store.recent(200, 0)) >= 150
         assert (await process.client.get_conversation("c00149")).id == "c00149"
 
@@ -636,7 +636,7 @@ async def test_with_a_disk_that_is_full_from_the_start_nothing_is_served_and_it_
             (pages,) = connection.execute("pragma page_count").fetchone()
             connection.execute(f"pragma max_page_count = {pages}")
         await process.use()
-        assert process.sync.progress().blocked == "the mirror on this computer cannot be written"
+        assert process.sync.progress().blocked == "disk"
         assert process.store.recent(10, 0) == []
 
 

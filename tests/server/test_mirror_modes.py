@@ -69,7 +69,7 @@ async def test_without_a_copy_what_the_allowance_leaves_is_searched_and_the_wait
             answer = await call(client, "search_conversations")
             assert answer["matched"] == 100
             assert "none of the older ones" in answer["coverage"]["note"]
-            assert "allowance is used up. Try again at" in answer["coverage"]["note"]
+            assert "kept for searching and reading, which go on. Try again at" in answer["coverage"]["note"]
 
 
 async def test_without_a_copy_nobody_is_told_to_wait_for_one(connect: Connect, sandbox: Sandbox) -> None:

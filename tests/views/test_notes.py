@@ -3,8 +3,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from omi_mcp.mirror.sync.engine import Progress
-from omi_mcp.mirror.types import Counts
+from omi_mcp.mirror.types import Counts, Obstacle, Progress
 from omi_mcp.views import budgets
 from omi_mcp.views.models import CoverageBlock
 from omi_mcp.views.notes import coverage, no_transcript
@@ -24,7 +23,7 @@ def progress(
     complete: bool = True,
     oldest: datetime | None = OLDEST,
     synced: datetime | None = NOW - timedelta(seconds=30),
-    blocked: str | None = None,
+    blocked: Obstacle | None = None,
     retry_in: float | None = None,
     warning: str | None = None,
 ) -> Progress:
@@ -62,14 +61,13 @@ def test_an_empty_mirror_is_noted():
 
 
 def test_transcripts_that_were_not_searched_are_noted_with_when_to_try_again():
-    block = coverage(
-        counts(pending=1_134, locked=1), progress(blocked="the hourly allowance is used up", retry_in=1330), BERLIN, NOW
-    )
+    block = coverage(counts(pending=1_134, locked=1), progress(blocked="reserved", retry_in=1330), BERLIN, NOW)
     assert block.complete is False
     assert block.note == (
         "1,134 transcripts are not copied: only title and summary were searched. "
         "1 transcript is locked by the plan of the Omi account: only title and summary were searched. "
-        "The hourly allowance is used up. Try again at 14:53 (in 23 minutes)."
+        "The rest of this hour's requests to the Omi API is kept for searching and reading, which go on. "
+        "Try again at 14:53 (in 23 minutes)."
     )
 
 
@@ -81,7 +79,7 @@ def test_a_locked_transcript_alone_leaves_nothing_to_wait_for():
 
 
 def test_new_conversations_that_could_not_be_looked_for_are_noted():
-    assert note(counts(), progress(blocked="the Omi API cannot be reached", synced=NOW - timedelta(hours=2))) == (
+    assert note(counts(), progress(blocked="offline", synced=NOW - timedelta(hours=2))) == (
         "Conversations newer than 2025-03-14 12:30 may be missing. "
         "The Omi API cannot be reached. Try again in a minute."
     )

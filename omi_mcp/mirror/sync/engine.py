@@ -10,7 +10,6 @@ import sqlite3
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
 
 import anyio
 
@@ -35,6 +34,7 @@ from omi_mcp.mirror.sync.lease import Lease
 from omi_mcp.mirror.sync.passes import PassReader
 from omi_mcp.mirror.sync.state import LONG_AGO, Head, Passes, Trouble
 from omi_mcp.mirror.sync.transcripts import TranscriptBackfill
+from omi_mcp.mirror.types import Obstacle, Phase, Progress
 
 READS: Sequence[Bucket] = ("reads",)
 TRANSCRIPT_READS: Sequence[Bucket] = ("reads", "transcripts")
@@ -56,39 +56,16 @@ transcripts' 16 in the 40 that the background may read."""
 RETRY_FIRST, RETRY_LAST = timedelta(seconds=15), timedelta(minutes=15)
 """How long to wait after a failure; each in a row doubles it."""
 
-ALLOWANCE_SPENT = "the hourly request allowance is used up"
-
 POLL_SECONDS = 5.0
 """How often a process asks whether the one that syncs has gone."""
 
 REST_SECONDS = 900.0
 """The longest rest: clocks stop while a computer sleeps, and another process may have found something to do."""
 
-Phase = Literal["idle", "summaries", "transcripts"]
-Report = Callable[["Progress"], Awaitable[None]]
+Report = Callable[[Progress], Awaitable[None]]
 Step = Callable[[], Awaitable[object]]
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far the mirror has come.
-
-    `phase` is what is still to be copied, `oldest` how far back the summaries reach, `complete` whether they are all
-    there, `synced` when the newest ones were last looked at. `blocked` says in plain words why copying waits, and
-    `retry_at` until when, or, with nothing in the way, when news is looked for next. `warning` says what the user
-    should know besides.
-    """
-
-    phase: Phase
-    conversations: int
-    oldest: datetime | None
-    complete: bool
-    synced: datetime | None
-    blocked: str | None
-    retry_at: datetime | None
-    warning: str | None
 
 
 @dataclass(frozen=True)
@@ -114,7 +91,7 @@ class Sync:
         self._looking, self._look_lease = anyio.Lock(), Lease(store.database, clock, "look")
         self._woken = anyio.Event()
         self._running = False
-        self._broken: str | None = None
+        self._broken = False
         self._used = LONG_AGO
         self._progress = Progress("summaries", 0, None, False, None, None, None, None)
 
@@ -137,7 +114,7 @@ class Sync:
                 await self._look()
             elif wait_for_first:
                 await self._wait_for_first(report)
-            self._broken = None
+            self._broken = False
         except sqlite3.Error as error:
             self._note_broken(error)
         finally:
@@ -166,7 +143,7 @@ class Sync:
         while True:
             try:
                 seconds = await self._work()
-                self._broken = None
+                self._broken = False
             except Exception as error:  # the server has to outlive a full disk, and a bug here
                 self._note_broken(error)
                 seconds = RETRY_LAST.total_seconds()
@@ -241,15 +218,24 @@ class Sync:
             yield self._labels.step, READS, max(self._labels.due(), leisure)
 
     def _remains(self) -> float | None:
-        passes = Passes.load(self._store)
-        wanted = [TRANSCRIPT_READS] if self._transcripts.waiting() else []
-        if passes.whole is None or passes.demanded or not self._labels.known() or self._absences.doubted():
-            wanted.append(READS)
+        wanted = self._wanted()
         if not wanted:
             return None
         trouble = Trouble.load(self._store)
         held_up = (trouble.until - self._clock.now()).total_seconds() if trouble.until else 0.0
-        return max(0.0, held_up, min(self._budget.wait(buckets, background=True) for buckets in wanted))
+        return max(0.0, held_up, self._allowed_in(wanted))
+
+    def _wanted(self) -> list[Sequence[Bucket]]:
+        """What the requests that are left to make are booked against; empty when all is copied and settled."""
+        passes = Passes.load(self._store)
+        wanted = [TRANSCRIPT_READS] if self._transcripts.waiting() else []
+        if passes.whole is None or passes.demanded or not self._labels.known() or self._absences.doubted():
+            wanted.append(READS)
+        return wanted
+
+    def _allowed_in(self, wanted: Sequence[Sequence[Bucket]]) -> float:
+        """Seconds until the background may make the first of these requests."""
+        return min((self._budget.wait(buckets, background=True) for buckets in wanted), default=0.0)
 
     async def _read_on(self) -> None:
         await self._passes.read_on(background=True)
@@ -332,7 +318,7 @@ class Sync:
         now = self._clock.now()
         failures = Trouble.load(self._store).failures + 1
         wait = min(RETRY_FIRST * 2 ** min(failures - 1, 10), RETRY_LAST)
-        Trouble(reason=_in_plain_words(error), until=now + wait, failures=failures).save(self._store)
+        Trouble(obstacle=_obstacle(error), until=now + wait, failures=failures).save(self._store)
 
     def _note_success(self) -> None:
         if Trouble.load(self._store).failures:
@@ -340,7 +326,7 @@ class Sync:
 
     def _note_broken(self, error: Exception) -> None:
         log.warning("the mirror failed: %s", type(error).__name__)  # its text could hold the user's own
-        self._broken = "the mirror on this computer cannot be written"
+        self._broken = True
 
     async def _note_progress(self) -> None:
         self._progress = await database.run(self._measure)
@@ -350,7 +336,7 @@ class Sync:
         counts = self._store.counts()
         complete = passes.whole is not None
         phase: Phase = "summaries" if not complete else "transcripts" if counts.pending else "idle"
-        blocked, retry_at = self._obstacle(phase)
+        blocked, retry_at = self._obstacle()
         warnings = (self._store.database.warning, self._absences.warning())
         return Progress(
             phase=phase,
@@ -363,26 +349,27 @@ class Sync:
             warning="; ".join(filter(None, warnings)) or None,
         )
 
-    def _obstacle(self, phase: Phase) -> tuple[str | None, datetime | None]:
+    def _obstacle(self) -> tuple[Obstacle | None, datetime | None]:
         now = self._clock.now()
         trouble = Trouble.load(self._store)
         if self._broken:
-            return self._broken, None
-        if trouble.reason:
-            return trouble.reason, trouble.until
-        wait = self._budget.wait(READS, background=False)
-        if wait <= 0 and phase != "idle":
-            wait = self._budget.wait(READS if phase == "summaries" else TRANSCRIPT_READS, background=True)
-        return (ALLOWANCE_SPENT, now + timedelta(seconds=wait)) if wait > 0 else (None, self._passes.next_look())
+            return "disk", None
+        if trouble.obstacle:
+            return trouble.obstacle, trouble.until
+        if (spent := self._budget.wait(READS, background=False)) > 0:
+            return "spent", now + timedelta(seconds=spent)
+        if (reserved := self._allowed_in(self._wanted())) > 0:
+            return "reserved", now + timedelta(seconds=reserved)
+        return None, self._passes.next_look()
 
 
-def _in_plain_words(error: OmiError) -> str:
+def _obstacle(error: OmiError) -> Obstacle:
     match error:
         case NotConfigured() | Unauthorized():
-            return "the Omi API does not accept the API key"
+            return "key"
         case Forbidden():
-            return "the API key may not read conversations"
+            return "scope"
         case Unreachable():
-            return "the Omi API cannot be reached"
+            return "offline"
         case _:
-            return "the Omi API does not answer as it should"
+            return "failing"

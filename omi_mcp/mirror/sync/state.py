@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from omi_mcp.mirror.store import Store
 from omi_mcp.mirror.sync.paging import Position
+from omi_mcp.mirror.types import Obstacle
 
 Depth = Literal["head", "week", "quarter", "whole"]
 DEPTHS: tuple[Depth, ...] = ("head", "week", "quarter", "whole")
@@ -120,11 +121,11 @@ class Transcripts(_State):
 
 
 class Trouble(_State):
-    """Why sync waits, in plain words, until when, and after how many failures in a row."""
+    """Why sync waits, until when, and after how many failures in a row."""
 
     KEY = "sync_trouble"
 
-    reason: str | None = None
+    obstacle: Obstacle | None = None
     until: datetime | None = None
     failures: int = 0
 
