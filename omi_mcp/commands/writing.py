@@ -97,6 +97,8 @@ class Export:
 
     async def step(self, standing: Standing) -> bool:
         """Write what can be written by now. True when all that was asked for is there."""
+        if (standing.looking or standing.settling) and standing.remains == 0:
+            return False  # in a moment more is known of what is copied
         entries = await self._desk.library.catalogue(self._since)
         if self._folder is not None:
             await self._write_ready(self._folder, entries)
