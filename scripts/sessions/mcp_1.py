@@ -1,13 +1,13 @@
-"""One session of a host with whatever MCP SDK this Python has: everything that hosts do, and that all of it works.
-
-Started by `old_clients.py` with the server's command as arguments. Uses only what every 1.x SDK has.
-"""
+"""The official Python SDK, generation 1: everything that hosts do. Uses only what every release of it has."""
 
 import asyncio
 import json
 import os
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Any
 
 from mcp import ClientSession, StdioServerParameters, types
 from mcp.client.stdio import stdio_client
@@ -20,10 +20,23 @@ SEGMENTS = [
 ]
 
 
-async def main(command: str, *arguments: str) -> None:
-    parameters = StdioServerParameters(command=command, args=list(arguments), env=dict(os.environ))
+@asynccontextmanager
+async def streams(transport: str, *server: str) -> AsyncIterator[Any]:
+    if transport == "stdio":
+        command, *arguments = server
+        async with stdio_client(StdioServerParameters(command=command, args=arguments, env=dict(os.environ))) as pipe:
+            yield pipe
+    else:
+        from mcp.client.streamable_http import streamablehttp_client  # the first releases have none
+
+        url, token = server
+        async with streamablehttp_client(url, headers={"Authorization": f"Bearer {token}"}) as (read, write, _):
+            yield read, write
+
+
+async def main(*server: str) -> None:
     async with (
-        stdio_client(parameters) as (read, write),
+        streams(*server) as (read, write),
         ClientSession(read, write, read_timeout_seconds=timedelta(seconds=60)) as session,
     ):
         started = await session.initialize()

@@ -1,0 +1,180 @@
+"""Connect clients that nobody here wrote: each lists, calls and reads, over stdio and HTTP where it can.
+
+Each has an environment of its own in the cache folder, made on first use with what the package registries serve. With
+`--if-possible` a client that cannot be had is no failure. A name as argument runs that client only.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import venv
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import platformdirs
+
+PROJECT = Path(__file__).resolve().parents[1]
+SESSIONS = Path(__file__).with_name("sessions")
+CACHE = platformdirs.user_cache_path("omi-mcp-clients", appauthor=False)
+
+Transport = Literal["stdio", "http"]
+BOTH: tuple[Transport, ...] = ("stdio", "http")
+
+TOKEN = "a-token-for-clients-on-this-computer"
+
+OF_THEIR_TIME = "pydantic<2.12"
+"""The older SDKs use what later releases of it no longer have."""
+
+INSTALL_SECONDS = 600
+SESSION_SECONDS = 180
+
+
+@dataclass(frozen=True)
+class Client:
+    """`session` is a file in the folder of sessions; its ending tells who brings `packages`, pip or npm."""
+
+    name: str
+    session: str
+    packages: tuple[str, ...] = ()
+    transports: tuple[Transport, ...] = BOTH
+    options: tuple[str, ...] = ()
+
+
+CLIENTS = (
+    Client("mcp 1.6", "mcp_1.py", ("mcp==1.6.0", OF_THEIR_TIME), ("stdio",)),
+    Client("mcp 1.12", "mcp_1.py", ("mcp==1.12.4", OF_THEIR_TIME)),
+    Client("mcp 1.30", "mcp_1.py", ("mcp==1.30.0",)),
+    Client("a host that probes first", "probing.py", (), ("stdio",)),
+    Client("fastmcp", "fastmcp_client.py", ("fastmcp==4.1.0",)),
+    Client("TypeScript SDK 1", "typescript_1.mjs", ("@modelcontextprotocol/sdk@1.32.2",)),
+    Client("TypeScript SDK 2", "typescript_2.mjs", ("@modelcontextprotocol/client@2.4.0",)),
+    Client("google-genai", "google_genai.py", ("google-genai==3.4.0", "mcp==1.30.0"), ("stdio",)),
+    Client("pydantic-ai", "pydantic_agents.py", ("pydantic-ai-slim[mcp]==2.68.0",)),
+    Client("langchain", "langchain_tools.py", ("langchain-mcp-adapters==0.3.2",)),
+    Client("openai-agents", "openai_runner.py", ("openai-agents==0.24.0",)),
+    Client("openai-agents, strict", "openai_runner.py", ("openai-agents==0.24.0",), BOTH, ("--strict",)),
+    Client("Claude Code", "claude_code.mjs", ("@anthropic-ai/claude-code@2.1.330",)),
+    Client("Gemini CLI", "gemini_cli.mjs", ("@google/gemini-cli@0.61.0",)),
+)
+
+
+class Unavailable(Exception):
+    """A client cannot be had on this computer."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Connect clients that nobody here wrote.")
+    parser.add_argument("names", nargs="*", help="only the clients with these words in their name")
+    parser.add_argument("--if-possible", action="store_true", help="a client that cannot be had is no failure")
+    options = parser.parse_args()
+    wanted = [each for each in CLIENTS if not options.names or any(name in each.name for name in options.names)]
+    passed = failed = skipped = 0
+    for client in wanted:
+        try:
+            command = [*interpreter(client), str(session_file(client)), *client.options]
+        except (Unavailable, OSError, subprocess.SubprocessError) as error:
+            print(f"== {client.name}: cannot be had ({error})", flush=True)
+            skipped += 1
+            continue
+        for transport in client.transports:
+            print(f"== {client.name}, {transport}", flush=True)
+            problem = attempt(command, transport)
+            passed, failed = passed + (problem is None), failed + (problem is not None)
+            if problem:
+                print(f"   FAILED: {problem}", flush=True)
+    print(f"\n{passed} passed, {failed} failed, {skipped} skipped")
+    return 1 if failed or (skipped and not options.if_possible) or not (passed or options.if_possible) else 0
+
+
+def attempt(command: list[str], transport: Transport) -> str | None:
+    """What is wrong, if anything. The session gets a home of its own, and the server as arguments."""
+    with tempfile.TemporaryDirectory(prefix="omi-mcp-client-") as home:
+        environment = {**os.environ, "HOME": home, "OMI_MCP_DATA_DIR": f"{home}/data", "OMI_MCP_MIRROR": "memory"}
+        with server(transport, environment) as arguments:
+            try:
+                run = subprocess.run(
+                    [*command, transport, *arguments],
+                    cwd=home,
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    timeout=SESSION_SECONDS,
+                    check=False,
+                )
+            except subprocess.TimeoutExpired:
+                return f"no end within {SESSION_SECONDS} seconds"
+    return f"exit code {run.returncode}" if run.returncode else None
+
+
+@contextmanager
+def server(transport: Transport, environment: dict[str, str]) -> Iterator[list[str]]:
+    """The sample library: the command that starts it, or the address and token of one that runs."""
+    command = [sys.executable, "-m", "omi_mcp", "--demo"]
+    if transport == "stdio":
+        yield command
+        return
+    running = subprocess.Popen(
+        [*command, "--transport", "http", "--port", "0"],
+        env={**environment, "OMI_MCP_HTTP_TOKEN": TOKEN},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert running.stderr is not None
+        said = next(line for line in running.stderr if "http://" in line)
+        yield [said[said.index("http://") :].split(";")[0].strip(), TOKEN]
+    finally:
+        running.terminate()
+        running.communicate(timeout=20)
+
+
+def interpreter(client: Client) -> list[str]:
+    """What runs the session, with the client's packages installed.
+
+    Raises:
+        Unavailable: Node or npm is not on this computer.
+        subprocess.SubprocessError: a registry does not serve what it needs.
+    """
+    if client.session.endswith(".mjs"):
+        if not (shutil.which("node") and shutil.which("npm")):
+            raise Unavailable("Node and npm are not on this computer")
+        install(client, ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(folder(client))])
+        return ["node"]
+    if not client.packages:
+        return [sys.executable]
+    python = folder(client) / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+    if not python.exists():
+        venv.create(folder(client), with_pip=True)
+    install(client, [str(python), "-m", "pip", "install", "-qq", "--disable-pip-version-check"])
+    return [str(python)]
+
+
+def install(client: Client, command: list[str]) -> None:
+    done = folder(client) / "installed"
+    if done.exists():
+        return
+    folder(client).mkdir(parents=True, exist_ok=True)
+    subprocess.run([*command, *client.packages], timeout=INSTALL_SECONDS, check=True, stdin=subprocess.DEVNULL)
+    done.touch()
+
+
+def session_file(client: Client) -> Path:
+    """Node looks for packages beside the file, so that its sessions are run from a copy."""
+    written = SESSIONS / client.session
+    if written.suffix != ".mjs":
+        return written
+    return Path(shutil.copy(written, folder(client)))
+
+
+def folder(client: Client) -> Path:
+    """Named for what is installed: a newer version is another folder."""
+    return CACHE / "-".join(client.packages).replace("/", "-").replace("@", "")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
