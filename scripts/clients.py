@@ -5,11 +5,13 @@ Each has an environment of its own in the cache folder, made on first use with w
 """
 
 import argparse
+import math
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import venv
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -72,10 +74,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Connect clients that nobody here wrote.")
     parser.add_argument("names", nargs="*", help="only the clients with these words in their name")
     parser.add_argument("--if-possible", action="store_true", help="a client that cannot be had is no failure")
+    parser.add_argument("--within", type=float, metavar="MINUTES", help="skip the clients not begun by then")
     options = parser.parse_args()
+    latest = math.inf if options.within is None else time.monotonic() + 60 * options.within
     wanted = [each for each in CLIENTS if not options.names or any(name in each.name for name in options.names)]
     passed = failed = skipped = 0
     for client in wanted:
+        if time.monotonic() > latest:
+            print(f"== {client.name}: left out, the time is over", flush=True)
+            skipped += 1
+            continue
         try:
             command = [*interpreter(client), str(session_file(client)), *client.options]
         except (Unavailable, OSError, subprocess.SubprocessError) as error:
@@ -140,27 +148,25 @@ def interpreter(client: Client) -> list[str]:
         Unavailable: Node or npm is not on this computer.
         subprocess.SubprocessError: a registry does not serve what it needs.
     """
+    done = folder(client) / "installed"
     if client.session.endswith(".mjs"):
         if not (shutil.which("node") and shutil.which("npm")):
             raise Unavailable("Node and npm are not on this computer")
-        install(client, ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(folder(client))])
-        return ["node"]
-    if not client.packages:
+        command = ["node"]
+        installer = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(folder(client))]
+        if not done.exists():
+            folder(client).mkdir(parents=True, exist_ok=True)
+    elif client.packages:
+        command = [str(folder(client) / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python"))]
+        installer = [*command, "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
+        if not done.exists():
+            venv.create(folder(client), with_pip=True, clear=True)
+    else:
         return [sys.executable]
-    python = folder(client) / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
-    if not python.exists():
-        venv.create(folder(client), with_pip=True)
-    install(client, [str(python), "-m", "pip", "install", "-qq", "--disable-pip-version-check"])
-    return [str(python)]
-
-
-def install(client: Client, command: list[str]) -> None:
-    done = folder(client) / "installed"
-    if done.exists():
-        return
-    folder(client).mkdir(parents=True, exist_ok=True)
-    subprocess.run([*command, *client.packages], timeout=INSTALL_SECONDS, check=True, stdin=subprocess.DEVNULL)
-    done.touch()
+    if not done.exists():
+        subprocess.run([*installer, *client.packages], timeout=INSTALL_SECONDS, check=True, stdin=subprocess.DEVNULL)
+        done.touch()
+    return command
 
 
 def session_file(client: Client) -> Path:

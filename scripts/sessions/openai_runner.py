@@ -1,4 +1,4 @@
-"""The OpenAI Agents SDK with a model that plays a script: one search, then its answer. `--strict`: every argument set."""
+"""The OpenAI Agents SDK with a model that plays a script. `--strict`: every argument is set."""
 
 import asyncio
 import json
@@ -69,9 +69,7 @@ async def main() -> None:
     arguments = sys.argv[1:]
     strict = arguments[0] == "--strict"
     async with connect(*arguments[strict:]) as server:
-        agent = Agent(
-            "reader", model=Script(), mcp_servers=[server], mcp_config={"convert_schemas_to_strict": strict}
-        )
+        agent = Agent("reader", model=Script(), mcp_servers=[server], mcp_config={"convert_schemas_to_strict": strict})
         result = await Runner.run(agent, "What does it cost?")
         said = str(result.final_output)
         found = json.loads(said)
