@@ -379,6 +379,20 @@ def test_any_query_pages_through_its_total_within_its_filters(
             assert set(seen) == allowed
 
 
+@settings(max_examples=40)
+@given(
+    st.lists(st.lists(WORDS | st.sampled_from(["alphas", "Don't", "said"]), max_size=12).map(" ".join), max_size=8),
+    st.lists(WORDS | st.sampled_from(["said", "said it"]), min_size=1, max_size=5).map(" ".join),
+)
+def test_words_are_found_in_the_same_places_in_the_index_and_in_the_texts(said: list[str], query: str) -> None:
+    with opened() as store, pytest.MonkeyPatch.context() as monkeypatch:
+        store.upsert([talk(str(number), ("Ana", text), title=text[:9]) for number, text in enumerate(said)])
+        monkeypatch.setattr(ranking, "CHEAPER_POSTINGS", 1_000)
+        by_index = find(store, query)
+        monkeypatch.setattr(ranking, "CHEAPER_POSTINGS", -1)
+        assert find(store, query) == by_index
+
+
 VOCABULARY = ["alpha", "beta", "gamma", "delta", "epsilon", "文", "naïve"]
 SPOKEN = st.lists(st.sampled_from(VOCABULARY), max_size=5).map(" ".join)
 

@@ -11,6 +11,7 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from functools import reduce
 
 from omi_mcp.api.models import Conversation, Segment
 from omi_mcp.mirror.index import lexicon
@@ -29,6 +30,7 @@ make a change to a large index cost a quarter of what it costs with the defaults
 
 SCHEMA = f"""
     create virtual table if not exists entries using fts5(text, content='', tokenize="{TOKENIZER}");
+    create virtual table if not exists occurrences using fts5vocab(entries, instance);
     create table if not exists texts(entry integer primary key, body blob not null);
     create table if not exists speakers(speaker integer primary key, name text not null unique);
     create table if not exists speaks(speaker integer, row integer, primary key (speaker, row)) without rowid;
@@ -102,6 +104,33 @@ def texts(connection: sqlite3.Connection, entries: Iterable[int]) -> Iterator[tu
         "select entry, body from texts where entry in (select value from json_each(?))", (wanted,)
     ):
         yield entry, indexed_text(body)
+
+
+def places(
+    connection: sqlite3.Connection, terms: Iterable[str], entries: Iterable[int]
+) -> dict[int, list[tuple[int, str]]]:
+    """Where in each of these entries which of these index terms are, in order; it costs as much as they are frequent.
+
+    `offset` is quoted because it is a word of SQL, and `doc` has a sign, or each entry would be a search of its own.
+    """
+    wanted = json.dumps(list(entries))
+    statement = 'select doc, "offset" from occurrences where term = ? and +doc in (select value from json_each(?))'
+    found: dict[int, list[tuple[int, str]]] = {}
+    for term in terms:
+        for entry, place in connection.execute(statement, (term, wanted)):
+            found.setdefault(entry, []).append((place, term))
+    for each in found.values():
+        each.sort()
+    return found
+
+
+def lengths(connection: sqlite3.Connection, entries: Iterable[int]) -> dict[int, int]:
+    """The number of words of each of these entries, as FTS5 keeps it: seven bits a byte, the highest byte first."""
+    kept = "select id, sz from entries_docsize where id in (select value from json_each(?))"
+    counted = {}
+    for entry, size in connection.execute(kept, (json.dumps(list(entries)),)):
+        counted[entry] = reduce(lambda value, byte: value << 7 | byte & 127, size, 0)
+    return counted
 
 
 def sizes(connection: sqlite3.Connection, rows: Iterable[int]) -> dict[int, int]:

@@ -4,11 +4,13 @@ The tokenizer is SQLite's own (porter over unicode61). Characters of scripts wri
 as emoji, are set apart first: each is a word of its own, and a run of them an ordinary phrase.
 """
 
+import atexit
 import re
 import sqlite3
+import threading
 import unicodedata
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from functools import cache
 from typing import NamedTuple
 
 TOKENIZER = "porter unicode61 remove_diacritics 2 categories 'L* N* Co M* So'"
@@ -40,6 +42,7 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 _STEMS_KEPT = 200_000
 _stems: dict[str, str] = {}
+_tokenizing = threading.Lock()
 
 
 class Word(NamedTuple):
@@ -104,6 +107,11 @@ def folded_words(text: str) -> list[str]:
     return _SPACED_WORD.findall(text.replace("_", " "))
 
 
+def word_count(text: str) -> int:
+    """The number of words of ASCII `text`."""
+    return len(_ASCII_WORD.findall(text))
+
+
 def run_length(word: str) -> int:
     """How many single characters of this word's script make a searchable piece; 1 where words have spaces."""
     if word.isascii():
@@ -119,15 +127,33 @@ def stems(folded: Iterable[str]) -> dict[str, str]:
     found = {word: term for word in wanted if (term := _stems.get(word)) is not None}
     unknown = [word for word in wanted if word not in found]
     if unknown:
-        fresh = dict.fromkeys(unknown, "")  # of a mark that stands alone the tokenizer leaves nothing
-        with closing(sqlite3.connect(":memory:")) as scratch:
-            scratch.execute("create virtual table lexicon using fts5(word, content='', tokenize=\"" + TOKENIZER + '")')
-            scratch.execute("create virtual table term using fts5vocab(lexicon, instance)")
-            scratch.executemany("insert into lexicon(rowid, word) values (?, ?)", enumerate(unknown))
-            for place, term in scratch.execute("select doc, term from term order by doc, offset desc"):
-                fresh[unknown[place]] = term or ""
+        fresh = _stemmed(unknown)
         if len(_stems) + len(fresh) > _STEMS_KEPT:
             _stems.clear()
         _stems.update(fresh)
         found |= fresh
     return {word: term for word, term in found.items() if term}
+
+
+def _stemmed(unknown: list[str]) -> dict[str, str]:
+    fresh = dict.fromkeys(unknown, "")  # of a mark that stands alone the tokenizer leaves nothing
+    with _tokenizing:
+        scratch = _scratch()
+        scratch.execute("begin")
+        try:
+            scratch.executemany("insert into lexicon(rowid, word) values (?, ?)", enumerate(unknown))
+            for place, term in scratch.execute("select doc, term from term order by doc, offset desc"):
+                fresh[unknown[place]] = term or ""
+        finally:
+            scratch.execute("rollback")
+    return fresh
+
+
+@cache
+def _scratch() -> sqlite3.Connection:
+    """An empty index for SQLite's tokenizer to work in. Kept, because making one costs as much as a small search."""
+    scratch = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    atexit.register(scratch.close)
+    scratch.execute("create virtual table lexicon using fts5(word, content='', tokenize=\"" + TOKENIZER + '")')
+    scratch.execute("create virtual table term using fts5vocab(lexicon, instance)")
+    return scratch

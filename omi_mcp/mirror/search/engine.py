@@ -8,7 +8,7 @@ from dataclasses import replace
 from omi_mcp.mirror.index import fts
 from omi_mcp.mirror.search.filters import Scope
 from omi_mcp.mirror.search.query import parse
-from omi_mcp.mirror.search.ranking import Ranked, Ranking, rank
+from omi_mcp.mirror.search.ranking import Ranking, rank
 from omi_mcp.mirror.search.reading import read
 from omi_mcp.mirror.search.snippets import best_moments, head_hit, transcript_hit
 from omi_mcp.mirror.search.sought import Sought
@@ -32,9 +32,7 @@ def search(store: Store, text: str, filters: Filters, *, limit: int, offset: int
         if not reading.query.everything:
             return Results((), 0, reading.method, None)
         ranking = rank(connection, reading, scope)
-        matches = [
-            _match(connection, ranking, ranked, filters.speaker) for ranked in ranking.best[offset : offset + limit]
-        ]
+        matches = [_match(connection, ranking, row, filters.speaker) for row in ranking.best[offset : offset + limit]]
         if len(matches) < limit and offset + len(matches) < ranking.total:
             skipped = max(0, offset - len(ranking.best))
             matches += _others(connection, ranking, filters.speaker, limit - len(matches), skipped)
@@ -73,16 +71,15 @@ def _others(
     return matches
 
 
-def _match(connection: sqlite3.Connection, ranking: Ranking, ranked: Ranked, speaker: str | None) -> Match:
-    row = connection.execute("select * from conversations where row = ?", (ranked.row,)).fetchone()
-    match = _without_hits(row)
-    passages = fts.passages(connection, ranking.passages(ranked, MOMENTS))
+def _match(connection: sqlite3.Connection, ranking: Ranking, row: int, speaker: str | None) -> Match:
+    match = _without_hits(connection.execute("select * from conversations where row = ?", (row,)).fetchone())
+    passages = fts.passages(connection, ranking.passages(row, MOMENTS))
     hits = [hit for passage in passages if (hit := transcript_hit(ranking.sought, passage, speaker)) is not None]
-    if ranking.is_written(ranked) and (hit := head_hit(ranking.sought, match.stored.conversation)) is not None:
+    if ranking.is_written(row) and (hit := head_hit(ranking.sought, match.stored.conversation)) is not None:
         # Title and overview are shown with every match, so only an action item takes the place of a moment.
         if len(hits) < MOMENTS:
             hits.append(hit)
-        elif ranking.is_written_best(ranked) and hit.field == "action_items":
+        elif ranking.is_written_best(row) and hit.field == "action_items":
             hits[-1] = hit
     return replace(match, hits=tuple(hits))
 

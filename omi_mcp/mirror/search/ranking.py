@@ -47,17 +47,14 @@ PROMISING = 0.2
 NEXT_TO = 0.4
 """What the passages before and after add to one when the moments of a conversation are chosen."""
 
+CHEAPER_POSTINGS = 100
+"""As many entries of the index are passed over in the time that one text takes to be read."""
+
+Places = Mapping[int, Sequence[tuple[int, str]]]
+"""Of each entry, which terms are where among its words, in order."""
+
 _NUMBER = (1 << ENTRY_BITS) - 1
 _K1, _B = 1.2, 0.75  # as FTS5's bm25()
-
-
-@dataclass(frozen=True)
-class Ranked:
-    """One conversation of a ranking. `entries` are the rowids of those that match, best first."""
-
-    row: int
-    score: float
-    entries: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -87,37 +84,38 @@ class Matching:
 
 @dataclass(frozen=True)
 class Ranking:
-    """`best` are in order; the `others`, rows in no order, follow them, the newest first.
+    """Conversations by their rows: `best` are in order; the `others`, in no order, follow them, the newest first.
 
-    `scores` are those of the entries of `best`.
+    `entries` are the rowids of those that match in each of `best`, best first, and `scores` theirs.
     """
 
-    best: tuple[Ranked, ...]
+    best: Sequence[int]
     others: Set[int]
     sought: Sought
+    entries: Mapping[int, Sequence[int]]
     scores: Mapping[int, float]
 
     @property
     def total(self) -> int:
         return len(self.best) + len(self.others)
 
-    def passages(self, ranked: Ranked, limit: int) -> list[int]:
+    def passages(self, row: int, limit: int) -> list[int]:
         """The passages of a conversation to show, best first. What is said before and after one counts too."""
 
         def in_context(entry: int) -> float:
             around = [other for other in (entry - 1, entry + 1) if not _is_written(other)]
             return self.scores[entry] + NEXT_TO * sum(self.scores.get(other, 0.0) for other in around)
 
-        spoken = [entry for entry in ranked.entries if not _is_written(entry)]
+        spoken = [entry for entry in self.entries[row] if not _is_written(entry)]
         return sorted(spoken, key=in_context, reverse=True)[:limit]
 
-    def is_written_best(self, ranked: Ranked) -> bool:
+    def is_written_best(self, row: int) -> bool:
         """Whether no passage of a conversation is as good as its head or its action items."""
-        return _is_written(ranked.entries[0])
+        return _is_written(self.entries[row][0])
 
-    def is_written(self, ranked: Ranked) -> bool:
+    def is_written(self, row: int) -> bool:
         """Whether its head or its action items match at all."""
-        return any(map(_is_written, ranked.entries))
+        return any(map(_is_written, self.entries[row]))
 
 
 def rank(connection: sqlite3.Connection, reading: Reading, scope: Scope) -> Ranking:
@@ -129,7 +127,7 @@ def rank(connection: sqlite3.Connection, reading: Reading, scope: Scope) -> Rank
     leading = (*phrases, *_leading(query, reading.counts))
     if not leading:
         matching = Matching.of(query.phrases[:1], query.phrases, scope)
-        return Ranking((), _conversations(connection, matching), sought, {})
+        return Ranking((), _conversations(connection, matching), sought, {}, {})
     matching = Matching.of(leading, query.phrases, scope)
     scores = _entries(connection, matching)
     if not scores and len(leading) < len(query.everything):
@@ -139,13 +137,22 @@ def rank(connection: sqlite3.Connection, reading: Reading, scope: Scope) -> Rank
     supporting = Sought.of(Query(tuple(term for term in query.everything if term not in leading)), rarity)
     best_score = max(scores.values(), default=0.0)
     promising = {entry for entry in islice(scores, LOOKED_INTO) if scores[entry] >= PROMISING * best_score}
-    held = _look_into(connection, promising, scores, sought, supporting)
+    places: Places
+    if _postings(connection, reading) <= CHEAPER_POSTINGS * len(promising):
+        places = fts.places(connection, sought.weights, promising)
+    else:
+        places = _places_read(connection, promising, sought)
+    lengths = fts.lengths(connection, places) if supporting.weights else {}
+    held = _look_into(places, lengths, scores, sought, supporting)
     worths = _worths(held, fts.sizes(connection, held), sought)
-    best = _ranked(connection, scores, worths, _day_worths(query, rarity))
+    found: defaultdict[int, list[int]] = defaultdict(list)
+    for _, entry in sorted((-score, entry) for entry, score in scores.items()):
+        found[entry >> ENTRY_BITS].append(entry)
+    best = _ordered(connection, found, scores, worths, _day_worths(query, rarity))
     others: Set[int] = frozenset()
     if len(scores) == MOST_ENTRIES:
-        others = _conversations(connection, matching) - {ranked.row for ranked in best}
-    return Ranking(tuple(best), others, sought, scores)
+        others = _conversations(connection, matching) - found.keys()
+    return Ranking(best, others, sought, found, scores)
 
 
 def _rarity(connection: sqlite3.Connection, counts: Mapping[Term, int]) -> dict[Term, float]:
@@ -167,10 +174,14 @@ def _leading(query: Query, counts: Mapping[Term, int]) -> tuple[Term, ...]:
 
 def _is_everywhere(connection: sqlite3.Connection, phrase: Term) -> bool:
     """Whether every word of `phrase` has more than `MOST_POSTINGS` entries."""
-    frequent = f"select count(*) from (select 1 from entries where entries match ? limit {MOST_POSTINGS + 1})"
-    return all(
-        connection.execute(frequent, (Term((word,)).expression,)).fetchone()[0] > MOST_POSTINGS for word in phrase.words
-    )
+    return all(_up_to(connection, Term((word,)), MOST_POSTINGS + 1) > MOST_POSTINGS for word in phrase.words)
+
+
+def _up_to(connection: sqlite3.Connection, term: Term, most: int) -> int:
+    """The entries that have `term`, or `most`."""
+    counted = "select count(*) from (select 1 from entries where entries match ? limit ?)"
+    (count,) = connection.execute(counted, (term.expression, most)).fetchone()
+    return int(count)
 
 
 def _entries(connection: sqlite3.Connection, matching: Matching) -> dict[int, float]:
@@ -188,24 +199,41 @@ def _conversations(connection: sqlite3.Connection, matching: Matching) -> Set[in
     return {row for (row,) in connection.execute(statement, matching.values)}
 
 
+def _postings(connection: sqlite3.Connection, reading: Reading) -> int:
+    """The entries that have the words of a query, together."""
+    known = {term.words[0]: count for term, count in reading.counts.items() if len(term.words) == 1}
+    words = {word for term in reading.query.everything for word in term.words}
+    return sum(known[word] if word in known else _up_to(connection, Term((word,)), MOST_POSTINGS) for word in words)
+
+
+def _places_read(connection: sqlite3.Connection, entries: Set[int], sought: Sought) -> Places:
+    """What `fts.places` finds, read in the texts: for words so frequent that most of their places are elsewhere."""
+    texts = {entry: folded_words(text) for entry, text in fts.texts(connection, entries)}
+    known = sought.recognise(set().union(*texts.values()))
+    return {
+        entry: [(place, known[word]) for place, word in enumerate(text) if word in known]
+        for entry, text in texts.items()
+    }
+
+
 def _look_into(
-    connection: sqlite3.Connection, entries: Set[int], scores: dict[int, float], sought: Sought, supporting: Sought
+    places: Places, lengths: Mapping[int, int], scores: dict[int, float], sought: Sought, supporting: Sought
 ) -> dict[int, Counter[str]]:
-    """Add to the scores of `entries` what only their text tells.
+    """Add to the scores of entries what the places of the words in them tell beyond BM25.
 
     Returns for each conversation in how many of these each term is.
     """
-    texts = {entry: folded_words(text) for entry, text in fts.texts(connection, entries)}
-    known = sought.recognise(set().union(*texts.values()))
-    usual = sum(map(len, texts.values())) / max(1, len(texts))
+    usual = sum(lengths.values()) / max(1, len(lengths))
     held: defaultdict[int, Counter[str]] = defaultdict(Counter)
-    for entry, text in texts.items():
-        places = [(place, known[word]) for place, word in enumerate(text) if word in known]
-        scores[entry] += sought.closeness(places)
-        frequencies = Counter(term for _, term in places)
+    for entry, found in places.items():
+        if len(found) > 1:
+            scores[entry] += sought.closeness(found)
         for term, weight in supporting.weights.items():
-            scores[entry] += weight * _saturated(frequencies[term], len(text) / usual)
-        held[entry >> ENTRY_BITS].update(frequencies.keys())
+            if frequency := sum(term == each for _, each in found):
+                scores[entry] += weight * _saturated(frequency, lengths[entry] / usual)
+        holds = held[entry >> ENTRY_BITS]
+        for term in {term for _, term in found}:
+            holds[term] += 1
     return held
 
 
@@ -224,36 +252,35 @@ def _saturated(frequency: int, length: float) -> float:
     return frequency * (_K1 + 1) / (frequency + _K1 * (1 - _B + _B * length))
 
 
-def _ranked(
+def _ordered(
     connection: sqlite3.Connection,
+    entries: Mapping[int, Sequence[int]],
     scores: Mapping[int, float],
     worths: Mapping[int, float],
     day_worths: Mapping[str, float],
-) -> list[Ranked]:
-    """The conversations of scored entries, best first; of equals the newer first, then by id.
+) -> list[int]:
+    """The conversations of `entries`, best first; of equals the newer first, then by id.
 
     `worths` is what conversations are worth besides their entries, `day_worths` what the words for their day are.
     """
-    entries: defaultdict[int, list[int]] = defaultdict(list)
-    for entry in sorted(scores, key=lambda entry: (-scores[entry], entry)):
-        entries[entry >> ENTRY_BITS].append(entry)
-    found = connection.execute(
-        "select row, began, id from conversations where row in (select value from json_each(?))",
-        (json.dumps(list(entries)),),
-    )
-    ranked = []
-    for row, began, conversation_id in found:
-        best, *following = entries[row]
-        score = scores[best] + FOLLOWING * sum(scores[entry] for entry in following[:2])
-        score += worths.get(row, 0.0)
+    totals: dict[int, float] = {}
+    for row, (first, *others) in entries.items():
+        total = scores[first] + FOLLOWING * sum(map(scores.__getitem__, others[:2])) + worths.get(row, 0.0)
         head = (row << ENTRY_BITS) + fts.HEAD
-        if head in following:
-            score += HEAD * scores[head]
+        if head in scores and first != head:
+            total += HEAD * scores[head]
+        totals[row] = total
+    times = Counter(totals.values())
+    dated = connection.execute(
+        "select row, began, id from conversations where row in (select value from json_each(?))",
+        (json.dumps([row for row, total in totals.items() if day_worths or times[total] > 1]),),
+    )
+    among_equals = {}
+    for row, began, conversation_id in dated:
         if day_worths:
-            score += DAY * sum(day_worths[word] for word in _day(began) & day_worths.keys())
-        ranked.append((-score, -began, conversation_id, Ranked(row, score, tuple(entries[row]))))
-    ranked.sort(key=lambda each: each[:3])
-    return [each[-1] for each in ranked]
+            totals[row] += DAY * sum(day_worths[word] for word in _day(began) & day_worths.keys())
+        among_equals[row] = (-began, conversation_id)
+    return sorted(totals, key=lambda row: (-totals[row], among_equals.get(row, ())))
 
 
 def _day_worths(query: Query, rarity: Mapping[Term, float]) -> dict[str, float]:

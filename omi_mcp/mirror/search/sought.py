@@ -7,7 +7,7 @@ from functools import cached_property
 from itertools import pairwise
 from typing import NamedTuple, Self
 
-from omi_mcp.mirror.index.words import Word, folded_words, indexable, stems, words
+from omi_mcp.mirror.index.words import Word, folded_words, indexable, stems, word_count, words
 from omi_mcp.mirror.search.query import Query, Term
 
 NEAR = 4
@@ -53,6 +53,10 @@ class Sought:
 
     def find(self, text: str) -> list[Found]:
         """The sought words of `text`, in order."""
+        if not self.weights:
+            return []
+        if text.isascii():
+            return self._find_ascii(text)
         known = self.recognise(set(folded_words(indexable(text))))
         if not known:
             return []
@@ -60,11 +64,32 @@ class Sought:
             Found(place, word, known[word.folded]) for place, word in enumerate(words(text)) if word.folded in known
         ]
 
+    def _find_ascii(self, text: str) -> list[Found]:
+        """The same in a fraction of the time: only words that begin as a sought term does are looked at."""
+        possible = [Word(*match.span(), match.group().lower()) for match in self._possible_words.finditer(text)]
+        known = stems({word.folded for word in possible}) if possible else {}
+        found = []
+        place = end = 0
+        for word in possible:
+            if (term := known.get(word.folded, "")) in self.weights:
+                place += word_count(text[end : word.start])
+                found.append(Found(place, word, term))
+                end = word.start
+        return found
+
     @cached_property
     def _possible(self) -> re.Pattern[str]:
         """Lines that begin as a sought term does: stemming an ASCII word changes no more than its end."""
+        return re.compile(f"^{self._beginnings}.*$", re.MULTILINE)
+
+    @cached_property
+    def _possible_words(self) -> re.Pattern[str]:
+        return re.compile(f"(?<![0-9A-Za-z]){self._beginnings}[0-9A-Za-z]*", re.IGNORECASE)
+
+    @property
+    def _beginnings(self) -> str:
         beginnings = {term[: min(4, max(1, len(term) - 1))] for term in self.weights}
-        return re.compile(f"^(?:{'|'.join(map(re.escape, sorted(beginnings)))}).*$", re.MULTILINE)
+        return f"(?:{'|'.join(map(re.escape, sorted(beginnings)))})"
 
     def worth(self, terms: Set[str]) -> float:
         """What these terms are worth together."""
@@ -78,11 +103,15 @@ class Sought:
         near: set[tuple[str, str]] = set()
         for index, (place, term) in enumerate(places):
             for other, following in places[index + 1 : index + 1 + NEAR]:
-                if other - place <= NEAR:
-                    near.update(((term, following), (following, term)))
-        return sum(
-            (self.weights[one] + self.weights[other]) / 2 for one, other in self.neighbours if (one, other) in near
-        )
+                if other - place > NEAR:
+                    break
+                near.update(((term, following), (following, term)))
+        return sum(worth for pair, worth in self._pairs.items() if pair in near) if near else 0.0
+
+    @cached_property
+    def _pairs(self) -> dict[tuple[str, str], float]:
+        """What each pair of neighbours is worth."""
+        return {(one, other): (self.weights[one] + self.weights[other]) / 2 for one, other in self.neighbours}
 
     def value(self, found: Sequence[Found]) -> float:
         """What the words found in one text are worth, together and by being close."""
