@@ -15,6 +15,7 @@ from omi_mcp.mirror.imports import Imports
 from omi_mcp.mirror.index.fts import SearchUnavailable
 from omi_mcp.mirror.journal import Journal
 from omi_mcp.mirror.keeping import Keeper
+from omi_mcp.mirror.names import SpeakerNames
 from omi_mcp.mirror.store import Store
 from omi_mcp.mirror.sync.engine import Sync
 from omi_mcp.settings import Settings
@@ -23,14 +24,19 @@ from omi_mcp.writes import Writer
 
 @dataclass(frozen=True)
 class Account:
-    """The account of the key in the settings, opened in this process."""
+    """The account of the key in the settings, opened in this process.
+
+    `database` is the mirror's, which may be lost; `lasting` keeps what nobody could give again.
+    """
 
     database: Database
+    lasting: Database
     store: Store
     budget: Budget
     client: OmiClient
     sync: Sync
     keeper: Keeper
+    names: SpeakerNames
     imports: Imports
     writer: Writer
 
@@ -42,21 +48,26 @@ class Account:
             InvalidRequest: this Python cannot search text.
         """
         opened = Database(settings.mirror_path)
+        lasting = Database(settings.account_path, what="the file of this account's names", lazy=True)
+        names = SpeakerNames(lasting, clock)
         try:
-            store = Store(opened, clock)
+            store = Store(opened, clock, names)
         except SearchUnavailable as error:
             opened.close()
+            lasting.close()
             raise InvalidRequest("environment", str(error)) from None
         budget = Budget(opened, clock)
         client = OmiClient(settings.base_url, settings.api_key, clock=clock, budget=budget, transport=transport)
         journal = Journal(opened, clock)
         return cls(
             database=opened,
+            lasting=lasting,
             store=store,
             budget=budget,
             client=client,
             sync=Sync(client, store, clock),
-            keeper=Keeper(store, journal, clock),
+            keeper=Keeper(store, journal, names, clock),
+            names=names,
             imports=Imports(opened),
             writer=Writer(client, journal, clock),
         )
@@ -64,3 +75,4 @@ class Account:
     async def close(self) -> None:
         await self.client.aclose()
         await database.run(self.database.close)
+        await database.run(self.lasting.close)

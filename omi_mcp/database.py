@@ -2,9 +2,8 @@
 
 The rooms above keep their tables in it. Every method blocks: call it from a worker thread, through `run`.
 
-The file is a copy of what the API has, so it may always be lost: one that is damaged or another program's is moved
-aside to `<name>.corrupt-<time>` and begun anew, and where no file can be used memory takes its place. Both are told
-in `Database.warning`.
+A file that is damaged or another program's is moved aside to `<name>.corrupt-<time>` and begun anew, and where no file
+can be used memory takes its place. Both are told in `Database.warning`.
 """
 
 import logging
@@ -85,11 +84,23 @@ class Database:
 
     `path` None keeps everything in memory, on one connection that all share. On disk only the owner can read the
     file. Where another process replaced or removed it, the next transaction is in the file that is there now.
+
+    `what` names it in warnings. `lazy`: where there is no file it reads as an empty one, which the first transaction
+    that writes makes.
     """
 
-    def __init__(self, path: Path | None, *, migrations: Sequence[str] = MIGRATIONS) -> None:
+    def __init__(
+        self,
+        path: Path | None,
+        *,
+        migrations: Sequence[str] = MIGRATIONS,
+        what: str = "the mirror's file",
+        lazy: bool = False,
+    ) -> None:
         self.path = path
         self.warning: str | None = None
+        self._what = what
+        self._lazy = lazy
         self._migrations = migrations
         self._preparations: list[Callable[[sqlite3.Connection], object]] = []
         self._lock = threading.RLock()
@@ -101,7 +112,7 @@ class Database:
 
     def prepare(self, create: Callable[[sqlite3.Connection], object]) -> None:
         """Run `create` in a transaction now, and again whenever the file is begun anew."""
-        with self.writing() as connection:
+        with self._transaction() if self._absent else self.writing() as connection:
             create(connection)
         self._preparations.append(create)
 
@@ -113,26 +124,35 @@ class Database:
         """
         with self._lock:
             self._follow()
-            with self._replacing_damage():
-                self._writer.execute(f"pragma synchronous = {'full' if durable else 'normal'}")
-                self._writer.execute("begin immediate")
-                try:
-                    yield self._writer
-                    self._writer.execute("commit")
-                except BaseException:
-                    # SQLite itself rolls back after some errors, such as a full disk.
-                    if self._writer.in_transaction:
-                        self._writer.execute("rollback")
-                    raise
+            if self._absent:
+                self._lazy = False
+                self._disconnect()
+                self._begin_anew()
+            with self._transaction(durable=durable) as connection:
+                yield connection
+
+    @contextmanager
+    def _transaction(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
+        with self._lock, self._replacing_damage():
+            self._writer.execute(f"pragma synchronous = {'full' if durable else 'normal'}")
+            self._writer.execute("begin immediate")
+            try:
+                yield self._writer
+                self._writer.execute("commit")
+            except BaseException:
+                # SQLite itself rolls back after some errors, such as a full disk.
+                if self._writer.in_transaction:
+                    self._writer.execute("rollback")
+                raise
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """A consistent snapshot for reading, for as long as the block lasts."""
-        if self.path is None:
+        self._follow()
+        if self._in_memory:
             with self._lock:
                 yield self._writer
             return
-        self._follow()
         with self._replacing_damage(), self._reader() as connection:
             connection.execute("begin")
             yield connection
@@ -162,8 +182,18 @@ class Database:
         if not keep:
             connection.close()
 
+    @property
+    def _absent(self) -> bool:
+        """There is no file yet, and nothing to make one for."""
+        return self._lazy and self.path is not None and self._identity is None
+
+    @property
+    def _in_memory(self) -> bool:
+        return self.path is None or self._absent
+
     def _open(self) -> None:
-        if self.path is not None:
+        self._identity = None
+        if self.path is not None and not (self._lazy and not self.path.exists()):
             try:
                 try:
                     self._open_file(self.path)
@@ -173,10 +203,10 @@ class Database:
                     self._move_aside(self.path)
                     self._open_file(self.path)
             except _Newer:
-                self._give_up("the mirror's file was written by a later release: update this one to use it")
+                self._give_up(f"{self._what} was written by a later release: update this one to use it")
             except (OSError, sqlite3.Error) as error:
-                self._give_up(f"the mirror's file cannot be used ({_reason(error)})")
-        if self.path is None:
+                self._give_up(f"{self._what} cannot be used ({_reason(error)})")
+        if self._in_memory:
             self._writer = self._connect()
 
     def _open_file(self, path: Path) -> None:
@@ -217,7 +247,7 @@ class Database:
     def _connect(self) -> sqlite3.Connection:
         # mode=rw: only _open_file may create the file, so that no other hand gives it other rights.
         connection = sqlite3.connect(
-            ":memory:" if self.path is None else f"{self.path.absolute().as_uri()}?mode=rw",
+            ":memory:" if self.path is None or self._absent else f"{self.path.absolute().as_uri()}?mode=rw",
             uri=True,
             timeout=BUSY_SECONDS,
             isolation_level=None,
@@ -226,7 +256,7 @@ class Database:
         try:
             connection.row_factory = sqlite3.Row
             connection.execute("pragma foreign_keys = on")
-            if self.path is not None:
+            if not self._in_memory:
                 _use_wal(connection)
                 connection.execute("pragma synchronous = normal")
         except BaseException:
@@ -257,7 +287,7 @@ class Database:
                     try:
                         self._move_aside(self.path)
                     except OSError as problem:
-                        self._give_up(f"the mirror's file is damaged and cannot be moved ({_reason(problem)})")
+                        self._give_up(f"{self._what} is damaged and cannot be moved ({_reason(problem)})")
                     self._begin_anew()
             raise Damaged from error
 
@@ -281,7 +311,7 @@ class Database:
         for file in (*_companions(path), path):
             with suppress(FileNotFoundError):
                 file.rename(aside.with_name(aside.name + file.name.removeprefix(path.name)))
-        self._warn(f"the mirror's file was damaged or not a mirror; it was moved to {aside.name} and is being rebuilt")
+        self._warn(f"{self._what} was damaged or another program's; it was moved to {aside.name} and begun anew")
 
     def _give_up(self, warning: str) -> None:
         self.path = None

@@ -10,10 +10,12 @@ The rooms below are imported by what uses them, with the first call: a host wait
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from operator import attrgetter
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import anyio
@@ -21,6 +23,7 @@ import anyio
 from omi_mcp import database
 from omi_mcp.api.errors import InvalidRequest, NotConfigured, NotFound, OmiError, PaymentRequired
 from omi_mcp.clock import Clock, SystemClock
+from omi_mcp.views.text import clean_name, fold
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
     from omi_mcp.api.budget import Allowance
     from omi_mcp.api.drafts import SegmentsDraft, TextDraft
     from omi_mcp.api.models import Conversation, Folder
-    from omi_mcp.mirror.types import Counts, Entry, Filters, Hit, Progress, Results, Stored
+    from omi_mcp.mirror.types import Counts, Entry, Filters, Hit, Names, Progress, Results, Stored
     from omi_mcp.settings import Settings
     from omi_mcp.writes import Created
 
@@ -44,6 +47,9 @@ RECENT_SECONDS = 3.0
 
 READ_THROUGH_SECONDS = 10.0
 """How long the answer to a create waits for the new conversation to be mirrored."""
+
+LONGEST_NAME = 100
+"""Characters of a name given to a speaker."""
 
 Report: TypeAlias = "Callable[[Progress], Awaitable[None]]"
 Result = TypeVar("Result")
@@ -67,19 +73,30 @@ class Reading:
 
 
 @dataclass(frozen=True)
+class Speaker:
+    """One who speaks in a conversation: the API's `label`, the `name` given on this side, if any."""
+
+    label: str
+    name: str | None
+    segments: int
+
+    @property
+    def short(self) -> str:
+        """What the label comes to for a person: `1` for `Speaker 1`, and the user is `You`."""
+        return "You" if self.label == "User" else self.label.removeprefix("Speaker ")
+
+
+@dataclass(frozen=True)
 class Standing:
     """How the copy stands. `remains` is None when all is copied, else the seconds until copying can go on.
 
-    `looking`: what is new is still to be looked for, as `sync` was asked to. `comparing`: the whole list is still to be
-    read, for the first time or as it was asked to. `settling`: what became of some that are missing there is not known.
+    `comparing`: the whole list is still to be read, for the first time or as `sync` was asked to.
     """
 
     counts: Counts
     progress: Progress
     remains: float | None
-    looking: bool
     comparing: bool
-    settling: bool
 
 
 class Library:
@@ -121,12 +138,9 @@ class Library:
         folder: str | None = None,
         limit: int,
         offset: int = 0,
-        refresh: bool = False,
         report: Report | None = None,
     ) -> Found:
         """Find by words and filters; without words, the newest first. `folder` is an id or a name.
-
-        `refresh` looks for what is new however lately that was done.
 
         Raises:
             InvalidRequest: there is no such folder.
@@ -137,7 +151,7 @@ class Library:
         account = await self._open()
         if self._settings.mirror == "off":
             return await self._search_unmirrored(account, text, filters, folder=folder, limit=limit, offset=offset)
-        await account.sync.refresh(wait_for_first=True, look=refresh, report=report)
+        await account.sync.refresh(wait_for_first=True, report=report)
         if folder is not None:
             filters = await self._in_folder(account, filters, folder)
 
@@ -201,23 +215,25 @@ class Library:
         return await database.run(account.store.titles, words, limit)
 
     async def sync(self, *, full: bool = False) -> None:
-        """Look for what is new now, however lately that was done.
-
-        In the background everything is compared too, if it was not in its time, or with `full`: see `standing`.
+        """Look for what is new now. `full` has everything compared too, in the background: see `standing`.
 
         Raises:
             OmiError: nothing has ever been copied, and the API cannot be asked.
         """
         account = await self._open()
-        await account.sync.refresh(wait_for_first=True, look=True)
-        await (account.sync.compare_all() if full else account.sync.compare_overdue())
+        await account.sync.refresh(wait_for_first=True)
+        if full:
+            await account.sync.compare_all()
 
     async def standing(self) -> Standing:
         """How far the copy has come, whichever process makes it. Asks nothing of the API."""
+        from omi_mcp.mirror.sync.state import Passes
+
         account = await self._open()
-        progress, left = await account.sync.measure(), await account.sync.left()
-        counts = await database.run(account.store.counts)
-        return Standing(counts, progress, left.seconds, left.looking, left.comparing, left.settling)
+        progress, remains = await account.sync.measure(), await account.sync.remains()
+        passes = await database.run(Passes.load, account.store)
+        comparing = passes.whole is None or passes.demanded is not None
+        return Standing(await database.run(account.store.counts), progress, remains, comparing)
 
     async def allowances(self) -> tuple[Allowance, ...]:
         """The hourly allowances as this account's ledger sees them. Asks nothing of the API."""
@@ -254,11 +270,15 @@ class Library:
         return await self._told(account, await self._carry_through(create))
 
     async def create_from_segments(self, draft: SegmentsDraft) -> Created:
-        """Create from a diarised transcript, once: the session id makes a repeat return the first."""
+        """Create from a diarised transcript, once: the session id makes a repeat return the first.
+
+        The names of its speakers, which the API does not take, are kept on this side.
+        """
         account = await self._open()
 
         async def create() -> Created:
             created = await account.writer.create_from_segments(draft)
+            await account.keeper.learn_names(created.receipt.id, _local_names(draft))
             await self._mirror_created(account, created, transcript=True)
             return created
 
@@ -268,6 +288,53 @@ class Library:
         """Which of these session ids `import_segments` has sent before, and the conversations they became."""
         account = await self._open()
         return await database.run(account.imports.known, sessions)
+
+    async def learn_names(self, conversation_id: str, draft: SegmentsDraft) -> None:
+        """Keep the names of speakers in `draft`, which became this conversation before, where none were given since."""
+        account = await self._open()
+        await account.keeper.learn_names(conversation_id, _local_names(draft))
+
+    async def speakers(self, conversation_id: str) -> tuple[Speaker, ...]:
+        """Who speaks in a conversation, in order of appearance; nobody where it has no transcript.
+
+        Raises:
+            NotFound: there is none with this id that this key can see.
+            OmiError: its transcript is not mirrored and the API cannot be asked.
+        """
+        reading = await self.get(conversation_id)
+        if reading.obstacle is not None:
+            raise reading.obstacle
+        segments = reading.stored.conversation.transcript_segments or ()
+        spoken = Counter(segment.label for segment in segments)
+        names = {segment.label: segment.local_name for segment in segments}
+        return tuple(Speaker(label, names[label], count) for label, count in spoken.items())
+
+    async def named_speakers(self) -> dict[str, Names]:
+        """By conversation id, what the API calls a speaker and the name given on this side; changed last, first."""
+        account = await self._open()
+        return await database.run(account.names.everywhere)
+
+    async def name_speaker(self, conversation_id: str, speaker: str, name: str | None) -> Speaker:
+        """Call a speaker of one conversation `name` from now on, on this side; None takes the name back.
+
+        `speaker` is what the API calls them, or what they are called now. Returns them as they were before.
+
+        Raises:
+            InvalidRequest: there is no such speaker, or this is no name.
+            OmiError: as for `speakers`.
+        """
+        account = await self._open()
+        called = None if name is None else _given_name(name)
+        named = _speaker_called(speaker, await self.speakers(conversation_id))
+
+        def give() -> None:
+            account.names.give(conversation_id, {named.label: called or ""})
+            account.store.follow_names()
+
+        await database.run(give)
+        if not account.names.lasting and not self._settings.demo:
+            raise InvalidRequest("name", f"it is lost when this program ends: {account.names.warning}")
+        return named
 
     async def import_segments(self, draft: SegmentsDraft, *, title: str | None = None) -> Created:
         """`create_from_segments`, with a title of one's own if one is given, noted for `imported` once all is done."""
@@ -440,6 +507,35 @@ class Library:
         if self._account is not None:
             account, self._account = self._account, None
             await account.close()
+
+
+def _local_names(draft: SegmentsDraft) -> Names:
+    called = {label: clean_name(name)[:LONGEST_NAME].strip() for label, name in draft.names.items()}
+    return {label: name for label, name in called.items() if name}
+
+
+def _given_name(text: str) -> str:
+    from omi_mcp.api.drafts import is_name
+
+    name = clean_name(text)
+    if not name or len(name) > LONGEST_NAME:
+        raise InvalidRequest("name", f"must have 1 to {LONGEST_NAME} characters")
+    if not is_name(name):
+        raise InvalidRequest("name", "this is what Omi calls those without a name; to go back to it, undo the name")
+    return name
+
+
+def _speaker_called(wanted: str, speakers: Sequence[Speaker]) -> Speaker:
+    """The speaker with this label, else with this name, else with this number."""
+    if not speakers:
+        raise InvalidRequest("speaker", "nobody speaks in this conversation: it has no transcript")
+    sought = fold(wanted.strip())
+    for called in (attrgetter("label"), attrgetter("name"), attrgetter("short")):
+        found = [each for each in speakers if fold(called(each) or "") == sought]
+        if len(found) == 1:
+            return found[0]
+    known = ", ".join(clean_name(each.name or each.label) for each in speakers)
+    raise InvalidRequest("speaker", f"no single one is called so in this conversation. Speakers: {known}")
 
 
 def _filter_folder(filters: Filters, folder: str, folders: Sequence[Folder]) -> Filters:

@@ -31,6 +31,10 @@ SEGMENT_FIELDS = frozenset(
 )
 """What a segment may have: what the API takes, and what it gives, so that a transcript read from it can be sent."""
 
+USER_LABEL = "User"
+"""OMI API: what the user is called in a transcript while their profile has no name."""
+
+_SELF = frozenset({"user", "you", "me", "i"})
 _NUMBERED = re.compile(r"(?:speaker[ _-]?)?([0-9]{1,4})")
 
 
@@ -92,6 +96,18 @@ class SegmentsDraft:
     latitude: float | None = None
     longitude: float | None = None
     renamed: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The names among the labels that were renamed, by what the API will call each speaker."""
+        called = {sent: label for label, sent in reversed(self.renamed) if is_name(label)}
+        names: dict[str, str] = {}
+        for segment in self.segments:
+            if segment.speaker in called:
+                # OMI API: the user's own speech has the profile's name instead, where there is one.
+                label = USER_LABEL if segment.is_user else f"Speaker {segment.speaker_id}"
+                names.setdefault(label, called[segment.speaker])
+        return names
 
     def body(self) -> dict[str, Any]:
         """The JSON object to send."""
@@ -251,6 +267,11 @@ def speaker_numbers(labels: Iterable[str]) -> dict[str, int]:
     taken = set(numbers.values())
     free = (number for number in count() if number not in taken)
     return {label: numbers[label] if label in numbers else next(free) for label in distinct}
+
+
+def is_name(label: str) -> bool:
+    """Whether a label tells more than a number, or that it is the user."""
+    return bool(label) and _same(label) not in _SELF and not _NUMBERED.fullmatch(_same(label))
 
 
 def _same(label: str) -> str:

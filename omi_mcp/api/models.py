@@ -150,13 +150,20 @@ class Segment(_Record):
     speaker_name: OptionalText = None
     start: Seconds = 0.0
     end: Seconds = 0.0
+    local_name: Annotated[str | None, BeforeValidator(lambda _: None)] = None
+    """What the speaker is called on this side; never from the API."""
 
     @property
-    def speaker(self) -> str:
-        """The name to show: the API's `speaker_name`, else `Speaker N`, else `Speaker`."""
+    def label(self) -> str:
+        """What the API calls the speaker: `speaker_name`, else `Speaker N`, else `Speaker`."""
         if self.speaker_name:
             return self.speaker_name
         return "Speaker" if self.speaker_id is None else f"Speaker {self.speaker_id}"
+
+    @property
+    def speaker(self) -> str:
+        """The name to show: the one given on this side, else the API's."""
+        return self.local_name or self.label
 
 
 class ActionItem(_Record):

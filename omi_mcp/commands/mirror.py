@@ -26,7 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 STATUS = "How much of the account is copied, how fresh it is, and where it is kept. Asks nothing of the Omi API."
 PURGE = (
     "Delete the copy from this computer. Nothing changes in the Omi account; the next search begins to copy anew, "
-    "within the hourly limits."
+    "within the hourly limits. Names given to speakers are kept."
 )
 
 

@@ -71,6 +71,7 @@ async def send(desk: Desk, plans: Sequence[Plan], known: Mapping[str, str], *, t
             made = report.made.setdefault(plan.source.key, [])
             if part.client_session_id in known:
                 report.before += 1
+                await desk.library.learn_names(known[part.client_session_id], part)
                 made.append({"id": known[part.client_session_id], "status": "exists"})
             else:
                 progress.show("Importing", place, len(parts))

@@ -3,13 +3,12 @@
 import subprocess
 import sys
 from collections.abc import Mapping, MutableMapping, Sequence
-from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from omi_mcp import files
+from omi_mcp.files import replace
 from omi_mcp.hosts.document import Document, UnusableConfig, parse, render, table
 from omi_mcp.hosts.known import Host
 
@@ -23,8 +22,7 @@ KEY_INPUT: Mapping[str, Any] = {
     "password": True,
 }
 
-KEY_NAMES = frozenset({"OMI_API_KEY", "OMI_API_KEY_FILE", "OMI_API_BASE_URL"})
-"""What goes together: a key is for the address that it was tried at."""
+KEY_NAMES = frozenset({"OMI_API_KEY", "OMI_API_KEY_FILE"})
 
 TRIAL_SECONDS = 60.0
 
@@ -44,16 +42,11 @@ class Launch:
 
 @dataclass(frozen=True)
 class Change:
-    """What was done to a host's file. `backup` is the copy made of it before, if there was one and it changed.
-
-    `before` and `after` are this server's entry, None where there is none.
-    """
+    """What was done to a host's file. `backup` is the copy made of it before, if there was one and it changed."""
 
     path: Path
     changed: bool
     backup: Path | None = None
-    before: Mapping[str, Any] | None = field(default=None, compare=False)
-    after: Mapping[str, Any] | None = field(default=None, compare=False)
 
 
 class TemporaryInstall(Exception):
@@ -103,14 +96,12 @@ def entry(host: Host, launch: Launch) -> dict[str, Any]:
 def block(host: Host, launch: Launch) -> str:
     """The entry alone, as text to paste into an empty configuration."""
     document = parse("", host.format)
-    _put(document, host, launch, {})
+    _put(document, host, launch)
     return render(document, host.format, "")
 
 
-def install(host: Host, path: Path, launch: Launch, now: datetime, earlier: Mapping[str, str] | None = None) -> Change:
+def install(host: Host, path: Path, launch: Launch, now: datetime) -> Change:
     """Enter the server in the host's file, keeping everything else in it, what was added to the entry by hand too.
-
-    `earlier` is what an install before put into the entry's environment: of that, what is wanted no longer goes.
 
     Raises:
         UnusableConfig: the file is broken, or cannot be changed without loss, or has another server of that name.
@@ -121,10 +112,8 @@ def install(host: Host, path: Path, launch: Launch, now: datetime, earlier: Mapp
     servers = table(document, host.section)
     if NAME in servers and not is_own(servers[NAME]):
         raise UnusableConfig(f"another server is called {NAME!r} there already; rename or remove it first")
-    before = deepcopy(dict(servers[NAME])) if NAME in servers else None
-    _put(document, host, launch, earlier or {})
-    change = _write(path, original, text, document, host, now)
-    return replace(change, before=before, after=dict(servers[NAME]))
+    _put(document, host, launch)
+    return _write(path, original, text, document, host, now)
 
 
 def uninstall(host: Host, path: Path, now: datetime) -> Change:
@@ -158,13 +147,13 @@ def is_own(found: Any) -> bool:
     return command in OWN_COMMANDS or "omi_mcp" in arguments or not OWN_COMMANDS.isdisjoint(arguments)
 
 
-def _put(document: Document, host: Host, launch: Launch, earlier: Mapping[str, str]) -> None:
+def _put(document: Document, host: Host, launch: Launch) -> None:
     servers = table(document, host.section)
     wanted = entry(host, launch)
     if NAME not in servers:
         servers[NAME] = wanted
     else:
-        _update(servers[NAME], wanted, earlier)
+        _update(servers[NAME], wanted)
     if host.asks_for_key and "OMI_API_KEY" in wanted.get("env", {}):
         inputs = document.setdefault("inputs", [])
         if not isinstance(inputs, list):
@@ -173,24 +162,21 @@ def _put(document: Document, host: Host, launch: Launch, earlier: Mapping[str, s
             inputs.append(dict(KEY_INPUT))
 
 
-def _update(current: Document, wanted: Mapping[str, Any], earlier: Mapping[str, str]) -> None:
+def _update(current: Document, wanted: Mapping[str, Any]) -> None:
     environment = wanted.get("env", {})
     if "args" not in wanted:
         current.pop("args", None)
     for name, value in wanted.items():
         if name != "env" and current.get(name) != value:
             current[name] = value
-    if not environment and "env" not in current:
-        return
-    kept = table(current, "env")
-    gone = {name for name, value in earlier.items() if kept.get(name) == value} - KEY_NAMES
-    if not KEY_NAMES.isdisjoint(environment):
-        gone |= KEY_NAMES
-    for name in gone - environment.keys():
-        kept.pop(name, None)
-    for name, value in environment.items():
-        if kept.get(name) != value:
-            kept[name] = value
+    if environment:
+        kept = table(current, "env")
+        if not KEY_NAMES.isdisjoint(environment):
+            for name in KEY_NAMES - environment.keys():
+                kept.pop(name, None)
+        for name, value in environment.items():
+            if kept.get(name) != value:
+                kept[name] = value
 
 
 def _is_key_input(one: Any) -> bool:
@@ -222,6 +208,6 @@ def _write(path: Path, original: bytes | None, text: str, document: Document, ho
     backup = None
     if original:
         backup = path.with_name(f"{path.name}.{now:%Y%m%dT%H%M%S}.backup")
-        files.replace(backup, original, mode=path.stat().st_mode & 0o7777)
-    files.replace(path, content)
+        replace(backup, original, mode=path.stat().st_mode & 0o7777)
+    replace(path, content)
     return Change(path, changed=True, backup=backup)

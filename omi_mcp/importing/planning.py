@@ -1,7 +1,7 @@
 """From a recording to the conversations that are made of it: speakers numbered, and no more segments than fit."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import pairwise
 
@@ -55,17 +55,18 @@ def plan(source: Source, *, me: str | None = None) -> Plan:
     numbers = speaker_numbers(line.speaker or "" for line in lines)
     labels = {speaker: f"SPEAKER_{number:02d}" for speaker, number in numbers.items()}
     mine = _named(me, [line.speaker for line in lines if line.speaker]) if me else None
+    names = dict.fromkeys(line.speaker for line in lines if line.speaker)
+    speakers = tuple((name, labels[name.casefold()]) for name in names)
     count = -(-len(lines) // SEGMENT_LIMIT)
     bounds = [len(lines) * part // count for part in range(count + 1)]
     parts = tuple(
-        _part(source, lines[first:last], labels, mine, number, count)
+        replace(_part(source, lines[first:last], labels, mine, number, count), renamed=speakers)
         for number, (first, last) in enumerate(pairwise(bounds), 1)
     )
-    names = dict.fromkeys(line.speaker for line in lines if line.speaker)
     return Plan(
         source=source,
         parts=parts,
-        speakers=tuple((name, labels[name.casefold()]) for name in names),
+        speakers=speakers,
         me=mine,
         merged_from=whole if len(lines) < whole else None,
     )

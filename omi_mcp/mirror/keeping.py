@@ -13,8 +13,9 @@ from omi_mcp import database
 from omi_mcp.api.models import Conversation
 from omi_mcp.clock import Clock
 from omi_mcp.mirror.journal import Journal
+from omi_mcp.mirror.names import SpeakerNames, applied
 from omi_mcp.mirror.store import Store
-from omi_mcp.mirror.types import Stored, TranscriptState
+from omi_mcp.mirror.types import Names, Stored, TranscriptState
 
 Result = TypeVar("Result")
 Arguments = TypeVarTuple("Arguments")
@@ -25,9 +26,10 @@ log = logging.getLogger(__name__)
 class Keeper:
     """What one account's mirror learns from single answers. Raises nothing."""
 
-    def __init__(self, store: Store, journal: Journal, clock: Clock) -> None:
+    def __init__(self, store: Store, journal: Journal, names: SpeakerNames, clock: Clock) -> None:
         self._store = store
         self._journal = journal
+        self._names = names
         self._clock = clock
 
     async def keep(
@@ -40,6 +42,10 @@ class Keeper:
         kept = await _if_possible(self._keep, conversation, hidden, asked)
         if kept is not None:
             return kept
+        names = await _if_possible(self._names.of, conversation.id) or {}
+        called = tuple(applied(conversation.transcript_segments or (), names))
+        if called:
+            conversation = conversation.model_copy(update={"transcript_segments": called})
         return self._passing(conversation, await self.hides(conversation.id) if hidden is None else hidden)
 
     async def locked(self, conversation_id: str) -> None:
@@ -53,10 +59,18 @@ class Keeper:
         await _if_possible(self._store.note_change, conversation_id)
         await self.gone(conversation_id)
         await _if_possible(self._journal.forget_conversation, conversation_id)
+        await _if_possible(self._names.forget, conversation_id)
 
     async def heard(self, conversation_id: str) -> None:
         """It was created, and whoever asked for it is being told."""
         await _if_possible(self._journal.heard, conversation_id)
+
+    async def learn_names(self, conversation_id: str, names: Names) -> None:
+        """Speakers are called this on this side, unless the person has said otherwise."""
+        if not names:
+            return
+        if await _if_possible(self._names.learn, conversation_id, names):
+            await _if_possible(self._store.follow_names)
 
     async def hides(self, conversation_id: str) -> bool | None:
         """Whether the conversation is hidden; None where the mirror does not know it."""

@@ -17,6 +17,7 @@ from omi_mcp.database import Database
 from omi_mcp.mirror.index import fts
 from omi_mcp.mirror.index.passages import Passage
 from omi_mcp.mirror.index.words import bare, storable
+from omi_mcp.mirror.names import SpeakerNames, applied
 from omi_mcp.mirror.types import Counts, Entry, Stored, TranscriptState
 
 _Outcome = Literal["new", "changed", "same"]
@@ -89,12 +90,14 @@ class Store:
         + fts.SCHEMA
     )
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, names: SpeakerNames | None = None) -> None:
         self.database = database
         self._clock = clock
+        self._names = names
         database.prepare(self._create)
         while self._index_more():
             pass
+        self.follow_names()
 
     def _create(self, connection: sqlite3.Connection) -> None:
         fts.probe(connection)
@@ -135,7 +138,8 @@ class Store:
         new, changed = set(), set()
         with self.database.writing() as connection:
             outdated = _changed_since(connection, asked)
-            for conversation in conversations:
+            # Inside the transaction: who gives a name writes it first and follows here after.
+            for conversation in self._named(list(conversations)):
                 if conversation.id in outdated:
                     continue
                 outcome = self._upsert(connection, conversation)
@@ -156,6 +160,25 @@ class Store:
                 return stored
             segments = fts.transcript(connection, row["row"])
         return replace(stored, conversation=stored.conversation.model_copy(update={"transcript_segments": segments}))
+
+    def follow_names(self) -> None:
+        """Show the names of speakers as they are given now: called after each change, and at every start for those
+        that a kill cut off."""
+        if self._names is None:
+            return
+        with self.database.reading() as connection:
+            followed = _read_state(connection, "names_followed") or 0
+        if not self._names.changed_since(followed)[0]:
+            return
+        with self.database.writing() as connection:
+            followed = _read_state(connection, "names_followed") or 0
+            changed, last = self._names.changed_since(followed)
+            names = self._names.of_all(changed)
+            for row in _rows(connection, changed):
+                segments = fts.transcript(connection, row["row"])
+                called = list(applied(segments, names.get(row["id"], {})))
+                _set_transcript(connection, row, called, row["transcript"], indexed=not row["hidden"])
+            _write_state(connection, "names_followed", last)
 
     def note_change(self, conversation_id: str) -> None:
         """We had the API change or delete it: what was asked for before now is outdated."""
@@ -294,6 +317,16 @@ class Store:
         statement = f"select * from conversations where hidden = 0{clauses} order by began desc, id limit ? offset ?"
         with self.database.reading() as connection:
             return [stored_from(row) for row in connection.execute(statement, [*values, limit, offset])]
+
+    def _named(self, conversations: Sequence[Conversation]) -> Iterator[Conversation]:
+        """`conversations` with the names given to their speakers on this side."""
+        spoken = [conversation.id for conversation in conversations if conversation.transcript_segments]
+        names = self._names.of_all(spoken) if self._names and spoken else {}
+        for conversation in conversations:
+            if conversation.id in names:
+                called = tuple(applied(conversation.transcript_segments or (), names[conversation.id]))
+                conversation = conversation.model_copy(update={"transcript_segments": called})
+            yield conversation
 
     def _upsert(self, connection: sqlite3.Connection, conversation: Conversation) -> _Outcome:
         row = _row(connection, conversation.id)

@@ -9,6 +9,9 @@ from omi_mcp.api.models import Conversation
 TranscriptState = Literal["stored", "none", "pending", "locked"]
 """`stored`: segments are here; `none`: the API says there are none; `pending`: not fetched yet; `locked`: by plan."""
 
+Names = dict[str, str]
+"""What the API calls each speaker of a conversation, and the name given on this side."""
+
 Field = Literal["transcript", "title", "overview", "action_items"]
 Phase = Literal["idle", "summaries", "transcripts"]
 Obstacle = Literal["reserved", "spent", "key", "scope", "offline", "failing", "disk"]
@@ -115,9 +118,7 @@ class Progress:
 
     `phase` is what is still to be copied, `oldest` how far back the summaries reach, `complete` whether they are all
     there, `synced` when the newest ones were last looked at. `blocked` is why copying waits and `retry_at` until when,
-    or, with nothing in the way, when news is looked for next. `compared` is when the comparison of everything that was
-    last finished began, `overdue` whether there should have been another since. `warning` says what the user should
-    know besides.
+    or, with nothing in the way, when news is looked for next. `warning` says what the user should know besides.
     """
 
     phase: Phase
@@ -127,6 +128,4 @@ class Progress:
     synced: datetime | None
     blocked: Obstacle | None
     retry_at: datetime | None
-    compared: datetime | None
-    overdue: bool
     warning: str | None

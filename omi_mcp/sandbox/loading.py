@@ -141,7 +141,10 @@ class Segment(_Strict):
 
 
 class ApiConversation(_Strict):
-    """A conversation as the API answers it; `starred`, which it does not tell, may be added."""
+    """A conversation as the API answers it; `starred`, which it does not tell, may be added.
+
+    So may `local_names`, which an export has where names were given outside the account; they become the account's.
+    """
 
     id: Id
     created_at: datetime
@@ -155,6 +158,7 @@ class ApiConversation(_Strict):
     folder_id: str | None = None
     folder_name: str | None = None
     starred: bool | None = None
+    local_names: dict[str, str] = {}
 
     def record(self) -> Record:
         return Record(

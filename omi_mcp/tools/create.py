@@ -155,4 +155,5 @@ def _renaming(draft: SegmentsDraft) -> list[str]:
     if not named:
         return []
     pairs = ", ".join(f"{label[:40]} as {sent}" for label, sent in named[:20])
-    return [f"Omi takes numbered speakers only: saved {pairs}."]
+    here = " On this side they keep their names." if draft.names else ""
+    return [f"Omi takes numbered speakers only: saved {pairs}.{here}"]

@@ -17,6 +17,7 @@ from omi_mcp.api.errors import Unreachable
 from omi_mcp.api.models import Structured
 from omi_mcp.mirror.journal import Journal
 from omi_mcp.mirror.keeping import Keeper
+from omi_mcp.mirror.names import SpeakerNames
 from omi_mcp.mirror.store import Upserted
 from omi_mcp.mirror.types import Progress
 
@@ -148,26 +149,6 @@ async def test_what_was_copied_is_compared_again_at_a_walking_pace() -> None:
     a_day = ceil(1200 / 99)
     assert 2 * a_day <= len(moments) <= 3 * (a_day + 2)
     assert min(second - first for first, second in pairwise(moments)) >= 180
-
-
-async def test_what_was_added_elsewhere_with_old_dates_is_found_soon_after_some_of_it_is_seen_else_within_a_day() -> (
-    None
-):
-    account = Account(size=400)
-    async with account.process() as process:
-        await process.use()
-        await account.synced(process)
-        for first, within in ((900, timedelta(minutes=5)), (950, timedelta(days=1))):
-            account.sandbox.load(talk(first + n, START - timedelta(days=400 + n)) for n in range(30))
-            if first == 900:
-                account.sandbox.insert(talk(999, START - timedelta(days=3)))
-            await account.clock.sleep(3600 * 2)
-            await process.use()
-            assert process.sync.progress().overdue == (first == 900)
-            await account.clock.sleep(within.total_seconds())
-            await process.use()
-            assert not process.sync.progress().overdue
-            assert mirrored(process.store) == account.listable()
 
 
 async def test_a_slow_api_holds_a_search_up_for_a_moment_only() -> None:
@@ -402,7 +383,12 @@ async def test_what_the_user_does_while_a_page_is_on_its_way_is_not_undone_by_it
         await process.use()
         await account.synced(process)
         store = process.store
-        keeper = Keeper(store, Journal(process.database, account.clock), account.clock)
+        keeper = Keeper(
+            store,
+            Journal(process.database, account.clock),
+            SpeakerNames(process.database, account.clock),
+            account.clock,
+        )
         asked = account.clock.now()
         page = await process.client.list_conversations()
         renamed = account.conversation("c00030").model_copy(update={"structured": Structured(title="Renamed")})
@@ -640,7 +626,12 @@ async def test_with_a_full_disk_what_is_mirrored_is_served_and_the_sync_lives_on
 async def test_with_a_full_disk_what_is_read_is_still_known_as_hidden() -> None:
     account = Account(size=3)
     async with account.process(running=False) as process:
-        keeper = Keeper(process.store, Journal(process.database, account.clock), account.clock)
+        keeper = Keeper(
+            process.store,
+            Journal(process.database, account.clock),
+            SpeakerNames(process.database, account.clock),
+            account.clock,
+        )
         await keeper.keep(account.conversation("c00001"), hidden=True)
         with process.database.writing() as connection:
             connection.execute("pragma query_only = on")

@@ -193,7 +193,9 @@ def _replace(connection: sqlite3.Connection, row: int, first: int, bodies: list[
 
 def _replace_speakers(connection: sqlite3.Connection, row: int, segments: Sequence[Segment]) -> None:
     connection.execute("delete from speaks where row = ?", (row,))
-    for name in {bare(name) for name in {segment.speaker for segment in segments}}:
+    # Who has a name on this side is found by the API's too.
+    called = {name for segment in segments for name in (segment.speaker, segment.label)}
+    for name in {bare(name) for name in called}:
         connection.execute("insert or ignore into speakers(name) values (?)", (name,))
         (speaker,) = connection.execute("select speaker from speakers where name = ?", (name,)).fetchone()
         connection.execute("insert into speaks(speaker, row) values (?, ?)", (speaker, row))

@@ -31,10 +31,17 @@ class Piece(NamedTuple):
     number: int | None
     start: float
     end: float
+    local_name: str | None = None
+
+    @property
+    def label(self) -> str:
+        """What the API calls the speaker."""
+        return _shown(self.name, self.number)
 
     @property
     def speaker(self) -> str:
-        return _shown(self.name, self.number)
+        """The name to show."""
+        return self.local_name or self.label
 
 
 Passage = tuple[Piece, ...]
@@ -48,7 +55,8 @@ def split(segments: Sequence[Segment]) -> Iterator[Passage]:
     filled = 0
     for place, (segment, weight) in enumerate(zip(segments, weights, strict=True)):
         for text in _parts(segment.text, weight, size):
-            piece = Piece(place, text, segment.speaker_name, segment.speaker_id, segment.start, segment.end)
+            who = (segment.speaker_name, segment.speaker_id)
+            piece = Piece(place, text, *who, segment.start, segment.end, segment.local_name)
             passage.append(piece)
             filled += min(weight, size)
             if filled >= size:
@@ -65,12 +73,12 @@ def join(passages: Iterable[Passage]) -> tuple[Segment, ...]:
 
 
 def pack(passage: Passage) -> bytes:
-    return _packed([passage[0].place, [piece[1:] for piece in passage]])
+    return _packed([passage[0].place, [piece[1:] if piece.local_name else piece[1:-1] for piece in passage]])
 
 
 def unpack(body: bytes) -> Passage:
     first, rows = _unpacked(body)
-    return tuple(Piece._make((place, *row)) for place, row in enumerate(rows, first))
+    return tuple(Piece(place, *row) for place, row in enumerate(rows, first))
 
 
 def pack_text(text: str) -> bytes:
@@ -83,7 +91,9 @@ def indexed_text(body: bytes) -> str:
     if isinstance(unpacked, str):
         return unpacked
     _, rows = unpacked
-    return _indexable("\n".join(f"{_shown(name, number)}: {text}" for text, name, number, *_ in rows))
+    return _indexable(
+        "\n".join(f"{local[0] if local else _shown(name, number)}: {text}" for text, name, number, _, _, *local in rows)
+    )
 
 
 def head_fields(conversation: Conversation) -> Iterator[tuple[Field, str]]:
@@ -143,6 +153,7 @@ def _segment(parts: list[Piece]) -> Segment:
         speaker_id=first.number,
         start=first.start,
         end=first.end,
+        local_name=first.local_name,
     )
 
 

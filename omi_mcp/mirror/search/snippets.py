@@ -69,7 +69,7 @@ def _moment(sought: Sought, passage: Passage, speaker: str | None) -> tuple[floa
             continue
         named = {each.term for each in sought.find(piece.speaker)}
         value = sought.value(found) + sought.worth(named - {each.term for each in found})
-        if speaker is not None and speaks(piece.speaker, speaker):
+        if speaker is not None and (speaks(piece.speaker, speaker) or speaks(piece.label, speaker)):
             value += _PREFERRED
         if value > best:
             best, chosen = value, (piece, found)
