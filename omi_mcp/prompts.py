@@ -18,7 +18,8 @@ CITE = (
 )
 
 Period = Annotated[
-    str, Field(description="today, yesterday, this week, last week, last month, 2025-03, 2025-03-04, 3 days ago")
+    str,
+    Field(description="today, yesterday, last 7 days, last week, june 2025, since monday, 2025-03-01 to 2025-03-14"),
 ]
 
 
@@ -27,10 +28,11 @@ def register(server: MCPServer[None], settings: Settings, clock: Clock) -> None:
 
     def span(period: str) -> str:
         try:
-            first, last = dates.parse_period(period or "today", clock.now(), settings.timezone)
+            found = dates.parse_period(period, clock.now(), settings.timezone)
         except ValueError as error:
             raise MCPError(INVALID_PARAMS, f"period: {error}") from None
-        return f'start="{first.date().isoformat()}" and end="{last.date().isoformat()}"'
+        ends = zip(("start", "end"), dates.written(found), strict=True)
+        return " and ".join(f'{name}="{written}"' for name, written in ends if written)
 
     @server.prompt(title="Catch up", description="What happened in a period, conversation by conversation.")
     async def catch_up(period: Period = "yesterday") -> str:
@@ -45,7 +47,7 @@ def register(server: MCPServer[None], settings: Settings, clock: Clock) -> None:
         )
 
     @server.prompt(title="Follow-ups", description="What I promised and what was promised to me, still open.")
-    async def follow_ups(period: Period = "last week") -> str:
+    async def follow_ups(period: Period = "last 7 days") -> str:
         return (
             f"List the follow-ups from my conversations of this period: {period}.\n"
             f"1. Call search_conversations without a query, {span(period)}, limit 50; for every conversation with "
@@ -80,7 +82,7 @@ def register(server: MCPServer[None], settings: Settings, clock: Clock) -> None:
     async def weekly_review() -> str:
         return (
             "Review my last seven days.\n"
-            '1. Call search_conversations without a query, start="7 days ago", end="today", limit 50, detail full; '
+            '1. Call search_conversations without a query, period="last 7 days", limit 50, detail full; '
             "follow next_cursor to the end.\n"
             "2. For conversations with decisions or open action items, call get_conversation with "
             "include_transcript=false, and with find where the decision itself matters.\n"

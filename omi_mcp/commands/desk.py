@@ -7,7 +7,6 @@ import sqlite3
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import anyio
@@ -63,12 +62,16 @@ class Desk:
         except ValueError as error:
             raise CommandFailed(f"{option}: {error}", USAGE) from None
 
-    def moments(self, start: str | None, end: str | None) -> tuple[datetime | None, datetime | None]:
-        """The first and the last instant meant by `--start` and `--end`."""
-        first, last = self.span("--start", start), self.span("--end", end)
-        if first and last and last.last < first.first:
-            raise CommandFailed("--end lies before --start: exchange them. Both are inclusive.", USAGE)
-        return first and first.first, last and last.last
+    def range(self, start: str | None, end: str | None, period: str | None) -> dates.Range:
+        """What is meant by `--start` and `--end`, or by `--period`.
+
+        Raises:
+            CommandFailed: it cannot be read.
+        """
+        try:
+            return dates.parse_range(start, end, period, self.clock.now(), self.settings.timezone, option="--")
+        except ValueError as error:
+            raise CommandFailed(str(error), USAGE) from None
 
 
 Work = Callable[[Desk, argparse.Namespace], Awaitable[int]]

@@ -111,7 +111,7 @@ def _started(desk: "Desk", text: str | None, files: Sequence[Path]) -> "datetime
     if len(files) != 1:
         raise CommandFailed("--started is for a single file; the others would all begin at the same time", USAGE)
     try:
-        return dates.parse_moment(text, desk.settings.timezone)
+        return dates.parse_moment(text, desk.clock.now(), desk.settings.timezone)
     except ValueError as error:
         raise CommandFailed(f"--started: {error}", USAGE) from None
 

@@ -18,6 +18,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("words", nargs="*", metavar="WORDS", help="what was said; without words, the newest first")
     parser.add_argument("--start", metavar="DATE", help="began on or after: 2025-03-14, 'last week', '3 days ago', ...")
     parser.add_argument("--end", metavar="DATE", help="began on or before; a day, month or year counts to its end")
+    parser.add_argument("--period", metavar="PERIOD", help="both in one: 'last week', 'june 2025', 'since monday', ...")
     parser.add_argument("--speaker", metavar="NAME", help="this person speaks in it; a first name does")
     parser.add_argument(
         "--category", metavar="NAME", action="append", default=[], help="of this category; can be given again"
@@ -43,10 +44,10 @@ async def main(desk: "Desk", options: argparse.Namespace) -> int:
 
     if not 1 <= options.limit <= MOST:
         raise CommandFailed(f"--limit: must be 1 to {MOST}", USAGE)
-    start, end = desk.moments(options.start, options.end)
+    wanted = desk.range(options.start, options.end, options.period)
     filters = Filters(
-        start=start,
-        end=end,
+        start=wanted.first,
+        end=wanted.last,
         categories=_categories(options.category),
         starred=options.starred,
         speaker=stored_name(options.speaker) if options.speaker else None,
@@ -61,12 +62,20 @@ async def main(desk: "Desk", options: argparse.Namespace) -> int:
     cards = search_cards(results.matches, desk.settings.timezone)
     note = notes.found(results.method, results.total, filtered=filters != Filters() or options.folder is not None)
     reach = notes.coverage(found.counts, found.progress, desk.settings.timezone, desk.clock.now(), copying=False)
+    within = notes.understood(wanted)
     if options.json:
-        answer = {"conversations": [card.dump() for card in cards], "matched": results.total, "note": note}
+        answer = {
+            "range": within and within.dump(),
+            "conversations": [card.dump() for card in cards],
+            "matched": results.total,
+            "note": note,
+        }
         desk.json({name: value for name, value in answer.items() if value is not None} | {"coverage": reach.dump()})
         return DONE
     for number, card in enumerate(cards, 1):
         desk.out.print(_shown(desk, number, card, query))
+    if within:
+        desk.note(f"From {within.start or 'the first one'} to {within.end or 'the latest'}.")
     desk.note(note)
     if results.total > len(cards):
         desk.note(f"{len(cards)} of {results.total:,}; --limit shows more, filters narrow it down.")

@@ -56,36 +56,26 @@ def check_categories(categories: list[str] | None) -> tuple[str, ...]:
     return wanted
 
 
-def time_range(
-    start: str | None, end: str | None, settings: Settings, clock: Clock
-) -> tuple[datetime | None, datetime | None]:
-    """The first and last instant meant by `start` and `end`, in the user's timezone.
+def time_range(start: str | None, end: str | None, period: str | None, settings: Settings, clock: Clock) -> dates.Range:
+    """The first and last instant meant, in the user's timezone.
 
     Raises:
         ToolError: a date cannot be read, or the end lies before the start.
     """
-    now = clock.now()
-    bounds: list[datetime | None] = []
-    for name, text in (("start", start), ("end", end)):
-        try:
-            span = dates.parse_span(text, now, settings.timezone) if text else None
-        except ValueError as error:
-            raise ToolError(f"{name}: {error}") from None
-        bounds.append(span and (span.first if name == "start" else span.last))
-    first, last = bounds
-    if first and last and last < first:
-        raise ToolError("end lies before start: exchange them. Both are inclusive.")
-    return first, last
+    try:
+        return dates.parse_range(start, end, period, clock.now(), settings.timezone)
+    except ValueError as error:
+        raise ToolError(str(error)) from None
 
 
-def moment(name: str, text: str | None, settings: Settings) -> datetime | None:
+def moment(name: str, text: str | None, settings: Settings, clock: Clock) -> datetime | None:
     """One exact moment for a conversation that is about to be made.
 
     Raises:
         ToolError: it cannot be read.
     """
     try:
-        return dates.parse_moment(text, settings.timezone) if text else None
+        return dates.parse_moment(text, clock.now(), settings.timezone) if text else None
     except ValueError as error:
         raise ToolError(f"{name}: {error} Nothing was created.") from None
 

@@ -1,5 +1,6 @@
 """`create_from_text` and `create_from_segments`: new conversations, each made once."""
 
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from mcp.server import MCPServer
@@ -7,6 +8,7 @@ from mcp.server.mcpserver import Context
 from mcp.types import CallToolResult
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from omi_mcp import dates
 from omi_mcp.api.drafts import ACCEPTED_SOURCES, SEGMENT_LIMIT, TEXT_LIMIT, SegmentsDraft, draft_segments, draft_text
 from omi_mcp.api.models import TEXT_SOURCES
 from omi_mcp.clock import Clock
@@ -16,7 +18,7 @@ from omi_mcp.tools.arguments import Switch, Words, as_text, coordinates, moment
 from omi_mcp.tools.errors import explained
 from omi_mcp.tools.replies import CREATE, CREATE_ONCE, Replies
 from omi_mcp.tools.waiting import kept_posted
-from omi_mcp.views.models import View
+from omi_mcp.views.models import LocalTime, View
 from omi_mcp.writes import Created
 
 FROM_TEXT = f"""\
@@ -34,7 +36,8 @@ Omi; the answer says so. Not for plain notes: use create_from_text."""
 WAITING = "Waiting for Omi to save it"
 
 Started = Annotated[
-    Words, Field(description="When it began: 2025-03-14T09:30, in the user's timezone without offset; default now")
+    Words,
+    Field(description="When it began, local time: 2025-03-14T09:30, yesterday 3pm; a day is its midnight; default now"),
 ]
 Finished = Annotated[Words, Field(description="When it ended; same form")]
 Language = Annotated[Words, Field(description="Two-letter code such as en or de")]
@@ -57,6 +60,7 @@ class SegmentArgument(BaseModel):
 
 class Saved(View):
     id: str
+    started: LocalTime | None = None
     status: Literal["created", "exists", "processing"]
     discarded: bool
     note: str | None = None
@@ -75,13 +79,13 @@ def register(server: MCPServer[None], library: Library, settings: Settings, cloc
         longitude: Longitude = None,
         allow_duplicate: Annotated[Switch, Field(description="true: save again what was just saved")] = None,
     ) -> Annotated[CallToolResult, Saved]:
-        started = moment("started_at", started_at, settings)
+        started = moment("started_at", started_at, settings, clock)
         with explained("duplicate" if allow_duplicate else "create"):
             draft = draft_text(
                 text,
                 now=clock.now(),
                 started_at=started,
-                finished_at=moment("finished_at", finished_at, settings),
+                finished_at=moment("finished_at", finished_at, settings, clock),
                 text_source=text_source,
                 language=language,
                 **coordinates(latitude, longitude),
@@ -90,7 +94,8 @@ def register(server: MCPServer[None], library: Library, settings: Settings, cloc
                 created = await library.create_from_text(
                     draft, dated=started is not None, allow_duplicate=bool(allow_duplicate)
                 )
-        return replies.reply(_saved(created, again="allow_duplicate saves it again"))
+        when = started and dates.local(draft.started_at, settings.timezone)
+        return replies.reply(_saved(created, when, again="allow_duplicate saves it again"))
 
     @replies.tool(server, title="Create from segments", description=FROM_SEGMENTS, annotations=CREATE_ONCE)
     async def create_from_segments(
@@ -106,12 +111,13 @@ def register(server: MCPServer[None], library: Library, settings: Settings, cloc
             Words, Field(description="Identifies this recording, up to 200 characters; default: from the content")
         ] = None,
     ) -> Annotated[CallToolResult, Saved]:
+        started = moment("started_at", started_at, settings, clock)
         with explained("segments"):
             draft = draft_segments(
                 [segment.model_dump(exclude_none=True) for segment in segments],
                 now=clock.now(),
-                started_at=moment("started_at", started_at, settings),
-                finished_at=moment("finished_at", finished_at, settings),
+                started_at=started,
+                finished_at=moment("finished_at", finished_at, settings, clock),
                 source=source,
                 language=language,
                 **coordinates(latitude, longitude),
@@ -119,10 +125,12 @@ def register(server: MCPServer[None], library: Library, settings: Settings, cloc
             )
             async with kept_posted(ctx, clock, WAITING):
                 created = await library.create_from_segments(draft)
-        return replies.reply(_saved(created, *_renaming(draft), again="another client_session_id saves it again"))
+        when = started and dates.local(draft.started_at, settings.timezone)
+        return replies.reply(_saved(created, when, *_renaming(draft), again="another client_session_id saves it again"))
 
 
-def _saved(created: Created, *notes: str, again: str) -> Saved:
+def _saved(created: Created, started: datetime | None, *notes: str, again: str) -> Saved:
+    """`started` is said where it was given: words may have been understood in another way than they were meant."""
     receipt = created.receipt
     said = list(notes)
     processing = receipt.status not in ("", "completed")
@@ -143,6 +151,7 @@ def _saved(created: Created, *notes: str, again: str) -> Saved:
         )
     return Saved(
         id=receipt.id,
+        started=started.isoformat() if started and not created.repeated else None,
         status="exists" if created.repeated else "processing" if processing else "created",
         discarded=receipt.discarded,
         note=" ".join(said) or None,

@@ -20,7 +20,7 @@ from omi_mcp.tools.errors import explained
 from omi_mcp.tools.replies import READ, Replies
 from omi_mcp.views import notes
 from omi_mcp.views.cards import Detail, search_cards
-from omi_mcp.views.models import ConversationCard, CoverageBlock, View
+from omi_mcp.views.models import ConversationCard, CoverageBlock, RangeBlock, View
 from omi_mcp.views.transcripts import stored_name
 
 DEFAULT_LIMIT = 10
@@ -30,13 +30,14 @@ FARTHEST = 2**63 - 1
 
 DESCRIPTION = """\
 Find the user's conversations by what was said, by title, people or dates; without a query, list the newest first. \
-Use it first for any question about past conversations, and for "today" or "last week" with start and end. \
+Use it first for any question about past conversations, and for "today" or "last week" with period. \
 Any word may match, best first: add synonyms and related words; "quotes" keep a phrase together. \
 Each hit gives the moment (at, segment) to open with get_conversation. \
 Not for reading: hits are short snippets. coverage and note say what could not be searched."""
 
 
 class SearchAnswer(View):
+    range: Annotated[RangeBlock | None, Field(description="How start, end or period were understood.")] = None
     conversations: list[ConversationCard]
     matched: Annotated[int, Field(description="How many match in all, on every page.")]
     next_cursor: str | None = None
@@ -49,13 +50,14 @@ def register(server: MCPServer[None], library: Library, settings: Settings, cloc
     async def search_conversations(
         ctx: Context[None],
         query: Annotated[Words, Field(description='Words, "quoted phrases", names. Empty lists by date.')] = None,
-        start: Annotated[
+        period: Annotated[
             Words,
-            Field(
-                description="First day or moment: 2025-03-14, 2025-03-14T09:30, 2025-03, yesterday, monday, last week"
-            ),
+            Field(description="today, last week, past month, june 2025, since monday, 2025-03-01 to 2025-03-14, ..."),
         ] = None,
-        end: Annotated[Words, Field(description="Last day or moment, inclusive; same forms")] = None,
+        start: Annotated[
+            Words, Field(description="Instead of period: first day or moment, e.g. 2025-03-14T09:30")
+        ] = None,
+        end: Annotated[Words, Field(description="Last day or moment, inclusive")] = None,
         categories: Annotated[Categories, Field(description="Any of these, e.g. work, health, family")] = None,
         folder: Annotated[Words, Field(description="Folder name or id")] = None,
         starred: Annotated[Switch, Field(description="true: only starred ones")] = None,
@@ -68,16 +70,16 @@ def register(server: MCPServer[None], library: Library, settings: Settings, cloc
             Detail, Field(description="concise (default), or full: whole overviews and action items")
         ] = "concise",
     ) -> Annotated[CallToolResult, SearchAnswer]:
-        first, last = time_range(start, end, settings, clock)
+        wanted = time_range(start, end, period, settings, clock)
         filters = Filters(
-            start=first,
-            end=last,
+            start=wanted.first,
+            end=wanted.last,
             categories=check_categories(categories),
             starred=starred or None,
             speaker=speaker and stored_name(speaker),
         )
         text = query or ""
-        binding = _binding(text, start, end, filters.categories, folder, filters.starred, speaker)
+        binding = _binding(text, start, end, period, filters.categories, folder, filters.starred, speaker)
         offset = _offset(cursor, binding) if cursor else 0
 
         async def report(progress: Progress) -> None:
@@ -94,6 +96,7 @@ def register(server: MCPServer[None], library: Library, settings: Settings, cloc
             )
         return replies.reply(
             SearchAnswer(
+                range=notes.understood(wanted),
                 conversations=search_cards(results.matches, settings.timezone, detail),
                 matched=results.total,
                 next_cursor=_cursor(results.next_offset, binding) if results.next_offset is not None else None,

@@ -108,6 +108,13 @@ class ConversationDetail(Heading):
     note: str | None = None
 
 
+class RangeBlock(View):
+    """The time that a search was limited to, both ends inclusive: whole days as dates, all else with its offset."""
+
+    start: str | None = None
+    end: str | None = None
+
+
 class CoverageBlock(View):
     """How much of the person's conversations a search could see."""
 

@@ -53,7 +53,7 @@ WRONG = {
     "a speaker who is not there": (["show", "harbour", "--speaker", "Zoe"], 2, "Ana"),
     "a file that is not there": (["import", "nowhere.vtt"], 1, "No such file"),
     "a start for several files": (["import", "a.txt", "b.txt", "--started", "2025-01-01"], 2, "single file"),
-    "a start nobody can read": (["import", "a.txt", "--started", "yesterday"], 2, "--started"),
+    "a start nobody can read": (["import", "a.txt", "--started", "recently"], 2, "--started"),
     "an export into a file": (["export", __file__], 1, "is a file"),
     "an export since never": (["export", "out", "--since", "never"], 2, "--since"),
 }

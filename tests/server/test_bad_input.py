@@ -76,7 +76,7 @@ async def test_a_read_only_key_reads_and_is_told_what_a_write_needs(connect: Con
         ("search_conversations", {"detail": "all"}, "'concise' or 'full'"),
         ("create_from_text", {"text": "x" * 100_001}, "100,001"),
         ("create_from_text", {"text": "  \n "}, "text"),
-        ("create_from_text", {"text": "hello", "started_at": "noon"}, "started_at"),
+        ("create_from_text", {"text": "hello", "started_at": "lunchtime"}, "started_at"),
         ("create_from_text", {"text": "hello", "language": "english"}, "language"),
         ("create_from_text", {"text": "hello", "text_source": "email"}, "audio_transcript"),
         ("create_from_text", {"text": "hello", "latitude": 95, "longitude": 10}, "latitude"),

@@ -1,5 +1,8 @@
 """What a person picks from a menu."""
 
+import re
+from datetime import date, timedelta
+
 import pytest
 from hosting import Connect
 from mcp import MCPError
@@ -42,6 +45,15 @@ async def test_a_period_becomes_exact_days(connect: Connect) -> None:
     async with connect() as client:
         said = words(await client.get_prompt("follow_ups", {"period": "2025-03"}))
         assert 'start="2025-03-01" and end="2025-03-31"' in said
+
+
+async def test_follow_ups_are_those_of_the_last_seven_days_unless_said(connect: Connect) -> None:
+    async with connect() as client:
+        for arguments in ({}, {"period": " "}):
+            said = words(await client.get_prompt("follow_ups", arguments))
+            assert "of this period: last 7 days." in said
+            days = re.findall(r'start="([0-9-]{10})" and end="([0-9-]{10})T', said)
+            assert {date.fromisoformat(end) - date.fromisoformat(start) for start, end in days} == {timedelta(days=7)}
 
 
 @pytest.mark.parametrize(
