@@ -57,7 +57,7 @@ environment:
   OMI_MCP_DATA_DIR      folder of the copy; default: the platform's data folder
   OMI_MCP_STRUCTURED    off: answer in text only, for hosts that show both forms to the model
   OMI_MCP_HTTP_TOKEN    bearer token of --transport http; default: one that is made and kept in a file
-  OMI_MCP_OAUTH_ISSUER  accept this issuer's tokens instead; with _AUDIENCE, _SCOPE and _SUBJECT (docs/hosts.md)
+  OMI_MCP_OAUTH_ISSUER  accept this issuer's tokens instead; with _AUDIENCE and _SUBJECT (docs/hosts.md)
   OMI_MCP_LOG_LEVEL     DEBUG, INFO, WARNING (default) or ERROR; the log goes to standard error
 
 exit codes: 0 done, 1 failed, 2 wrong usage or setting, 3 not all could be done now, 130/143 stopped by a signal

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 from mcp.server import MCPServer, ServerRequestContext
@@ -73,10 +74,12 @@ def build_server(
     *,
     auth: AuthSettings | None = None,
     token_verifier: TokenVerifier | None = None,
+    may_write: Callable[[], bool] = lambda: True,
 ) -> "OmiServer":
     """A server over `library`, which it runs (background sync) and closes with its own lifespan.
 
-    `auth` and `token_verifier` go together, and guard it over HTTP.
+    `auth` and `token_verifier` go together, and guard it over HTTP. `may_write` is asked with each request whether it
+    may change anything; one that may not gets what a read-only server would offer.
     """
 
     @asynccontextmanager
@@ -95,6 +98,8 @@ def build_server(
 
     server = OmiServer(
         furnish,
+        may_write,
+        _instructions(replace(settings, read_only=True)),
         "omi",
         title="Omi conversations",
         version=__version__,
@@ -131,14 +136,24 @@ class OmiServer(MCPServer[None]):
     Hosts get lean schemas; an optional argument that is null or blank is taken as not given; a model that misspells an
     argument is told, where the SDK would ignore it; and an invalid argument is answered in one line, where the SDK
     would send a validation dump. What it offers is registered with
-    the first request that is no handshake, so that no host waits for it before that.
+    the first request that is no handshake, so that no host waits for it before that. A request that may not write is
+    answered as if there were no tools that do.
     """
 
     _lean_tools: dict[str, Tool] | None = None
 
-    def __init__(self, furnish: Callable[[], None], name: str, **settings: Any) -> None:
-        super().__init__(name, middleware=[self._furnished], **settings)
+    def __init__(
+        self,
+        furnish: Callable[[], None],
+        may_write: Callable[[], bool],
+        reading_instructions: str,
+        name: str,
+        **settings: Any,
+    ) -> None:
+        super().__init__(name, middleware=[self._furnished, self._instructed], **settings)
         self._register: Callable[[], None] | None = furnish
+        self._may_write = may_write
+        self._reading_instructions = reading_instructions
 
     def furnish(self) -> None:
         """Register tools, resources and prompts, if that is still to be done."""
@@ -151,17 +166,29 @@ class OmiServer(MCPServer[None]):
             self.furnish()
         return await call_next(ctx)
 
+    async def _instructed(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        result = await call_next(ctx)
+        if isinstance(result, dict) and "instructions" in result and not self._may_write():
+            result["instructions"] = self._reading_instructions
+        return result
+
     async def list_tools(self) -> list[Tool]:
+        tools = await self._all_tools()
+        return list(tools.values()) if self._may_write() else [tool for tool in tools.values() if _only_reads(tool)]
+
+    async def _all_tools(self) -> dict[str, Tool]:
         self.furnish()
         if self._lean_tools is None:
             self._lean_tools = {tool.name: _lean(tool) for tool in await super().list_tools()}
-        return list(self._lean_tools.values())
+        return self._lean_tools
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[None, Any] | None = None
     ) -> CallToolResult | InputRequiredResult:
-        tool = next((tool for tool in await self.list_tools() if tool.name == name), None)
+        tool = (await self._all_tools()).get(name)
         if tool is not None:
+            if not (self._may_write() or _only_reads(tool)):
+                raise ToolError(f"{name}: nothing was done. This host was given access for reading only.")
             known = tool.input_schema.get("properties", {})
             if unknown := [argument for argument in arguments if argument not in known]:
                 names = ", ".join(_shown(argument) for argument in sorted(unknown)[:5])
@@ -195,6 +222,10 @@ def _is_blank(argument: str, value: Any) -> bool:
     if isinstance(value, str):
         return not value.strip() or (value.strip() in NULLS and argument not in SOUGHT)
     return value is None or value in ([], {})
+
+
+def _only_reads(tool: Tool) -> bool:
+    return tool.annotations is not None and tool.annotations.read_only_hint is True
 
 
 def _shown(name: str, limit: int = 40) -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 import ipaddress
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,13 @@ Profile = Literal["full", "search-fetch"]
 
 DEFAULT_BASE_URL = "https://api.omi.me"
 
+ANYONE = "*"
+"""As the subject of OAuth: every user of the issuer."""
+
 Choice = TypeVar("Choice", bound=str)
+
+_SCOPE = re.compile(r"[!#-\[\]-~]+")
+"""RFC 6749, 3.3: `scope-token`."""
 
 _SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
@@ -92,8 +99,12 @@ class OAuth:
 
     issuer: str
     audience: str
+    subjects: frozenset[str]
+    """The users (`sub`) who are let in; `ANYONE` among them lets in every user of the issuer."""
     scope: str | None = None
-    subject: str | None = None
+    """What a token must have; beside `read_scope`, what it must have to write."""
+    read_scope: str | None = None
+    """What a token must have to read."""
 
 
 @dataclass(frozen=True)
@@ -115,8 +126,13 @@ class HttpAccess:
         token = given.get("OMI_MCP_HTTP_TOKEN")
         if token is not None and not (token.isascii() and token.isprintable() and " " not in token):
             raise SettingsError("OMI_MCP_HTTP_TOKEN: accepted are visible ASCII characters without spaces.")
-        hosts = tuple(name.strip().lower() for name in given.get("OMI_MCP_HTTP_HOSTS", "").split(",") if name.strip())
-        return cls(token=token, oauth=_oauth(given), hosts=hosts)
+        oauth = _oauth(given)
+        if token is not None and oauth is not None:
+            raise SettingsError(
+                "OMI_MCP_HTTP_TOKEN: means nothing beside OMI_MCP_OAUTH_ISSUER, whose tokens are accepted instead. "
+                "Unset one of them."
+            )
+        return cls(token=token, oauth=oauth, hosts=_listed(given, "OMI_MCP_HTTP_HOSTS"))
 
 
 def is_loopback(host: str) -> bool:
@@ -124,7 +140,7 @@ def is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
-        return host == "localhost"
+        return host.lower().removesuffix(".") == "localhost"
 
 
 def _given(env: Mapping[str, str]) -> dict[str, str]:
@@ -133,23 +149,52 @@ def _given(env: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in stripped.items() if value and not value.startswith("${")}
 
 
+def _listed(env: Mapping[str, str], name: str) -> tuple[str, ...]:
+    """The values of a variable that holds several, with commas between."""
+    return tuple(value.strip() for value in env.get(name, "").split(",") if value.strip())
+
+
 def _oauth(env: Mapping[str, str]) -> OAuth | None:
     if "OMI_MCP_OAUTH_ISSUER" not in env:
-        for name in ("OMI_MCP_OAUTH_AUDIENCE", "OMI_MCP_OAUTH_SCOPE", "OMI_MCP_OAUTH_SUBJECT"):
-            if name in env:
-                raise SettingsError(f"{name}: means nothing without OMI_MCP_OAUTH_ISSUER.")
+        for name in ("AUDIENCE", "SUBJECT", "SCOPE", "READ_SCOPE"):
+            if f"OMI_MCP_OAUTH_{name}" in env:
+                raise SettingsError(f"OMI_MCP_OAUTH_{name}: means nothing without OMI_MCP_OAUTH_ISSUER.")
         return None
     if "OMI_MCP_OAUTH_AUDIENCE" not in env:
         raise SettingsError(
             "OMI_MCP_OAUTH_AUDIENCE: needed beside OMI_MCP_OAUTH_ISSUER. It is the URL that hosts connect to, "
             "such as https://omi.example.com/mcp, and what the issuer writes into a token's aud."
         )
+    scope, read_scope = _scope(env, "OMI_MCP_OAUTH_SCOPE"), _scope(env, "OMI_MCP_OAUTH_READ_SCOPE")
+    if read_scope is not None and scope in (None, read_scope):
+        raise SettingsError(
+            "OMI_MCP_OAUTH_READ_SCOPE: needs another scope beside it, OMI_MCP_OAUTH_SCOPE, which may also write."
+        )
     return OAuth(
         issuer=_secure_url(env, "OMI_MCP_OAUTH_ISSUER"),
         audience=_secure_url(env, "OMI_MCP_OAUTH_AUDIENCE"),
-        scope=env.get("OMI_MCP_OAUTH_SCOPE"),
-        subject=env.get("OMI_MCP_OAUTH_SUBJECT"),
+        subjects=_subjects(env),
+        scope=scope,
+        read_scope=read_scope,
     )
+
+
+def _subjects(env: Mapping[str, str]) -> frozenset[str]:
+    subjects = frozenset(_listed(env, "OMI_MCP_OAUTH_SUBJECT"))
+    if not subjects or (ANYONE in subjects and len(subjects) > 1):
+        raise SettingsError(
+            "OMI_MCP_OAUTH_SUBJECT: needed beside OMI_MCP_OAUTH_ISSUER, because whoever gets in reads your "
+            "conversations. Accepted: the users (sub) who may, with commas between, or * alone for every user of the "
+            "issuer."
+        )
+    return subjects
+
+
+def _scope(env: Mapping[str, str], name: str) -> str | None:
+    scope = env.get(name)
+    if scope is not None and not _SCOPE.fullmatch(scope):
+        raise SettingsError(f"{name}: not one scope. Accepted are visible ASCII characters without spaces or quotes.")
+    return scope
 
 
 def _secure_url(env: Mapping[str, str], name: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, get_args
 
 from omi_mcp.commands import environment
-from omi_mcp.settings import HttpAccess, Profile, Settings, SettingsError
+from omi_mcp.settings import ANYONE, HttpAccess, Profile, Settings, SettingsError
 
 if TYPE_CHECKING:
     from omi_mcp.library import Library
@@ -84,15 +84,20 @@ def _serve_http(settings: Settings, host: str, port: int, *, demo: bool) -> int:
         port = listener.getsockname()[1]
         door = http.door(access, host, port, settings.data_dir)
         library, settings = _library(settings, demo=demo)
-        server = build_server(library, settings, auth=door.auth, token_verifier=door.verifier)
+        server = build_server(library, settings, auth=door.auth, token_verifier=door.verifier, may_write=door.may_write)
         server.furnish()
         name = f"[{host}]" if ":" in host else host
         print(f"omi-mcp: serving http://{name}:{port}{http.PATH}; Ctrl-C stops it", file=sys.stderr)
         if door.token_file:
             print(f"omi-mcp: hosts send the bearer token in {door.token_file}", file=sys.stderr)
+        if access.oauth and ANYONE in access.oauth.subjects:
+            print(
+                f"omi-mcp: everyone with an account at {access.oauth.issuer} can read these conversations",
+                file=sys.stderr,
+            )
         gc.freeze()
         gc.enable()
-        http.run(server, listener, door.hosts)
+        http.run(server, listener, door)
     return 0
 
 

@@ -1,26 +1,35 @@
 """Streamable HTTP: one server for many hosts. Nobody gets in without a token, and no web page of another origin."""
 
+import asyncio
 import hmac
+import ipaddress
 import logging
 import os
+import re
 import secrets
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import h11
 import httpx
 import uvicorn
+from mcp.server.auth.middleware.auth_context import get_access_token
 from mcp.server.auth.provider import AccessToken, TokenVerifier
+from mcp.server.auth.routes import create_protected_resource_routes
 from mcp.server.auth.settings import AuthSettings
-from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
+from mcp.server.transport_security import TransportSecuritySettings
 from pydantic import AnyHttpUrl
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from omi_mcp.clock import Clock
 from omi_mcp.server import OmiServer
@@ -33,11 +42,23 @@ HEALTH = "/health"
 BODY_LIMIT = 2 * 1024 * 1024
 """Bytes of one request; the longest create is a third of it, with every character escaped."""
 
-MIN_PUBLIC_TOKEN = 24
-"""Characters of a token that is to hold against the network: 24 of a password generator are beyond guessing."""
+MIN_TOKEN = 24
+"""Characters of a token: 24 of a password generator are beyond guessing, also for a program on this computer."""
+
+REQUEST_SECONDS = 30.0
+"""How long a request may take to arrive, from the first byte of its head to the last of its body."""
+
+MAX_CONNECTIONS = 500
+"""At once, below the files a process may commonly open (1,024): the mirror and the way to Omi need some as well."""
 
 SHUTDOWN_SECONDS = 3
 """How long requests in flight may still take when the server stops; streams that hosts hold open never end."""
+
+LOGGED = 80
+"""Characters of a header."""
+
+_AUTHORITY = re.compile(r"(?P<host>\[[0-9a-f:.]+\]|[0-9a-z_.-]+)(?::(?P<port>[0-9]{0,5}))?")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +71,13 @@ class Door:
     verifier: TokenVerifier
     hosts: tuple[str, ...]
     token_file: Path | None = None
+    scopes: tuple[str, ...] = ()
+    """What hosts ask the issuer for. Of two, the first is for tokens that may write."""
+
+    def may_write(self) -> bool:
+        """Whether the token of the request that is being answered may change anything."""
+        token = get_access_token()
+        return token is not None and set(self.scopes[:1]) <= set(token.scopes)
 
 
 class StaticToken:
@@ -84,37 +112,69 @@ def door(
     Raises:
         SettingsError: other computers could connect, and nothing was set to keep strangers out.
     """
-    names = {f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]", f"[{host}]" if ":" in host else host)}
-    names.update(access.hosts)
+    address, _, _ = host.partition("%")  # an IPv6 zone is not part of the name
+    names = {
+        f"{name}:{port}"
+        for name in ("127.0.0.1", "localhost", "[::1]", f"[{address}]" if ":" in host else host)
+        if name
+    }
     if access.oauth is not None:
-        names.add(urlsplit(access.oauth.audience).netloc.lower())
+        names.add(urlsplit(access.oauth.audience).netloc)
+        scopes = tuple(scope for scope in (access.oauth.scope, access.oauth.read_scope) if scope)
         auth = AuthSettings.model_validate(  # from text, so that issuer and audience stay as they were written
             {
                 "issuer_url": access.oauth.issuer,
                 "resource_server_url": access.oauth.audience,
-                "required_scopes": [access.oauth.scope] if access.oauth.scope else None,
+                "required_scopes": scopes[-1:] or None,
                 "validate_token_resource": True,
             }
         )
         verifier = JwtVerifier(access.oauth, clock=clock, transport=transport)
-        return Door(auth, verifier, tuple(sorted(names)))
+        return Door(auth, verifier, _authorities(names, access.hosts), scopes=scopes)
     token, token_file = access.token, None
-    if not is_loopback(host):
-        if token is None:
-            raise SettingsError(
-                f"--host {host} lets other computers connect. Set OMI_MCP_HTTP_TOKEN (a long random token) or "
-                "OMI_MCP_OAUTH_ISSUER first, or leave --host out."
-            )
-        if len(token) < MIN_PUBLIC_TOKEN:
-            raise SettingsError(
-                f"OMI_MCP_HTTP_TOKEN: too short for --host {host}. Accepted: {MIN_PUBLIC_TOKEN} characters and more."
-            )
+    if token is None and not is_loopback(host):
+        raise SettingsError(
+            f"--host {host} lets other computers connect. Set OMI_MCP_HTTP_TOKEN (a long random token) or "
+            "OMI_MCP_OAUTH_ISSUER first, or leave --host out."
+        )
+    if token is not None and len(token) < MIN_TOKEN:
+        raise SettingsError(
+            f"OMI_MCP_HTTP_TOKEN: too short. Accepted: {MIN_TOKEN} characters and more. Without it, one is made and "
+            "kept in a file."
+        )
     if token is None:
         token_file = data_dir / "http-token"
         token = own_token(token_file)
     # Without a resource URL the SDK publishes no OAuth metadata, which would send hosts to sign in somewhere.
     auth = AuthSettings(issuer_url=AnyHttpUrl(f"http://127.0.0.1:{port}"), resource_server_url=None)
-    return Door(auth, StaticToken(token), tuple(sorted(names)), token_file)
+    return Door(auth, StaticToken(token), _authorities(names, access.hosts), token_file)
+
+
+def _authorities(own: Iterable[str], others: Iterable[str]) -> tuple[str, ...]:
+    for name in others:
+        if authority(name) is None:
+            raise SettingsError(
+                f"OMI_MCP_HTTP_HOSTS: {name!r} is no name. Accepted: names as hosts write them, with the port if "
+                "the address has one, such as nas.local:8765 or omi.example.com."
+            )
+    return tuple(sorted({known for name in (*own, *others) if (known := authority(name))}))
+
+
+def authority(text: str) -> str | None:
+    """A host and port in the one form that all their spellings share; None when `text` is something else.
+
+    The ports that a scheme implies go unsaid, as a proxy with TLS and a host may differ in saying them.
+    """
+    match = _AUTHORITY.fullmatch(text.lower())
+    if match is None:
+        return None
+    host, port = match["host"].removesuffix("."), match["port"]
+    if host.startswith("["):
+        try:
+            host = f"[{ipaddress.IPv6Address(host[1:-1])}]"
+        except ValueError:
+            return None
+    return f"{host}:{int(port)}" if port and int(port) not in (80, 443) else host
 
 
 def own_token(file: Path) -> str:
@@ -134,28 +194,43 @@ def own_token(file: Path) -> str:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "not a token"
         raise SettingsError(f"The token file {file} cannot be used ({reason}).") from None
-    if not token or readable_by_others:
-        reason = "other users can read it" if token else "it is empty"
+    if len(token) < MIN_TOKEN or readable_by_others:
+        reason = "other users can read it" if readable_by_others else "the token in it is too short"
         raise SettingsError(f"The token file {file} cannot be used: {reason}. Delete it; a new one is made.")
     return token
 
 
-def app(server: OmiServer, hosts: Sequence[str]) -> Starlette:
-    """The whole HTTP side of `server`, which was built with the door's `auth` and `verifier`."""
-    own_origins = [f"http://{name}" for name in hosts]  # no page is served there; the conformance suite asks for it
-    security = TransportSecuritySettings(allowed_hosts=list(hosts), allowed_origins=own_origins)
+def app(server: OmiServer, hosts: Iterable[str], scopes: Sequence[str] = ()) -> Starlette:
+    """The whole HTTP side of `server`, which was built with the door's `auth`, `verifier` and `may_write`."""
     server.custom_route(HEALTH, methods=["GET"])(_health)
     application = server.streamable_http_app(
-        streamable_http_path=PATH, max_request_body_size=BODY_LIMIT, transport_security=security
+        streamable_http_path=PATH,
+        max_request_body_size=BODY_LIMIT,
+        # The guard checks them: also on the other paths, before the token, and in all their spellings.
+        transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
-    application.add_middleware(_Guard, security=security)
+    auth = server.settings.auth
+    if auth is not None and auth.resource_server_url is not None:
+        # Before the SDK's own, which names no scope but those that every token must have.
+        application.router.routes[:0] = create_protected_resource_routes(
+            auth.resource_server_url, [auth.issuer_url], list(scopes) or None
+        )
+    application.router.redirect_slashes = False  # it would lead from https behind a proxy to http
+    paths = frozenset(route.path for route in application.routes if isinstance(route, Route))
+    application.add_middleware(_Guard, hosts=frozenset(hosts), paths=paths, scopes=scopes)
     return application
 
 
-def run(server: OmiServer, listener: socket.socket, hosts: Sequence[str]) -> None:
+def run(server: OmiServer, listener: socket.socket, door: Door) -> None:
     """Serve until Ctrl-C or SIGTERM, from the main thread."""
-    config = uvicorn.Config(
-        app(server, hosts),
+    uvicorn.Server(config(app(server, door.hosts, door.scopes))).run(sockets=[listener])
+
+
+def config(application: ASGIApp, connection: type["Connection"] | None = None) -> uvicorn.Config:
+    """How the HTTP server runs; `connection` is its protocol."""
+    return uvicorn.Config(
+        application,
+        http=connection or Connection,
         log_config=None,
         access_log=False,
         proxy_headers=False,
@@ -163,7 +238,38 @@ def run(server: OmiServer, listener: socket.socket, hosts: Sequence[str]) -> Non
         ws="none",
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
-    uvicorn.Server(config).run(sockets=[listener])
+
+
+class Connection(H11Protocol):
+    """uvicorn's own, bounded: by itself it takes any number of connections, and waits for ever for a whole request."""
+
+    request_seconds = REQUEST_SECONDS
+    most = MAX_CONNECTIONS
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > self.most:
+            log.warning("a connection was closed: %s others are open", self.most)
+            transport.abort()
+        else:
+            self._deadline = self.loop.call_later(self.request_seconds, transport.abort)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.conn.their_state not in (h11.IDLE, h11.SEND_BODY):
+            self._arrived()
+        elif self._deadline is None:
+            self._deadline = self.loop.call_later(self.request_seconds, self.transport.abort)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._arrived()
+        super().connection_lost(exc)
+
+    def _arrived(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
 
 
 async def _health(request: Request) -> Response:
@@ -171,14 +277,86 @@ async def _health(request: Request) -> Response:
 
 
 class _Guard:
-    """Checks Host and Origin before anything else. The SDK does so for its own path only, and after the token."""
+    """What is checked before anything else, and what every answer is put right in."""
 
-    def __init__(self, application: ASGIApp, security: TransportSecuritySettings) -> None:
+    def __init__(
+        self, application: ASGIApp, hosts: frozenset[str], paths: frozenset[str], scopes: Sequence[str]
+    ) -> None:
         self._application = application
-        self._check = TransportSecurityMiddleware(security)
+        self._hosts = hosts
+        self._paths = paths
+        self._scopes = " ".join(scopes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and (refusal := await self._check.validate_request(Request(scope))):
+        if scope["type"] != "http":
+            await self._application(scope, receive, send)
+            return
+        if refusal := self._refusal(Headers(scope=scope)):
             await refusal(scope, receive, send)
             return
-        await self._application(scope, receive, send)
+        with suppress(ClientDisconnect):
+            await self._application(self._at_its_path(scope), _whole(receive), self._naming_scopes(send))
+
+    def _refusal(self, headers: Headers) -> Response | None:
+        """For a name that is not this server's: another site's page, which the browser was led here to read."""
+        if any(_CONTROL.search(value) for value in headers.values()):
+            return PlainTextResponse("Invalid header", status_code=400)
+        for host in headers.getlist("host") or [""]:
+            if authority(host) not in self._hosts:
+                log.warning("a request to %s was refused: OMI_MCP_HTTP_HOSTS does not name it", _loggable(host))
+                return PlainTextResponse("Invalid Host header", status_code=421)
+        for origin in headers.getlist("origin"):
+            if not self._is_own(origin):
+                log.warning("a request of a page of %s was refused", _loggable(origin))
+                return PlainTextResponse("Invalid Origin header", status_code=403)
+        return None
+
+    def _is_own(self, origin: str) -> bool:
+        """No page is served here; the conformance suite asks for it. At loopback addresses there is no TLS."""
+        scheme, _, rest = origin.lower().partition("://")
+        name = authority(rest)
+        if name is None or name not in self._hosts:
+            return False
+        return scheme == "http" or (scheme == "https" and not is_loopback(urlsplit(f"//{name}").hostname or ""))
+
+    def _at_its_path(self, scope: Scope) -> Scope:
+        """The same with or without a slash at the end."""
+        path = scope["path"]
+        other = path[:-1] if path.endswith("/") else path + "/"
+        return {**scope, "path": other} if path not in self._paths and other in self._paths else scope
+
+    def _naming_scopes(self, send: Send) -> Send:
+        """RFC 6750, 3: the challenge says what to ask the issuer for."""
+
+        async def sent(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] in (401, 403):
+                headers = MutableHeaders(raw=message["headers"])
+                if challenge := headers.get("www-authenticate"):
+                    headers["www-authenticate"] = f'{challenge}, scope="{self._scopes}"'
+            await send(message)
+
+        return sent if self._scopes else send
+
+
+def _whole(receive: Receive) -> Receive:
+    """Of a body that breaks off, nobody gets the part that came.
+
+    Raises:
+        ClientDisconnect: the client went away before the body was complete.
+    """
+    complete = False
+
+    async def received() -> Message:
+        nonlocal complete
+        message = await receive()
+        if message["type"] == "http.disconnect" and not complete:
+            raise ClientDisconnect
+        complete = complete or not message.get("more_body", False)
+        return message
+
+    return received
+
+
+def _loggable(header: str) -> str:
+    """A header as a stranger sent it: short, and without what a terminal would take for a command."""
+    return ascii(header if len(header) <= LOGGED else header[:LOGGED] + "...")

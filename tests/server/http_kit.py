@@ -42,8 +42,10 @@ async def reached(
     )
     opened = http.door(access, "127.0.0.1", PORT, data_dir, transport=issuer, **door)
     library = Library(settings, transport=omi or sandbox.transport())
-    server = build_server(library, settings, auth=opened.auth, token_verifier=opened.verifier)
-    app = http.app(server, opened.hosts)
+    server = build_server(
+        library, settings, auth=opened.auth, token_verifier=opened.verifier, may_write=opened.may_write
+    )
+    app = http.app(server, opened.hosts, opened.scopes)
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=base_url, headers=ACCEPT) as client,
