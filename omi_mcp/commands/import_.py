@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from omi_mcp.commands.desk import Desk
     from omi_mcp.importing.planning import Plan
 
+A_DAY, LATE = 86_400.0, 3_600.0
+"""Seconds: longer than anybody speaks, and later than anybody begins."""
+
 NAME = "import"
 HELP = "save transcripts from files: WebVTT, SRT, Zoom, Teams, Otter, JSON, text, Markdown"
 
@@ -67,6 +70,8 @@ async def main(desk: "Desk", options: argparse.Namespace) -> int:
     if options.json:
         desk.json([_planned(plan) | {"conversations": report.made.get(plan.source.key, [])} for plan in plans])
     else:
+        for plan in plans:
+            _print_made(desk, plan, report.made.get(plan.source.key, []))
         desk.out.print(report.said())
     for name, why in report.failed:
         desk.err.print(desk.err.paint(f"{name}: {why}", "red"))
@@ -125,6 +130,18 @@ def _print_plans(desk: "Desk", options: argparse.Namespace, plans: Sequence["Pla
             desk.out.print(f"    {fact}")
 
 
+def _print_made(desk: "Desk", plan: "Plan", made: Sequence[dict[str, Any]]) -> None:
+    """Which conversations it became."""
+    for each in made:
+        part = f" ({each['part']} of {len(plan.parts)})" if "part" in each else ""
+        said = {
+            "hidden": "  hidden: Omi found too little in it",
+            "exists": "  was there already",
+            "processing": "  Omi is still working on it",
+        }.get(each["status"], "")
+        desk.out.print(f"{each['id']}  {plan.source.name}{part}{said}")
+
+
 def _facts(desk: "Desk", plan: "Plan", wanted: str | None) -> list[str]:
     from omi_mcp import dates
 
@@ -136,6 +153,7 @@ def _facts(desk: "Desk", plan: "Plan", wanted: str | None) -> list[str]:
         + (", times guessed from the number of words" if plan.source.recording.estimated else ""),
         f"began {dates.weekday(started)} {started:%Y-%m-%d %H:%M}, from {witness}",
     ]
+    facts += _doubts(plan)
     if plan.speakers:
         facts.append("speakers: " + ", ".join(f"{name} = {_label(plan, label)}" for name, label in plan.speakers))
     if wanted and plan.me is None:
@@ -145,6 +163,19 @@ def _facts(desk: "Desk", plan: "Plan", wanted: str | None) -> list[str]:
     if len(plan.parts) > 1:
         facts.append(f"saved in {len(plan.parts)} parts of at most 500 segments")
     return facts
+
+
+def _doubts(plan: "Plan") -> list[str]:
+    """What of its times can hardly be so; they are sent as the file has them."""
+    from omi_mcp import dates
+
+    doubts = []
+    if plan.first_words > LATE:
+        doubts.append(f"its first words are at {dates.format_offset(plan.first_words)}")
+    if plan.seconds - plan.first_words > A_DAY:
+        hours = (plan.seconds - plan.first_words) / 3600
+        doubts.append(f"its times run over {hours:,.0f} hours: look whether one of them is wrong in the file")
+    return doubts
 
 
 def _label(plan: "Plan", label: str) -> str:
@@ -159,6 +190,7 @@ def _planned(plan: "Plan") -> dict[str, Any]:
         "started": plan.source.started_at.isoformat(),
         "started_from": plan.source.started_from,
         "times_guessed": plan.source.recording.estimated,
+        "doubts": _doubts(plan),
         "segments": plan.segments,
         "parts": len(plan.parts),
         "merged_from": plan.merged_from,

@@ -1,10 +1,13 @@
 """Sending what was planned, one conversation after the other, as fast as the hourly limit for writes allows."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
 from typing import Any
 
+from omi_mcp import dates
 from omi_mcp.api.drafts import SegmentsDraft
 from omi_mcp.api.errors import BudgetSpent, Conflict, OmiError, RateLimited, Rejected, ServerFault
 from omi_mcp.commands.desk import Desk
@@ -25,7 +28,8 @@ UNTOLD_WAIT = 60.0
 
 @dataclass
 class Report:
-    """What came of it. `made` are the conversations of each source by its key, `left` how many were not sent.
+    """What came of it. `made` are the conversations of each source by its key: `id`, `status` ("completed",
+    "processing", "hidden" or "exists"), and `part` where there are several. `left` is how many were not sent.
 
     `failed` pairs what could not be sent with the reason; `stopped` is why nothing more could be.
     """
@@ -43,7 +47,7 @@ class Report:
         counts = (
             (self.sent, "imported"),
             (self.before, "imported before"),
-            (self.hidden, "of them hidden by Omi, which took them for too little"),
+            (self.hidden, "of them hidden by Omi, which found too little in them"),
             (len(self.failed), "failed"),
             (self.left, "not sent yet: run the same command again"),
         )
@@ -65,18 +69,23 @@ async def send(desk: Desk, plans: Sequence[Plan], known: Mapping[str, str], *, t
     """Send every part that is not `known`; waits for the hourly limit if it may. One that fails holds up no other."""
     report = Report()
     parts = [(plan, number, part) for plan in plans for number, part in enumerate(plan.parts, 1)]
+    writes = sum(part.client_session_id not in known for _, _, part in parts) * (2 if titled else 1)
+    # Beyond the hourly limit, how fast the first ones went says nothing of when the last one goes.
+    pace = "" if writes > WRITES_AN_HOUR else None
     with bar(desk.err) as progress:
         for place, (plan, number, part) in enumerate(parts):
             name = plan.source.name + (f" (part {number} of {len(plan.parts)})" if len(plan.parts) > 1 else "")
             made = report.made.setdefault(plan.source.key, [])
+            which = {"part": number} if len(plan.parts) > 1 else {}
             if part.client_session_id in known:
                 report.before += 1
                 await desk.library.learn_names(known[part.client_session_id], part)
-                made.append({"id": known[part.client_session_id], "status": "exists"})
+                made.append({"id": known[part.client_session_id], "status": "exists"} | which)
             else:
-                progress.show("Importing", place, len(parts))
+                show = partial(progress.show, "Importing", place, len(parts))
+                show(instead=pace)
                 try:
-                    created = await _send(desk, part, _title(plan, number) if titled else None, wait=wait)
+                    created = await _send(desk, part, _title(plan, number) if titled else None, show, wait=wait)
                 except (Rejected, ServerFault, Conflict, NotCreated, OutcomeUnknown) as error:
                     report.failed.append((name, in_words(error)))
                 except OmiError as error:
@@ -87,21 +96,29 @@ async def send(desk: Desk, plans: Sequence[Plan], known: Mapping[str, str], *, t
                     report.sent += not created.repeated
                     report.before += created.repeated
                     report.hidden += created.receipt.discarded
-                    made.append({"id": created.receipt.id, "status": created.receipt.status})
+                    status = "hidden" if created.receipt.discarded else created.receipt.status
+                    made.append({"id": created.receipt.id, "status": status} | which)
     return report
 
 
-async def _send(desk: Desk, part: SegmentsDraft, title: str | None, *, wait: bool) -> Created:
-    """Send until it is answered; the hourly limit is waited for, and said."""
+async def _send(
+    desk: Desk, part: SegmentsDraft, title: str | None, show: Callable[..., None], *, wait: bool
+) -> Created:
+    """Send until it is answered; the hourly limit is waited for, and `show` says until when."""
     while True:
         try:
             return await desk.library.import_segments(part, title=title)
         except (BudgetSpent, RateLimited) as error:
             if not wait:
                 raise
-            seconds = error.retry_after or UNTOLD_WAIT
-            desk.note(f"Waiting {duration(seconds)} for the hourly limit. Ctrl-C stops; run again to go on.")
-            await desk.clock.sleep(math.ceil(seconds))
+            seconds = math.ceil(error.retry_after or UNTOLD_WAIT)
+            until = dates.local(desk.clock.now() + timedelta(seconds=seconds), desk.settings.timezone)
+            desk.note(
+                f"Waiting {duration(seconds)} for the hourly limit, until {until:%H:%M}. "
+                "Ctrl-C stops; run again to go on."
+            )
+            show(instead=f", waiting until {until:%H:%M} for the hourly limit")
+            await desk.clock.sleep(seconds)
 
 
 def _title(plan: Plan, number: int) -> str:

@@ -61,19 +61,23 @@ class Bar:
         self._elapsed = elapsed
         self._what, self._first, self._began = "", 0, 0.0
 
-    def show(self, what: str, done: int, total: int | None) -> None:
-        """`done` of `total` (None: not known). Speed is measured anew when `what` changes."""
+    def show(self, what: str, done: int, total: int | None, *, instead: str | None = None) -> None:
+        """`done` of `total` (None: not known). Speed is measured anew when `what` changes.
+
+        `instead` of speed and time left is shown where work does not go on steadily, or waits.
+        """
         now = self._elapsed()
         if what != self._what:
             self._what, self._first, self._began = what, done, now
         rate = (done - self._first) / (now - self._began) if now > self._began else 0.0
         if total is None:
-            self._terminal.status(f"{what} {done:,}{_speed(rate)}")
+            self._terminal.status(f"{what} {done:,}{_speed(rate) if instead is None else instead}")
             return
         filled = BAR_WIDTH if not total else BAR_WIDTH * done // total
         bar = "#" * filled + "-" * (BAR_WIDTH - filled)
         left = f", {_clock((total - done) / rate)} left" if rate and done < total else ""
-        self._terminal.status(f"{what} [{bar}] {done:,} of {total:,}{_speed(rate)}{left}")
+        pace = f"{_speed(rate)}{left}" if instead is None else instead
+        self._terminal.status(f"{what} [{bar}] {done:,} of {total:,}{pace}")
 
 
 @contextmanager

@@ -1,13 +1,25 @@
-"""JSON of Omi, Deepgram, AssemblyAI and Whisper: each shape told by its keys, checked, and read into recordings."""
+"""JSON of Omi, Deepgram, AssemblyAI, Whisper and their kin: each shape told by its keys, checked, and read."""
 
 import json
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
-from omi_mcp.importing.recordings import Line, Recording, Unreadable, timed
+from omi_mcp.importing.recordings import Line, Recording, Unreadable, seconds_of, timed
+from omi_mcp.importing.texts import paragraphs
+
+_STAMP = re.compile(r"(?:\d{1,4}:)?\d{1,2}:\d{1,2}(?:[.,]\d{1,3})?")
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+
+AN_INSTANT = 1e9
+"""Seconds. More than this are counted from 1970, and not from the beginning."""
+
+SLOWEST = 30.0
+"""Seconds a word. Who is said to speak slower than this was timed in milliseconds."""
 
 
 class _Shape(BaseModel):
@@ -17,24 +29,65 @@ class _Shape(BaseModel):
         raise NotImplementedError
 
 
+def _seconds(value: Any) -> Any:
+    """A time in seconds, also of `00:41:03`; None for an instant of the calendar."""
+    if isinstance(value, str):
+        if _STAMP.fullmatch(value):
+            return seconds_of(value)
+        return value if _NUMBER.fullmatch(value) else None
+    return None if isinstance(value, int | float) and value > AN_INSTANT else value
+
+
+def _name(value: Any) -> Any:
+    """Of a speaker that is an object, the name."""
+    return value.get("name", value.get("id")) if isinstance(value, dict) else value
+
+
+Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0, allow_inf_nan=False)]
+Name = Annotated[str | None, BeforeValidator(_name)]
+
+_TEXT = ("text", "content", "transcript", "body", "sentence", "message")
+
+
 class _Spoken(BaseModel):
-    """A segment as Omi, Whisper and most programs write it; times are seconds."""
+    """A segment as Omi, Whisper and most programs write it; times are seconds, and may be missing."""
 
     model_config = ConfigDict(extra="ignore", coerce_numbers_to_str=True)
 
-    text: str
-    start: float = Field(ge=0, allow_inf_nan=False)
-    end: float = Field(ge=0, allow_inf_nan=False)
-    speaker: str | None = None
-    speaker_name: str | None = None
-    speaker_id: int | None = None
+    text: str = Field(validation_alias=AliasChoices(*_TEXT))
+    start: Seconds | None = Field(None, validation_alias=AliasChoices("start", "start_time", "startTime", "timestamp"))
+    end: Seconds | None = Field(None, validation_alias=AliasChoices("end", "end_time", "endTime"))
+    speaker: Name = Field(None, validation_alias=AliasChoices("speaker", "name", "role"))
+    speaker_name: str | None = Field(None, validation_alias=AliasChoices("speaker_name", "speakerName"))
+    speaker_id: int | str | None = None
     is_user: bool = False
 
     def line(self) -> Line:
-        numbered = None if self.speaker_id is None else f"SPEAKER_{self.speaker_id:02d}"
+        numbered = f"SPEAKER_{self.speaker_id:02d}" if isinstance(self.speaker_id, int) else self.speaker_id
         name = self.speaker_name or self.speaker or numbered
         # OMI API: the person's own speech is named `User` while their profile has no name.
         return Line(self.text, self.start, self.end, name, is_user=self.is_user or name == "User")
+
+
+def _recorded(spoken: list[_Spoken]) -> Recording:
+    """Their times made whole, and in seconds."""
+    said = [each.line() for each in spoken]
+    lines, estimated = timed(said)
+    words = sum(len(line.text.split()) for line in lines)
+    total = sum((line.end or 0.0) - (line.start or 0.0) for line in lines)
+    if not estimated and total > SLOWEST * words and _whole(said):
+        lines = tuple(_in_milliseconds(lines))
+    return Recording(lines, estimated=estimated)
+
+
+def _whole(lines: list[Line]) -> bool:
+    """Whether no time has a fraction."""
+    return all(float(time).is_integer() for line in lines for time in (line.start, line.end) if time is not None)
+
+
+def _in_milliseconds(lines: tuple[Line, ...]) -> Iterator[Line]:
+    for line in lines:
+        yield replace(line, start=(line.start or 0.0) / 1000, end=(line.end or 0.0) / 1000)
 
 
 class _Structured(BaseModel):
@@ -51,15 +104,20 @@ class Omi(_Shape):
     language: str | None = None
 
     def recording(self) -> Recording:
-        lines, _ = timed([spoken.line() for spoken in self.transcript_segments])
-        title = self.structured.title or None
-        return Recording(lines, self.started_at or self.created_at, title=title, language=self.language)
+        return replace(
+            _recorded(self.transcript_segments),
+            started_at=self.started_at or self.created_at,
+            title=self.structured.title or None,
+            language=self.language,
+        )
 
 
 class Segments(_Shape):
-    """Whisper and its kin: `segments`, with a `speaker` where somebody diarised."""
+    """Whisper and its kin, with a `speaker` where somebody diarised; Fireflies' `sentences`, a chat's `messages`."""
 
-    segments: list[_Spoken]
+    segments: list[_Spoken] = Field(
+        validation_alias=AliasChoices("segments", "sentences", "utterances", "messages", "transcript", "entries")
+    )
     language: str | None = None
     started_at: datetime | None = None
     title: str | None = None
@@ -70,8 +128,18 @@ class Segments(_Shape):
         return language if language and len(language) == 2 else None
 
     def recording(self) -> Recording:
-        lines, _ = timed([spoken.line() for spoken in self.segments])
-        return Recording(lines, self.started_at, title=self.title, language=self.language)
+        return replace(
+            _recorded(self.segments), started_at=self.started_at, title=self.title or None, language=self.language
+        )
+
+
+class Plain(_Shape):
+    """Words alone, as Whisper answers when it is not asked for more."""
+
+    text: str = Field(validation_alias=AliasChoices("text", "transcript"))
+
+    def recording(self) -> Recording:
+        return paragraphs(self.text)
 
 
 class _Offsets(BaseModel):
@@ -122,17 +190,27 @@ class _Channel(BaseModel):
     alternatives: list[_Alternative] = Field(min_length=1)
 
 
+class _Whole(BaseModel):
+    transcript: str
+
+
 class _Results(BaseModel):
     utterances: list[_Utterance] | None = None
     channels: list[_Channel] = []
+    transcripts: list[_Whole] = []
 
 
 class Deepgram(_Shape):
-    """Utterances where they were asked for, else the words of each speaker; several channels are several speakers."""
+    """Utterances where they were asked for, else the words of each speaker; several channels are several speakers.
+
+    AWS Transcribe has `results`, too; there the whole `transcripts` are read.
+    """
 
     results: _Results
 
     def recording(self) -> Recording:
+        if self.results.transcripts:
+            return paragraphs("\n\n".join(each.transcript for each in self.results.transcripts))
         if self.results.utterances:
             said = [Line(each.text, each.start, each.end, _label(each.speaker)) for each in self.results.utterances]
         else:
@@ -145,40 +223,39 @@ class Deepgram(_Shape):
         return Recording(timed(sorted(said, key=lambda line: line.start or 0.0))[0])
 
 
-class _Assembled(BaseModel):
-    model_config = ConfigDict(extra="ignore", coerce_numbers_to_str=True)
-
-    text: str
-    start: float = Field(ge=0, allow_inf_nan=False)
-    end: float = Field(ge=0, allow_inf_nan=False)
-    speaker: str | None = None
-
-
 class AssemblyAI(_Shape):
-    """Utterances with speakers, else words; times are milliseconds."""
+    """Utterances with speakers, else words; times are milliseconds, unless there are fractions of them."""
 
-    utterances: list[_Assembled] | None = None
+    utterances: list[_Spoken] | None = None
     words: list[_Word] | None = None
     language_code: str | None = None
 
     def recording(self) -> Recording:
         if self.utterances:
-            said = [Line(each.text, each.start, each.end, _label(each.speaker)) for each in self.utterances]
+            said = [replace(each.line(), speaker=_label(each.line().speaker)) for each in self.utterances]
         else:
             said = list(_turns(self.words or [], None))
-        lines = [Line(line.text, (line.start or 0) / 1000, (line.end or 0) / 1000, line.speaker) for line in said]
-        return Recording(timed(lines)[0], language=self.language_code and self.language_code[:2])
+        lines, estimated = timed(said)
+        if not estimated and _whole(said):
+            lines = tuple(_in_milliseconds(lines))
+        return Recording(lines, language=self.language_code and self.language_code[:2], estimated=estimated)
 
 
-SHAPES: tuple[tuple[str, type[_Shape]], ...] = (
-    ("transcript_segments", Omi),
-    ("results", Deepgram),
-    ("segments", Segments),
-    ("transcription", WhisperCpp),
-    ("utterances", AssemblyAI),
-    ("words", AssemblyAI),
+SHAPES: tuple[tuple[str, type, type[_Shape]], ...] = (
+    ("transcript_segments", list, Omi),
+    ("results", dict, Deepgram),
+    ("segments", list, Segments),
+    ("sentences", list, Segments),
+    ("transcription", list, WhisperCpp),
+    ("utterances", list, AssemblyAI),
+    ("words", list, AssemblyAI),
+    ("messages", list, Segments),
+    ("entries", list, Segments),
+    ("transcript", list, Segments),
+    ("transcript", str, Plain),
+    ("text", str, Plain),
 )
-"""The key that tells each shape, the most telling first."""
+"""The key that tells each shape, and what stands there; the most telling first."""
 
 
 def read_json(text: str) -> list[Recording]:
@@ -193,6 +270,8 @@ def read_json(text: str) -> list[Recording]:
         values = list(_values_of_lines(text))
     if len(values) == 1 and isinstance(values[0], list) and not _is_segment(next(iter(values[0]), None)):
         values = values[0]
+    elif len(values) > 1 and all(_is_segment(value) for value in values):
+        values = [values]
     recordings = [_read(value) for value in values]
     spoken = [recording for recording in recordings if any(line.text.strip() for line in recording.lines)]
     if not spoken:
@@ -201,7 +280,7 @@ def read_json(text: str) -> list[Recording]:
 
 
 def _values_of_lines(text: str) -> Iterator[Any]:
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             try:
                 yield json.loads(line)
@@ -212,10 +291,12 @@ def _values_of_lines(text: str) -> Iterator[Any]:
 def _read(value: Any) -> Recording:
     if isinstance(value, list):
         value = {"segments": value}
+    elif _is_segment(value) and value.keys() & {"speaker", "speaker_name", "start"}:
+        value = {"segments": [value]}
     if not isinstance(value, dict):
         raise Unreadable("this JSON is no transcript")
-    for key, shape in SHAPES:
-        if value.get(key) is not None:
+    for key, kind, shape in SHAPES:
+        if isinstance(value.get(key), kind):
             try:
                 recording = shape.model_validate(value).recording()
             except ValidationError as error:
@@ -223,12 +304,15 @@ def _read(value: Any) -> Recording:
                 where = ".".join(str(part) for part in problem["loc"])
                 raise Unreadable(f"{where}: {problem['msg']}") from None
             return recording
-    known = ", ".join(key for key, _ in SHAPES)
+    known = ", ".join(dict.fromkeys(key for key, _, _ in SHAPES))
     raise Unreadable(f"this JSON is no transcript that is known: it has none of {known}")
 
 
 def _is_segment(value: Any) -> bool:
-    return isinstance(value, dict) and {"text", "start", "end"} <= value.keys()
+    """Whether `value` is one of the stretches of a list, and not a recording of its own."""
+    if not isinstance(value, dict) or not any(isinstance(value.get(key), str) for key in _TEXT):
+        return False
+    return not any(isinstance(value.get(key), kind) for key, kind, _ in SHAPES if kind is not str)
 
 
 def _turns(words: list[_Word], channel: str | None) -> Iterator[Line]:
@@ -253,4 +337,5 @@ def _shown(word: _Word) -> str:
 
 
 def _label(speaker: str | None) -> str | None:
-    return f"Speaker {speaker}" if speaker else None
+    """Numbers and letters stand for speakers; what is longer is a name."""
+    return f"Speaker {speaker}" if speaker and len(speaker) < 3 else speaker

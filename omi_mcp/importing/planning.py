@@ -1,14 +1,16 @@
 """From a recording to the conversations that are made of it: speakers numbered, and no more segments than fit."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import pairwise
 
 from omi_mcp.api.drafts import SEGMENT_LIMIT, SegmentsDraft, draft_segments, speaker_numbers
 from omi_mcp.api.errors import InvalidRequest
+from omi_mcp.api.fields import LANGUAGES
 from omi_mcp.importing.reading import Source
 from omi_mcp.importing.recordings import Line, Unreadable
+from omi_mcp.importing.speakers import is_user
 from omi_mcp.views.text import fold
 
 LONGEST_TURN = 60.0
@@ -19,7 +21,8 @@ LONGEST_TURN = 60.0
 class Plan:
     """What becomes of one recording: one conversation, or several numbered parts.
 
-    `speakers` pairs each name with the label it is sent under; `me` is the name that was marked as the user.
+    `speakers` pairs each name with the label it is sent under; `me` is the name of the user, who was named, or whom the
+    file calls Me or You.
     `merged_from` is the number of lines before lines of one speaker were merged, None where they were not.
     """
 
@@ -32,6 +35,11 @@ class Plan:
     @property
     def segments(self) -> int:
         return sum(len(part.segments) for part in self.parts)
+
+    @property
+    def first_words(self) -> float:
+        """Seconds from its beginning."""
+        return self.parts[0].segments[0].start
 
     @property
     def seconds(self) -> float:
@@ -52,11 +60,12 @@ def plan(source: Source, *, me: str | None = None) -> Plan:
     whole = len(lines)
     if whole > SEGMENT_LIMIT:
         lines = list(_merged(lines))
-    numbers = speaker_numbers(line.speaker or "" for line in lines)
+    # Words of nobody are numbered last, so that a title does not become Speaker 0.
+    numbers = speaker_numbers(sorted((line.speaker or "" for line in lines), key=lambda name: not name))
     labels = {speaker: f"SPEAKER_{number:02d}" for speaker, number in numbers.items()}
-    mine = _named(me, [line.speaker for line in lines if line.speaker]) if me else None
-    names = dict.fromkeys(line.speaker for line in lines if line.speaker)
-    speakers = tuple((name, labels[name.casefold()]) for name in names)
+    named = dict.fromkeys(line.speaker for line in lines if line.speaker)
+    mine = _named(me, named) if me else next((name for name in named if is_user(name, named)), None)
+    speakers = tuple((name, labels[name.casefold()]) for name in named)
     count = -(-len(lines) // SEGMENT_LIMIT)
     bounds = [len(lines) * part // count for part in range(count + 1)]
     parts = tuple(
@@ -84,7 +93,7 @@ def _part(
             now=started,
             started_at=started,
             client_session_id=f"import-{source.digest}-{source.number}-part-{number}-of-{count}",
-            language=source.recording.language,
+            language=_language(source.recording.language),
         )
     except InvalidRequest as error:
         raise Unreadable(str(error)) from None
@@ -98,7 +107,7 @@ def _segment(line: Line, offset: float, labels: dict[str, str], me: str | None) 
         "start": start,
         "end": end if end > start else round(start + 0.001, 3),
         "speaker": labels[(line.speaker or "").casefold()],
-        "is_user": line.speaker == me if me else line.is_user,
+        "is_user": (line.speaker or "").casefold() == me.casefold() if me else line.is_user,
     }
 
 
@@ -119,10 +128,14 @@ def _one(turn: Sequence[Line]) -> Line:
     return Line(words, turn[0].start, end, turn[0].speaker, is_user=turn[0].is_user)
 
 
-def _named(me: str, speakers: Sequence[str]) -> str | None:
+def _language(code: str | None) -> str | None:
+    return code if code and code.lower() in LANGUAGES else None
+
+
+def _named(me: str, speakers: Iterable[str]) -> str | None:
     """The speaker that `me` means: that name, else the only one it is a word of."""
     wanted = _folded(me)
-    known = list(dict.fromkeys(speakers))
+    known = list(speakers)
     exactly = [name for name in known if _folded(name) == wanted]
     partly = [name for name in known if f" {wanted} " in f" {_folded(name)} "]
     found = exactly or partly

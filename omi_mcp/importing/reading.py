@@ -18,9 +18,9 @@ FORMATS: dict[str, Callable[[str], list[Recording]]] = {
     ".srt": lambda text: [read_captions(text, "srt")],
     ".json": read_json,
     ".jsonl": read_json,
-    ".txt": lambda text: [read_text(text)],
-    ".md": lambda text: [read_text(text, markdown=True)],
-    ".markdown": lambda text: [read_text(text, markdown=True)],
+    ".txt": read_text,
+    ".md": lambda text: read_text(text, markdown=True),
+    ".markdown": lambda text: read_text(text, markdown=True),
 }
 """How a file is read, by the end of its name."""
 

@@ -58,10 +58,30 @@ def timed(lines: Sequence[Line]) -> tuple[tuple[Line, ...], bool]:
     return tuple(_ended(lines)), False
 
 
+def with_preamble(recording: Recording, rows: Sequence[str]) -> Recording:
+    """`recording` with what stands above its first words, kept as words of nobody: a line for each paragraph."""
+    paragraphs = ("\n".join(rows)).split("\n\n")
+    above = tuple(Line(" ".join(each.split()), 0.0, SHORTEST) for each in paragraphs if each.strip())
+    return replace(recording, lines=(*above, *recording.lines))
+
+
+def seconds_of(stamp: str) -> float:
+    """`41:03`, `00:41:03.5` or `00:41:03,500`."""
+    seconds = 0.0
+    for part in stamp.replace(",", ".").split(":"):
+        seconds = seconds * 60 + float(part)
+    return seconds
+
+
+def spoken_seconds(text: str) -> float:
+    """How long `text` takes to say, about."""
+    return max(SHORTEST, len(text.split()) * SECONDS_PER_WORD)
+
+
 def _paced(lines: Sequence[Line]) -> Iterator[Line]:
     at = 0.0
     for line in lines:
-        end = at + _length(line.text)
+        end = at + spoken_seconds(line.text)
         yield replace(line, start=round(at, 3), end=round(end, 3))
         at = end
 
@@ -71,7 +91,7 @@ def _ended(lines: Sequence[Line]) -> Iterator[Line]:
     for group, following in zip(groups, [*groups[1:], None], strict=True):
         start = group[0].start or 0.0
         until = following[0].start if following else None
-        share = _length(group[0].text) if until is None else (until - start) / len(group)
+        share = spoken_seconds(group[0].text) if until is None else (until - start) / len(group)
         for place, line in enumerate(group):
             begin = start + place * share
             known = line.end if line.end is not None and line.end > begin else begin + share
@@ -84,7 +104,3 @@ def _rising(lines: Sequence[Line]) -> Iterator[Line]:
     for line in lines:
         latest = max(latest, line.start or 0.0)
         yield replace(line, start=latest)
-
-
-def _length(text: str) -> float:
-    return max(SHORTEST, len(text.split()) * SECONDS_PER_WORD)

@@ -2,47 +2,107 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import NamedTuple
 
 LONGEST_NAME = 120
 
 _LABEL = re.compile(
-    r"(?:>>\s*)?(?:\[([^\[\]:]{1,120})\]:?|\(([^():]{1,120})\):|([^:\[\]<>]{1,120}?)\s*:)(?:\s+|$)(?!//)"
+    r"(?:>>\s*)?"
+    r"(?:(?P<bold>\*\*|__)(?P<strong>[^*:\uff1a\[\]<>]{1,120}?)(?::(?P=bold)|(?P=bold)\s*:)"
+    r"|\[(?P<boxed>[^\[\]:]{1,120})\]:?|\((?P<round>[^():]{1,120})\):|(?P<plain>[^:\uff1a\[\]<>*]{1,120}?)\s*[:\uff1a])"
+    r"(?:\s+|$|(?<=\uff1a))(?!//)"
 )
 _WORDS = re.compile(r"[^\W\d_][\w.'\u2019&-]*|\d{1,4}")
 _ASIDE = re.compile(r"\([^()]*\)")
+_LEADING_ASIDES = re.compile(r"(?:\([^()]*\)\s*)+(?=\S)")
+_TRAILING_ASIDE = re.compile(r"\s*(\([^()]*\))$")
 _LOWER_PARTS = frozenset({"de", "da", "di", "la", "le", "van", "von", "der", "den", "bin", "al", "el", "dos", "du"})
-_SOUNDS = re.compile(r"(?:music|applause|laughter|laughs|silence|inaudible|crosstalk|noise)", re.IGNORECASE)
+_SOUNDS = re.compile(
+    r"(?:background )?(?:music|applause|laughter|laughs|silence|pause|inaudible|unintelligible|crosstalk|noise)",
+    re.IGNORECASE,
+)
+_USER = frozenset({"me", "myself"})
+_NUMBERED = re.compile(r"(?:speaker|participant|person)[ _-]?(?:\d{1,3}|[a-z])", re.IGNORECASE)
+
+_ORDINARY = """
+    note notes nb ps tip hint warning caution important remember reminder todo to-do task tasks action actions
+    item items decision decisions decided next step steps topic topics agenda summary overview conclusion result
+    results outcome goal goals idea ideas issue issues risk risks problem problems solution reason example
+    examples e.g. i.e. question questions answer answers update updates status done open closed pending blocked
+    date time start end duration when where who what why how place location venue room address phone tel email
+    mail e-mail fax link url website re fw fwd aw subject from to cc bcc sent attendees participants present
+    absent regrets apologies invited minutes title author version total price cost budget expense expenses amount
+    quantity ingredients method buy call ask tell send check pay book bring fix add write read clean wash get see
+    source sources file files name monday tuesday wednesday thursday friday saturday sunday today tomorrow
+    yesterday morning afternoon evening night breakfast lunch dinner first second third finally also part chapter
+    section page week day month year
+"""
+_NO_NAMES = frozenset(_ORDINARY.split())
+"""Words that stand before a colon in any note; never a name, however often they come back."""
 
 
 class Labelled(NamedTuple):
-    """What was said, without the name it begins with."""
+    """What was said, without the name it begins with; `begins` where a name stands here."""
 
     speaker: str | None
     text: str
+    begins: bool = False
 
 
-def split_labels(texts: Sequence[str]) -> Iterator[Labelled]:
+@dataclass(frozen=True)
+class _Label:
+    name: str
+    text: str
+    bold: bool
+
+    @property
+    def key(self) -> str:
+        return same(self.name)
+
+    @property
+    def weak(self) -> bool:
+        """Not written as names are."""
+        return not is_name(self.name)
+
+    def without_asides(self, names: Collection[str]) -> "_Label":
+        name, text = without_asides(self.name, self.text, names)
+        return replace(self, name=name, text=text)
+
+
+def split_labels(texts: Sequence[str], *, captions: bool = False, listed: Collection[str] = ()) -> list[Labelled]:
     """Each text with the speaker it begins with; one without goes on with the speaker before.
 
-    A name counts only in a file that uses such names: it comes again, or most lines have one.
+    A name needs evidence: it comes back; the same person speaks before and after it; it is bold like those that come
+    back; it says "Speaker 2" or "Me"; its words are among those `listed` as present; or these are `captions`, which
+    have times, and most begin with a name. A text that begins with what only may be a name is left whole and is
+    nobody's, as is what follows it; in captions, which cut speech anywhere, the speaker before goes on.
     """
     labels = [_label(text) for text in texts]
-    count = Counter(label.speaker for label in labels if label)
-    most = sum(count.values()) * 2 >= max(len(texts), 4)
-    current = None
+    names = {label.name for label in labels if label}
+    labels = [label and label.without_asides(names) for label in labels]
+    found = [label for label in labels if label]
+    known = _proven(found, listed)
+    if captions and len(found) * 2 >= max(len(texts), 4):
+        known |= {label.key for label in found if not label.weak}
+    said, current = [], None
     for text, label in zip(texts, labels, strict=True):
-        if label and (most or count[label.speaker] > 1):
-            current = label.speaker
-            yield label
+        if label and label.key in known:
+            current = label.name
+            said.append(Labelled(current, label.text, begins=True))
         else:
-            yield Labelled(current, text)
+            if label and not label.weak and not captions:
+                current = None
+            said.append(Labelled(current, text))
+    return said
 
 
-def has_labels(texts: Sequence[str]) -> bool:
-    """Whether these are lines of people who take turns."""
-    return any(said.speaker for said in split_labels(texts))
+def label_of(text: str) -> tuple[str, str] | None:
+    """The name-like beginning of `text` and what follows it; no evidence is asked for."""
+    label = _label(text)
+    return (label.name, label.text) if label else None
 
 
 def is_name(text: str) -> bool:
@@ -54,16 +114,81 @@ def is_name(text: str) -> bool:
     parts = text.replace("_", " ").replace(",", " ").split()
     if not 0 < len(parts) <= 8 or not all(_WORDS.fullmatch(part) for part in parts):
         return False
-    first, rest = parts[0], parts[1:]
-    # d'Entremont and McLeod have their capital inside.
-    return not first[0].islower() and all(
-        part in _LOWER_PARTS or part != part.lower() or part.isdigit() for part in rest
+    # d'Entremont and McLeod have their capital inside; many scripts have none.
+    return (
+        not parts[0][0].islower()
+        and not all(part.isdigit() for part in parts)
+        and all(part in _LOWER_PARTS or not part.islower() for part in parts[1:])
     )
 
 
-def _label(text: str) -> Labelled | None:
+def is_user(name: str, others: Collection[str]) -> bool:
+    """Whether a program wrote `name` for its user: Me, You (where nobody is Me), Ana (You), User."""
+    key = name.casefold().strip()
+    aside = _TRAILING_ASIDE.search(key)
+    if key in _USER or (aside and aside[1] in ("(you)", "(me)")):
+        return True
+    return key in ("you", "user") and not any(other.casefold().strip() in _USER for other in others)
+
+
+def same(name: str) -> str:
+    """What the spellings of one name have in common: without case, and without asides such as (laughs)."""
+    return " ".join(_ASIDE.sub(" ", name).split()).casefold() or name.casefold()
+
+
+def without_asides(name: str, text: str, names: Collection[str]) -> tuple[str, str]:
+    """Name and words, an aside given back to the words: of (laughs) Ana; of Ana (laughs), where Ana is in `names`."""
+    if leading := _LEADING_ASIDES.match(name):
+        name, text = name[leading.end() :], f"{leading[0].strip()} {text}".strip()
+    trailing = _TRAILING_ASIDE.search(name)
+    if trailing and name[: trailing.start()] in names:
+        name, text = name[: trailing.start()], f"{trailing[1]} {text}".strip()
+    return name, text
+
+
+def _proven(labels: Sequence[_Label], listed: Collection[str]) -> set[str]:
+    count = Counter(label.key for label in labels)
+    back = {label.key for label in labels if count[label.key] > 1 and (not label.weak or len(count) > 1)}
+    weak = {label.key for label in labels if label.weak}
+    if weak and not _take_turns([label.key for label in labels if label.key in back]):
+        back -= weak
+    bold = any(label.bold for label in labels if label.key in back)
+    proven = set(back)
+    for place, label in enumerate(labels):
+        if label.weak or label.key in back:
+            continue
+        around = {labels[other].key for other in (place - 1, place + 1) if 0 <= other < len(labels)}
+        answers = 0 < place < len(labels) - 1 and len(around) == 1 and around <= back
+        if (
+            answers
+            or (bold and label.bold)
+            or _NUMBERED.fullmatch(label.key)
+            or label.key in _USER
+            or all(part in listed for part in label.key.split())
+        ):
+            proven.add(label.key)
+    return proven
+
+
+def _take_turns(keys: Sequence[str]) -> bool:
+    """Whether somebody speaks again after another did."""
+    left: set[str] = set()
+    for before, key in pairwise(keys):
+        if key != before:
+            left.add(before)
+            if key in left:
+                return True
+    return False
+
+
+def _label(text: str) -> _Label | None:
     match = _LABEL.match(text)
     if match is None:
         return None
-    name = next(group for group in match.groups() if group is not None).strip()
-    return Labelled(name, text[match.end() :].strip()) if is_name(name) else None
+    name = next(group for group in match.group("strong", "boxed", "round", "plain") if group is not None).strip()
+    words = same(name).split()
+    if not words or all(word in _NO_NAMES or word.isdigit() for word in words) or _SOUNDS.fullmatch(name):
+        return None
+    if not is_name(name) and not (len(words) == 1 and _WORDS.fullmatch(words[0]) and not words[0].isdigit()):
+        return None
+    return _Label(name, text[match.end() :].strip(), bold=match["bold"] is not None)

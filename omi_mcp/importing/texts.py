@@ -1,33 +1,75 @@
-"""Transcripts written as text: Zoom, Teams, Otter, Markdown (also what `export` writes), and plain paragraphs."""
+"""Transcripts written as text: Zoom, Teams, Otter, Markdown (also what `export` writes), chats, plain paragraphs."""
 
 import json
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from datetime import datetime, time
-from itertools import pairwise
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, time, timedelta, timezone
+from itertools import groupby, pairwise
 
-from omi_mcp.importing.recordings import Line, Recording, Unreadable, timed
-from omi_mcp.importing.speakers import LONGEST_NAME, has_labels, is_name, split_labels
+from omi_mcp.importing.captions import read_captions, split_cues
+from omi_mcp.importing.recordings import Line, Recording, Unreadable, seconds_of, spoken_seconds, timed, with_preamble
+from omi_mcp.importing.speakers import LONGEST_NAME, is_name, label_of, same, split_labels, without_asides
 
-_STAMP = r"(?:\d{1,2}:)?\d{1,2}:\d{1,2}(?:[.,]\d{1,3})?"
+_STAMP = r"(?:\d{1,3}:)?\d{1,2}:\d{1,2}(?:[.,]\d{1,3})?"
+_HALF = r"(?:[ \u202f]?(?P<half>[AaPp])\.?[Mm]\.?)?"
 _NAME = rf"[^\n:\[\]<>*]{{1,{LONGEST_NAME}}}?"
+_SPAN = rf"[\[(]?(?P<at>{_STAMP}){_HALF}(?:\s*(?:-->|[-\u2013])\s*(?P<end>{_STAMP}))?[\])]?"
 
 _STAMPED = re.compile(
-    rf"[\[(]?(?P<at>{_STAMP})(?: ?[AaPp][Mm])?[\])]?\s*[-\u2013|]?\s*"
-    rf"(?:\*\*(?P<bold>.+?):?\*\*:?|(?P<name>{_NAME}):)\s*(?P<text>.*)"
+    rf"{_SPAN}\s*[-\u2013|]?\s*(?:\*\*(?P<bold>.+?):?\*\*:?|(?P<name>{_NAME}):)(?:\s+(?P<text>.*)|(?P<nothing>))"
 )
 """[00:41:03] Ana: words · [00:41:03] **Ana:** words · 00:41:03<tab>Ana: words"""
 
-_NAMED = re.compile(rf"(?:\*\*)?(?P<name>{_NAME})(?:\*\*)?\s*[\[(](?P<at>{_STAMP})[\])]\s*:?\s*(?P<text>.*)")
+_NAMED = re.compile(
+    rf"(?:\*\*)?(?P<name>{_NAME})(?:\*\*)?\s*[\[(](?P<at>{_STAMP}){_HALF}[\])]\s*:?(?:\*\*)?\s*(?P<text>.*)"
+)
 """Ana (00:41:03): words · **Ana** [41:03] words"""
 
 _HEADED = re.compile(
-    rf"(?:\[(?P<boxed>{_NAME})\]|(?:\*\*)?(?P<name>{_NAME})(?:\*\*)?)[\s|,\u2013-]+(?P<at>{_STAMP})\s*(?P<text>)"
+    rf"(?:\[(?P<boxed>{_NAME})\]|(?:\*\*)?(?P<name>{_NAME})(?:\*\*)?)[\s|,\u2013-]+(?P<at>{_STAMP}){_HALF}\s*(?P<text>)"
 )
 """Ana   0:03, the words below it (Otter, Teams) · [Ana] 10:02:15 (Zoom, time of day)"""
 
-_RANGE = re.compile(rf"(?P<at>{_STAMP})\s*-->\s*(?P<end>{_STAMP})")
+_LED = re.compile(rf"{_SPAN}(?:\s*[-\u2013|]\s*|\s+)(?:\*\*)?(?P<name>{_NAME})(?:\*\*)?(?P<text>)")
+"""00:03 - Ana, the words below it (Fireflies)"""
+
+_ADDRESSED = re.compile(
+    rf"(?P<at>{_STAMP}){_HALF}\s+From\s+(?P<name>.+?)(?:\s+to\s+(?P<whom>[^:]+?))?\s*:\s*(?P<text>.*)", re.IGNORECASE
+)
+"""10:02:15 From Ana to Everyone: words (the chat of Zoom, time of day)"""
+
+_BARE = re.compile(
+    rf"(?:[\[(](?P<at>{_STAMP})(?:\s*(?:-->|[-\u2013])\s*(?P<end>{_STAMP}))?[\])]"
+    rf"|(?P<from>{_STAMP})\s*-->\s*(?P<to>{_STAMP}))\s*:?\s+(?P<text>\S.*)"
+)
+"""[00:00.000 --> 00:02.000] words (Whisper at a terminal), of nobody in particular"""
+
+_FORMS = (_STAMPED, _NAMED, _HEADED, _LED, _ADDRESSED, _BARE)
+
+_SENT = re.compile(
+    r"\u200e?\[?(?P<first>\d{1,4})(?P<dot>[./-])(?P<second>\d{1,2})(?P=dot)(?P<third>\d{1,4}),?[T\s]\s*"
+    r"(?P<hour>\d{1,2})[:.](?P<minute>\d{2})(?:[:.](?P<s>\d{2}))?(?:[\s\u202f]?(?P<half>[AaPp])\.?[\s\u202f]?[Mm]\.?)?"
+    r"\]?\s*(?:[-\u2013]\s+)?(?P<text>.*)"
+)
+"""[14/03/2025, 09:30:12] Ana: words · 14.03.25, 09:30 - Ana: words (WhatsApp and other chats: each with its day)"""
+
+_SENDER = re.compile(r"(?P<name>[^:\n]{1,120}?):\s+(?P<text>.*)")
+
+_ALONE = re.compile(rf"[\[(]?(?P<at>{_STAMP})[\])]?")
+_ENTRY = re.compile(r"[^:]{1,40}:\s")
+"""A line of a list, more likely than of a sentence that goes on."""
+
+_CREDIT = re.compile(
+    r"Transcribed by https?://\S+|.{1,120} (?:started|stopped) transcription|Meeting ended after .*", re.IGNORECASE
+)
+"""What the program says, and none of those who speak."""
+
+NEAR_THE_BEGINNING = 300.0
+"""Seconds. Stamps of two numbers that begin this small are minutes of a recording; others may be hours of a day."""
+
+LONGEST_GUESS = 60.0
+"""Seconds that a message of a chat lasts at most, if the next one comes later and it has no more words than that."""
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DATE = re.compile(
@@ -35,145 +77,390 @@ _DATE = re.compile(
     r"(?:\s+(?:at )?(?P<hour>\d{1,2}):(?P<minute>\d{2})\s*(?P<half>[ap]m)?)?",
     re.IGNORECASE,
 )
+_ISO = re.compile(
+    r"(?P<day>20\d\d-\d\d-\d\d)[ T,]+(?P<time>\d\d:\d\d)(?:\s*(?:GMT|UTC)(?P<sign>[+-])(?P<offset>\d{1,2})\b)?"
+)
 _ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
-_FRONT = re.compile(r"---\n(.*?)\n---\n", re.DOTALL)
+_BOLD = re.compile(r"(?<!\\)\*\*(?=\S)(.+?)(?<=[^\s\\])\*\*")
+_FRONT = re.compile(r"---\n(.*?)\n---(?:\n|\Z)", re.DOTALL)
 _TRANSCRIPT = re.compile(r"^## Transcript\n", re.MULTILINE)
-_MARKUP = re.compile(r"^(?:#{1,6} +|> ?|[-*+] (?:\[[ xX]\] )?|\d{1,3}[.)] )")
+_HEADING = re.compile(r"#{1,6}[ \t]+")
+_MARKUP = re.compile(r"(?:> |[-*+] (?:\[[ xX]\] )?|\d{1,3}[.)] )")
 _KEYWORDS = ("SPEAKERS", "SUMMARY KEYWORDS")
+_PRESENT = re.compile(r"(?:attendees|participants|present|speakers|invited)\b[:\s]*(.*)", re.IGNORECASE)
 
 Turns = Iterator[Line]
 
 
-def read_text(text: str, *, markdown: bool = False) -> Recording:
-    """One recording. Text of nobody in particular becomes one line a paragraph, its times guessed.
+@dataclass(frozen=True)
+class _Row:
+    text: str
+    heading: bool = False
+    item: bool = False
+    """Of a list."""
+
+
+def read_text(text: str, *, markdown: bool = False) -> list[Recording]:
+    """One recording, or one for each day of a chat. Text of nobody in particular becomes one line a paragraph.
+
+    Where the file has no times they are guessed. What stands above the first words of a speaker, and headings, are
+    kept as words of nobody.
 
     Raises:
         Unreadable: there are no words in it.
     """
-    front, body = _front_matter(text) if markdown else ({}, text)
-    if markdown and (marked := _TRANSCRIPT.search(body)):
-        body = body[marked.end() :]
-    rows = [row.strip() for row in body.splitlines()]
-    for form in (_ranges, _stamped):
-        if found := form(rows):
-            recording = found
-            break
-    else:
-        recording = _untimed(rows, markdown=markdown)
-    if markdown:
-        recording = replace(recording, lines=tuple(_unescaped(recording.lines)))
-    if not any(line.text for line in recording.lines):
+    front, above, body = _front_matter(text) if markdown else ({}, [], text)
+    if "fingerprint" in front and (marked := _TRANSCRIPT.search(body)):
+        body = body[marked.end() :]  # our own export: what is above it, Omi writes anew
+    if body.lstrip().startswith("WEBVTT"):
+        return [read_captions(body, "vtt")]
+    rows = [_row(row, markdown) for row in body.splitlines()]
+    recordings = _chat(rows) or [_ranges(body, rows) or _stamped(rows) or _untimed(rows)]
+    if above:
+        recordings[0] = with_preamble(recordings[0], above)
+    recordings = [
+        replace(
+            recording,
+            lines=tuple(_plain(recording.lines)) if markdown else recording.lines,
+            started_at=_moment(front.get("started")) or recording.started_at,
+            title=front.get("title") or (recording.title and recording.title[:200]),
+            language=front.get("language"),
+        )
+        for recording in recordings
+    ]
+    if not any(line.text for recording in recordings for line in recording.lines):
         raise Unreadable("there are no words in it")
-    return replace(
-        recording,
-        started_at=_moment(front.get("started")) or recording.started_at,
-        title=front.get("title") or recording.title,
-        language=front.get("language"),
-    )
+    return recordings
 
 
-def _ranges(rows: Sequence[str]) -> Recording | None:
-    """Teams, older form: a range of time, then the speaker, then the words, each on a line of its own."""
-    places = [place for place, row in enumerate(rows) if _RANGE.fullmatch(row)]
+def paragraphs(text: str) -> Recording:
+    """Words alone, a line for each paragraph."""
+    lines, _ = timed([Line(" ".join(each.split())) for each in re.split(r"\n\s*\n", text) if each.strip()])
+    return Recording(lines, estimated=True)
+
+
+def _row(row: str, markdown: bool) -> _Row:
+    row = row.strip()
+    if not markdown:
+        return _Row(row)
+    if heading := _HEADING.match(row):
+        return _Row(row[heading.end() :].rstrip("#").rstrip(), heading=True)
+    if set(row) <= set("-=*_ "):
+        return _Row("")
+    marked = _MARKUP.match(row)
+    return _Row(row[marked.end() :], item=marked[0] != "> ") if marked else _Row(row)
+
+
+def _chat(rows: Sequence[_Row]) -> list[Recording]:
+    """Messages that each have a day and a time: a recording for each day. Empty where this is none."""
+    found = [match for row in rows if (match := _SENT.fullmatch(row.text))]
+    if not found or (len(found) < 2 and len(rows) > 4):
+        return []
+    day_first = _day_first(found)
+    sent: list[tuple[datetime, Line]] = []
+    above: list[str] = []
+    for row in rows:
+        match = _SENT.fullmatch(row.text)
+        moment = _sent(match, day_first) if match else None
+        if match and moment:
+            sender = _SENDER.fullmatch(match["text"])
+            name = sender["name"].strip(" *~\u200e\u202a\u202c\u00a0") if sender else ""
+            proven = name and sum(f" {name}:" in f" {other['text']}" for other in found) > 1
+            if sender and (proven or is_name(name) or name.startswith("+")):
+                sent.append((moment, Line(sender["text"].lstrip("\u200e"), speaker=name)))
+            else:
+                sent.append((moment, Line(match["text"].lstrip("\u200e"))))
+        elif sent:
+            moment, line = sent[-1]
+            sent[-1] = moment, replace(line, text=f"{line.text} {row.text}".strip())
+        else:
+            above.append(row.text)
+    days = [list(messages) for _, messages in groupby(sent, key=lambda message: message[0].date())]
+    recordings = [Recording(tuple(_posted(day)), min(moment for moment, _ in day)) for day in days]
+    return [with_preamble(recordings[0], above), *recordings[1:]] if recordings else []
+
+
+def _posted(day: Sequence[tuple[datetime, Line]]) -> Turns:
+    """Messages last as long as it takes to say them, and those of one minute follow each other."""
+    began = min(moment for moment, _ in day)
+    end = before = -1.0
+    for moment, line in day:
+        sent = (moment - began).total_seconds()
+        start = end if sent == before else sent
+        before, end = sent, round(start + spoken_seconds(line.text), 3)
+        yield replace(line, start=start, end=end)
+
+
+def _day_first(found: Sequence[re.Match[str]]) -> bool:
+    """Whether 4/3/2025 is in March; where no day says so, those who write AM and PM put the month first."""
+    if any(int(match["first"]) > 12 for match in found):
+        return True
+    if any(int(match["second"]) > 12 for match in found):
+        return False
+    return found[0]["dot"] != "/" or not any(match["half"] for match in found)
+
+
+def _sent(match: re.Match[str], day_first: bool) -> datetime | None:
+    first, second, third = int(match["first"]), int(match["second"]), int(match["third"])
+    if len(match["first"]) == 4:
+        year, month, day = first, second, third
+    else:
+        year, month, day = (third, second, first) if day_first else (third, first, second)
+    hour = _hour(int(match["hour"]), match["half"])
+    try:
+        at = time(hour, int(match["minute"]), int(match["s"] or 0))
+        return datetime.combine(date(year + (2000 if year < 100 else 0), month, day), at)
+    except ValueError:
+        return None
+
+
+def _ranges(body: str, rows: Sequence[_Row]) -> Recording | None:
+    """Ranges of time on lines of their own: SRT, or Teams (older form), where the speaker stands above the words."""
+    above, cues = split_cues([row.text for row in rows])
+    if not any(cue.rows for cue in cues):
+        return None
+    names = [cue.rows[0] if len(cue.rows) > 1 and is_name(cue.rows[0]) else None for cue in cues]
+    named = [name for name in names if name]
+    if len(named) * 2 < len(cues) or (len(cues) > 2 and len(set(map(same, named))) == len(named)):
+        return read_captions(body, "srt")
     lines = []
-    for place, following in pairwise([*places, len(rows)]):
-        match = _RANGE.fullmatch(rows[place])
-        assert match is not None
-        below = [row for row in rows[place + 1 : following] if row]
-        speaker = below[0] if len(below) > 1 and is_name(below[0]) else None
-        words = " ".join(below[1:] if speaker else below)
-        if words:
-            lines.append(Line(words, _seconds(match["at"]), _seconds(match["end"]), speaker))
-    return _recording(lines, rows[: places[0]]) if lines else None
+    for cue, name in zip(cues, names, strict=True):
+        if words := " ".join(cue.rows[1:] if name else cue.rows):
+            lines.append(Line(words, cue.start, cue.end, name))
+    return _recording(lines, above) if lines else None
 
 
-def _stamped(rows: Sequence[str]) -> Recording | None:
-    """Turns that begin with a name and a time, in the first form that the file uses at least twice, in order."""
-    for pattern in (_STAMPED, _NAMED, _HEADED):
-        heads = {place: match for place, row in enumerate(rows) if (match := _head(pattern, row))}
-        times = [_seconds(match["at"]) for match in heads.values()]
+@dataclass(frozen=True)
+class _Head:
+    """The beginning of a turn; `at` and `end` in seconds."""
+
+    at: float
+    end: float | None
+    name: str | None
+    text: str
+    clock: bool
+    """A time of day."""
+    exact: bool
+    """Its time can be nothing but one of a recording, or of a day with seconds."""
+
+    def without_asides(self, names: Collection[str]) -> "_Head":
+        if self.name is None:
+            return self
+        name, text = without_asides(self.name, self.text, names)
+        return replace(self, name=name, text=text)
+
+
+def _stamped(rows: Sequence[_Row]) -> Recording | None:
+    """Turns that begin with a time and a name, in the first form that the file uses at least twice, in order."""
+    spoken = sum(bool(row.text) for row in rows)
+    for form in _FORMS:
+        heads = {place: head for place, row in enumerate(rows) if (head := _head(form, row.text))}
+        if form in (_HEADED, _LED):
+            heads = {place: head for place, head in heads.items() if _words_below(rows, place, heads)}
+        times = [head.at for head in heads.values()]
         backwards = sum(later < earlier for earlier, later in pairwise(times))
-        midnights = any(match.groupdict().get("boxed") for match in heads.values())
+        midnights = any(head.clock for head in heads.values())
         orderly = backwards <= max(int(midnights), len(times) // 10)
-        if heads and orderly and (len(heads) > 1 or len(rows) < 5):
+        enough = len(heads) * 2 >= spoken if form is _BARE else len(heads) > 1 or len(rows) < 5
+        if heads and orderly and enough and _believable(list(heads.values())):
             return _turns(rows, heads)
     return None
 
 
-def _head(pattern: re.Pattern[str], row: str) -> re.Match[str] | None:
-    match = pattern.fullmatch(row)
-    return match if match and (("bold" in match.groupdict() and match["bold"]) or is_name(_name(match))) else None
+def _words_below(rows: Sequence[_Row], place: int, heads: dict[int, _Head]) -> bool:
+    below = next((n for n in range(place + 1, len(rows)) if rows[n].text), None)
+    return below is not None and below not in heads
 
 
-def _name(match: re.Match[str]) -> str:
+def _believable(heads: Sequence[_Head]) -> bool:
+    """Whether these are times of a recording, and not the hours of somebody's day: `12:30 Lunch`."""
+    names = [same(head.name) for head in heads if head.name]
+    return heads[0].exact or len(set(names)) < len(names) or (not heads[0].clock and heads[0].at < NEAR_THE_BEGINNING)
+
+
+def _head(form: re.Pattern[str], row: str) -> _Head | None:
+    match = form.fullmatch(row)
+    if match is None or _DATE.match(row):
+        return None
     groups = match.groupdict()
-    return (groups.get("bold") or groups.get("boxed") or groups.get("name") or "").strip(" *")
+    name = groups.get("bold") or groups.get("boxed") or groups.get("name")
+    name = name and " ".join(name.strip(" *").split())
+    if name and not groups.get("bold") and form is not _ADDRESSED and not is_name(name):
+        return None
+    at, half = groups.get("at") or groups.get("from") or "", groups.get("half")
+    end = groups.get("end") or groups.get("to")
+    text = (groups.get("text") or "").strip()
+    if (whom := groups.get("whom")) and whom.strip().casefold() != "everyone":
+        text = f"(to {whom.strip()}) {text}"
+    clock = half is not None or groups.get("boxed") is not None or form is _ADDRESSED
+    return _Head(
+        at=_time_of_day(at, half) if clock else seconds_of(at),
+        end=seconds_of(end) if end else None,
+        name=name or None,
+        text=text,
+        clock=clock,
+        exact=at.count(":") == 2 or "." in at,
+    )
 
 
-def _turns(rows: Sequence[str], heads: dict[int, re.Match[str]]) -> Recording:
-    lines = []
-    places = list(heads)
-    for place, following in pairwise([*places, len(rows)]):
-        match = heads[place]
-        words = " ".join(filter(None, [match["text"].strip(), *rows[place + 1 : following]]))
-        lines.append(Line(words, _seconds(match["at"]), None, _name(match)))
-    recording = _recording(lines, rows[: places[0]])
-    if not heads[places[0]].groupdict().get("boxed"):
-        return recording
-    # Zoom writes the time of day.
-    first = lines[0].start or 0.0
+def _time_of_day(stamp: str, half: str | None) -> float:
+    hours, *rest = stamp.replace(",", ".").split(":")
+    minutes, seconds = (*map(float, rest), 0.0)[:2]
+    return _hour(int(hours), half) * 3600 + minutes * 60 + seconds
+
+
+def _hour(hour: int, half: str | None) -> int:
+    """Of 24, where `half` may be the first letter of AM or PM."""
+    return hour if half is None or hour > 12 else hour % 12 + (12 if half in "pP" else 0)
+
+
+def _turns(rows: Sequence[_Row], heads: dict[int, _Head]) -> Recording:
+    written = {head.name for head in heads.values() if head.name}
+    heads = {place: head.without_asides(written) for place, head in heads.items()}
+    lines: list[Line] = []
+    for place, following in pairwise([*heads, len(rows)]):
+        lines += _turn(heads[place], rows[place + 1 : following], written)
+    first = next(iter(heads))
+    began = heads[first].at
+    if not heads[first].clock:
+        return _recording(lines, [row.text for row in rows[:first]])
     midnight = 86_400
-    lines = [replace(line, start=((line.start or 0.0) - first) % midnight) for line in lines]
-    clock = time(int(first) // 3600 % 24, int(first) // 60 % 60, int(first) % 60)
-    return replace(recording, lines=timed(lines)[0], clock=clock)
+    lines = [replace(line, start=((line.start or 0.0) - began) % midnight) for line in lines]
+    lines = [
+        replace(line, end=min(line.end or 0.0, (line.start or 0.0) + max(LONGEST_GUESS, spoken_seconds(line.text))))
+        for line in timed(lines)[0]
+    ]
+    clock = time(int(began) // 3600 % 24, int(began) // 60 % 60, int(began) % 60)
+    return replace(_recording(lines, [row.text for row in rows[:first]]), clock=clock)
 
 
-def _recording(lines: list[Line], preamble: Sequence[str]) -> Recording:
-    """With the title and the date that stand above the first turn."""
-    above = [row for row in preamble if row and not row.startswith(_KEYWORDS)]
-    dated = next((match for row in above if (match := _DATE.search(row))), None)
-    title = next((row.lstrip("# ") for row in above if not _DATE.search(row)), None)
-    return Recording(timed(lines)[0], _written(dated), title=title and title[:200]) if lines else Recording(())
+def _turn(head: _Head, below: Sequence[_Row], written: Collection[str]) -> Turns:
+    """What one head begins: its words and those below it. Headings are nobody's; a name known may have no time."""
+    names = {same(name) for name in written}
+    speaker, words = head.name, [head.text]
+    end = head.end
+    for row in below:
+        label = label_of(row.text)
+        if row.heading or _CREDIT.fullmatch(row.text):
+            yield from _said(words, head.at, end, speaker)
+            yield from _said([row.text], head.at, None, None)
+            speaker, words, end = None, [], None
+        elif label and same(label[0]) in names:
+            yield from _said(words, head.at, end, speaker)
+            speaker, text = without_asides(*label, names=written)
+            words, end = [text], None
+        else:
+            words.append(row.text)
+    yield from _said(words, head.at, end, speaker)
 
 
-def _untimed(rows: Sequence[str], *, markdown: bool) -> Recording:
-    if markdown:
-        rows = [_MARKUP.sub("", row).replace("**", "") for row in rows]
-    spoken = [row for row in rows if row]
-    if has_labels(spoken):
-        said = [Line(each.text, speaker=each.speaker) for each in _joined(spoken)]
-    else:
-        paragraphs = "\n".join(rows).split("\n\n")
-        said = [Line(" ".join(paragraph.split())) for paragraph in paragraphs if paragraph.strip()]
-    lines, _ = timed(said)
-    return Recording(lines, estimated=True)
+def _said(words: Sequence[str], at: float, end: float | None, speaker: str | None) -> Turns:
+    if text := " ".join(" ".join(words).split()):
+        yield Line(text, at, end, speaker)
 
 
-def _joined(rows: Sequence[str]) -> Turns:
-    """Lines with speakers; one whose name stands alone takes the words below it."""
-    speaker, words = None, ""
-    for each in split_labels(rows):
-        if each.speaker == speaker and not words:
-            words = each.text
-            continue
-        if words:
-            yield Line(words, speaker=speaker)
-        speaker, words = each
-    if words:
-        yield Line(words, speaker=speaker)
+def _recording(lines: Sequence[Line], above: Sequence[str]) -> Recording:
+    """With the title and the date that stand above the first turn; what stands there is kept, too."""
+    rows = [row for row in above if row]
+    title = next(
+        (row for row in rows if not _DATE.search(row) and not row.startswith(_KEYWORDS)), rows[0] if rows else None
+    )
+    recording = Recording(timed(lines)[0], _dated(rows), title=title)
+    return with_preamble(recording, above)
 
 
-def _front_matter(text: str) -> tuple[dict[str, str], str]:
-    """The simple values of a YAML front matter, and the text behind it."""
+def _untimed(rows: Sequence[_Row]) -> Recording:
+    """Names before words, or paragraphs; at most with times on lines of their own (Google Meet)."""
+    title = next((row.text for row in rows[:20] if row.heading), None)
+    stamps = [match["at"] for row in rows if (match := _ALONE.fullmatch(row.text))]
+    times = [seconds_of(stamp) for stamp in stamps]
+    if len(times) > 1 and times == sorted(times) and (stamps[0].count(":") == 2 or times[0] < NEAR_THE_BEGINNING):
+        first = next(place for place, row in enumerate(rows) if _ALONE.fullmatch(row.text))
+        if lines := list(_spoken(rows[first:], clocked=True, listed=_listed(rows))):
+            recording = _recording(lines, [row.text for row in rows[:first]])
+            return replace(recording, title=title or recording.title)
+    spoken, estimated = timed(list(_spoken(rows, clocked=False, listed=_listed(rows))))
+    return Recording(spoken, title=title, estimated=estimated)
+
+
+def _spoken(rows: Sequence[_Row], *, clocked: bool, listed: Collection[str]) -> Turns:
+    """The lines; `start` is known where the rows are `clocked`."""
+    marks = [clocked and _ALONE.fullmatch(row.text) is not None for row in rows]
+    spoken = [row for row, mark in zip(rows, marks, strict=True) if row.text and not row.heading and not mark]
+    # The items of a list are no turns, unless nothing else is.
+    said = split_labels([row.text if not row.item else "" for row in spoken], listed=listed)
+    if not any(each.begins for each in said):
+        said = split_labels([row.text for row in spoken], listed=listed)
+    taking_turns = any(each.begins for each in said)
+    following = iter(said)
+    at = 0.0 if clocked else None
+    speaker: str | None = None
+    words: list[str] = []
+    alone = ""
+    """A name without any words yet, as it is written."""
+
+    def ended() -> Turns:
+        nonlocal alone
+        if words or alone:
+            yield Line(" ".join(words) or alone, at, speaker=speaker if words else None)
+        words.clear()
+        alone = ""
+
+    for row, mark in zip(rows, marks, strict=True):
+        if not row.text:
+            if not alone:
+                yield from ended()
+        elif mark:
+            yield from ended()
+            at = seconds_of(_ALONE.sub(r"\g<at>", row.text))
+        elif row.heading:
+            yield from ended()
+            yield Line(row.text, at)
+            speaker = None
+        else:
+            each = next(following)
+            if each.begins:
+                yield from ended()
+                speaker = each.speaker
+                alone = "" if each.text else row.text
+                words += [each.text] if each.text else []
+                continue
+            if alone and each.speaker is None:
+                yield from ended()
+            if words and (taking_turns or row.item or _ENTRY.match(row.text)):
+                yield from ended()
+            if each.speaker is None or _CREDIT.fullmatch(row.text):
+                speaker = None
+            words.append(row.text)
+            alone = ""
+    yield from ended()
+
+
+def _listed(rows: Sequence[_Row]) -> set[str]:
+    """The words of the names that a list of those present has."""
+    words: set[str] = set()
+    for place, row in enumerate(rows):
+        if match := _PRESENT.fullmatch(row.text):
+            below = " ".join(each.text for each in rows[place + 1 : place + 2])
+            words |= set(re.findall(r"[^\s,;]+", (match[1] or below).casefold()))
+    return words
+
+
+def _front_matter(text: str) -> tuple[dict[str, str], list[str], str]:
+    """The simple values of a YAML front matter that mean something here, its other rows, and the text behind it."""
     match = _FRONT.match(text)
     if match is None:
-        return {}, text
-    values = {}
+        return {}, [], text
+    values, others = {}, []
     for row in match[1].splitlines():
         name, separator, value = row.partition(":")
-        if separator and name == name.strip():
+        if separator and name in ("title", "started", "language", "fingerprint"):
             values[name] = _scalar(value.strip())
-    return values, text[match.end() :]
+        elif separator and name == "date" and _moment(_scalar(value.strip())):
+            values["started"] = _scalar(value.strip())
+        elif row.strip():
+            others.append(row.strip())
+    return values, [] if "fingerprint" in values else others, text[match.end() :]
 
 
 def _scalar(value: str) -> str:
@@ -181,15 +468,15 @@ def _scalar(value: str) -> str:
         try:
             return str(json.loads(value))
         except ValueError:
-            return ""
-    return value.strip("'")
+            pass
+    return value.strip("'\"")
 
 
-def _unescaped(lines: Sequence[Line]) -> Turns:
-    """Without Markdown's escapes."""
+def _plain(lines: Sequence[Line]) -> Turns:
+    """Without Markdown's bold type and escapes."""
     for line in lines:
-        speaker = line.speaker and _ESCAPED.sub(r"\1", line.speaker)
-        yield replace(line, text=_ESCAPED.sub(r"\1", line.text), speaker=speaker)
+        text = _ESCAPED.sub(r"\1", _BOLD.sub(r"\1", line.text))
+        yield replace(line, text=text, speaker=line.speaker and _ESCAPED.sub(r"\1", line.speaker))
 
 
 def _moment(text: str | None) -> datetime | None:
@@ -199,22 +486,27 @@ def _moment(text: str | None) -> datetime | None:
         return None
 
 
-def _written(match: re.Match[str] | None) -> datetime | None:
-    """A date as Otter and Teams write it: May 4, 2024, 10:00AM."""
-    if match is None or match["hour"] is None:
+def _dated(rows: Sequence[str]) -> datetime | None:
+    """The date and time that one of the rows has: May 4, 2024, 10:00AM (Otter, Teams); 2025-03-14 09:30 GMT+1."""
+    for row in rows:
+        if match := _ISO.search(row):
+            moment = _moment(f"{match['day']}T{match['time']}")
+            hours = int(f"{match['sign']}{match['offset']}") if match["sign"] else None
+            if moment and hours is not None and abs(hours) < 24:
+                return moment.replace(tzinfo=timezone(timedelta(hours=hours)))
+            return moment
+        if match := _DATE.search(row):
+            return _written(match)
+    return None
+
+
+def _written(match: re.Match[str]) -> datetime | None:
+    if match["hour"] is None:
         return None
-    hour = int(match["hour"])
-    if match["half"]:
-        hour = hour % 12 + (12 if match["half"].lower() == "pm" else 0)
     month = _MONTHS.index(match["month"].lower()) + 1
     try:
-        return datetime(int(match["year"]), month, int(match["day"]), hour, int(match["minute"]))  # noqa: DTZ001
+        day = date(int(match["year"]), month, int(match["day"]))
+        half = match["half"]
+        return datetime.combine(day, time(_hour(int(match["hour"]), half and half[0]), int(match["minute"])))
     except ValueError:
         return None
-
-
-def _seconds(stamp: str) -> float:
-    seconds = 0.0
-    for part in stamp.replace(",", ".").split(":"):
-        seconds = seconds * 60 + float(part)
-    return seconds

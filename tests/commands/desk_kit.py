@@ -20,6 +20,11 @@ from omi_mcp.sandbox import Sandbox
 from omi_mcp.settings import Settings
 
 
+class _Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
 @dataclass(frozen=True)
 class Ended:
     """How a command line ended: its exit code, the answer, and what was said beside it."""
@@ -47,11 +52,11 @@ class Account:
             base_url=self.sandbox.base_url,
         )
 
-    async def run(self, *arguments: str | Path, **changes: Any) -> Ended:
-        """One command line, as after `omi-mcp`, with `changes` to the settings."""
+    async def run(self, *arguments: str | Path, screen: bool = False, **changes: Any) -> Ended:
+        """One command line, as after `omi-mcp`, with `changes` to the settings; with a `screen`, `err` is one."""
         options = cli.parser().parse_args([str(argument) for argument in arguments])
         settings = replace(self.settings, **changes)
-        out, err = io.StringIO(), io.StringIO()
+        out, err = io.StringIO(), _Screen() if screen else io.StringIO()
         library = Library(settings, transport=self.sandbox.transport(), clock=self.clock)
         desk = Desk(settings, library, self.clock, Terminal(out), Terminal(err))
         work = mirror.status if options.command is mirror else options.command.main

@@ -197,3 +197,68 @@ def test_what_is_saved_while_the_disk_fills_up_is_reported_as_saved(tmp_path: Pa
         assert len(spoken(account)) == 1
 
     live(story, tmp_path)
+
+
+def test_what_omi_hides_is_said_to_be_hidden_and_every_conversation_has_its_id(tmp_path: Path) -> None:
+    scrap, talk = tmp_path / "scrap.txt", tmp_path / "talk.srt"
+    scrap.write_text("Hello?")
+    talk.write_text(captions(5))
+
+    async def story(account: Account) -> None:
+        ended = await account.run("import", scrap, talk, "--json")
+        hidden, kept = (plan["conversations"][0] for plan in ended.json)
+        assert (hidden["status"], kept["status"]) == ("hidden", "completed")
+        assert account.sandbox.record(hidden["id"])["discarded"] is True
+        other = Account(tmp_path / "other")
+        ended = await other.run("import", scrap, talk)
+        other.sandbox.close()
+        ids = {line.split()[0]: line for line in ended.out.splitlines() if not line.startswith((" ", "2 "))}
+        assert sum("scrap.txt  hidden" in line and len(key) > 20 for key, line in ids.items()) == 1
+        assert sum(line.endswith("  talk.srt") and len(key) > 20 for key, line in ids.items()) == 1
+        assert "1 of them hidden" in ended.out
+
+    live(story, tmp_path)
+
+
+def test_while_it_waits_the_bar_says_so_and_until_when(tmp_path: Path) -> None:
+    folder = meetings(tmp_path / "meetings", 27)
+
+    async def story(account: Account) -> None:
+        ended = await account.run("import", folder, screen=True)
+        assert "25 of 27, waiting until " in ended.err
+        assert " left" not in ended.err
+        assert "a second" not in ended.err
+
+    live(story, tmp_path, limits="real")
+
+
+def test_times_that_can_hardly_be_so_are_pointed_out(tmp_path: Path) -> None:
+    file = tmp_path / "late.srt"
+    stamps = [("30:00:01", "30:00:03"), ("123:00:03", "123:00:05")]
+    file.write_text("\n".join(f"{start},000 --> {end},000\nAna: hello you\n" for start, end in stamps))
+
+    async def story(account: Account) -> None:
+        ended = await account.run("import", file, "--dry-run")
+        assert "its first words are at 30:00:01" in ended.out
+        assert "its times run over 93 hours" in ended.out
+        assert len((await account.run("import", file, "--dry-run", "--json")).json[0]["doubts"]) == 2
+
+    live(story, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("words", "mine"), [("**Me:** {}\n**Ana:** {}\n**Me:** {}\n", True), ("Bread: {} {} {}", False)]
+)
+def test_whom_the_file_calls_me_is_the_user(words: str, mine: bool, tmp_path: Path) -> None:
+    file = tmp_path / "notes.md"
+    file.write_text("# About boats\n" + words.format("we counted the boats", "all of them again", "and agreed"))
+
+    async def story(account: Account) -> None:
+        assert (await account.run("import", file)).code == 0
+        ((said),) = spoken(account).values()
+        names = [each["speaker_name"] for each in said]
+        assert ("User" in names) == mine
+        assert said[0]["text"] == "About boats"
+        assert names.count(names[0]) == (1 if mine else 2), "a heading is in nobody's name"
+
+    live(story, tmp_path)

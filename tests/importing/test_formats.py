@@ -93,6 +93,7 @@ Hi
 MARKDOWN = """---
 title: "A \\"b\\""
 started: "2024-05-04T10:00:00+02:00"
+fingerprint: 1-x
 ---
 # Talk
 
@@ -161,13 +162,23 @@ READ: dict[str, tuple[str, list[Said]]] = {
     "otter.txt": (
         OTTER,
         [
+            (0.0, 0.5, None, "Weekly planning Mon, Mar 4, 2024 10:00AM \u2022 45:12"),
+            (0.0, 0.5, None, "SUMMARY KEYWORDS plan, week"),
+            (0.0, 0.5, None, "SPEAKERS Ana, Speaker 2"),
             (3.0, 15.0, "Ana Lima", "Hello everyone. This is the second line."),
             (15.0, 3725.0, "Speaker 2", "Hi: how are you?"),
             (3725.0, 3725.5, "Ana Lima", "Fine."),
         ],
     ),
     "zoom.txt": (ZOOM_TEXT, [(0.0, 5.0, "Ana Lima", "Hello everybody"), (5.0, 5.8, "Ben", "Hi Ana")]),
-    "teams.txt": (TEAMS_TEXT, [(3.0, 9.0, "Ana Lima", "Hello."), (9.0, 9.8, "Ben", "Hi there.")]),
+    "teams.txt": (
+        TEAMS_TEXT,
+        [
+            (0.0, 0.5, None, "Budget review May 4, 2024, 10:00AM 45m 12s"),
+            (3.0, 9.0, "Ana Lima", "Hello."),
+            (9.0, 9.8, "Ben", "Hi there."),
+        ],
+    ),
     "old.txt": (TEAMS_OLD, [(0.0, 2.34, "Ana Lima", "Hello"), (2.34, 4.0, "Ben", "Hi")]),
     "tabs.txt": ("00:00:05\tAna:\thello\n00:00:08\tBen:\thi\n", [(5.0, 8.0, "Ana", "hello"), (8.0, 8.5, "Ben", "hi")]),
     "after.txt": ("Ana (00:05): hello\nBen (00:08): hi\n", [(5.0, 8.0, "Ana", "hello"), (8.0, 8.5, "Ben", "hi")]),
@@ -201,6 +212,145 @@ READ: dict[str, tuple[str, list[Said]]] = {
     "segments.json": (json.dumps(SEGMENTS), [(0.0, 2.0, "SPEAKER_01", "Hello")]),
 }
 
+NOTE = """Bread: two loaves
+Milk: three litres
+Remember: the bakery closes at noon
+"""
+TASKS = """TODO: call Ana
+TODO: ask https://example.org: soon
+9:00 Standup: Ana
+Lunch 12:30
+with Bob
+Dentist 14:00
+bring card
+"""
+TALK = """Interviewer: hello
+Ana: hello
+(laughs) Interviewer: good
+Ana (softly): yes
+Bakery: closes at noon
+and opens at six
+Interviewer: bye
+"""
+MEET = """Weekly sync (2025-03-14 09:30 GMT+1) - Transcript
+Attendees
+Ana Lima, Ben Ray
+
+00:00:00
+
+Ana Lima: Hello.
+
+00:05:00
+
+Ben Ray: Hi
+Ana Lima: Bye
+"""
+FIREFLIES = "00:03 - Ana\nHello: you\n\n00:09 - Ben\nHi\n\n00:15 - Ana\nBye\n"
+ZOOM_CHAT = "09:30:12\t From Ana Lima to Everyone: hello\n09:30:40\t From  Ben  to  Ana Lima:\n\tsecret\n"
+SLACK = "Ana  9:30 AM\nhello\nBen  12:31 PM\nhi\nAna  12:32 PM\nbye\n"
+GRANOLA = """# Pricing
+
+- **Owner:** Ben
+
+## Transcript
+
+**Me:** nine?
+
+**Them:** *nine*.
+
+**Me:** ok
+"""
+ROLLING = """WEBVTT
+Kind: captions
+
+00:00:00.000 --> 00:00:02.000 align:start
+\x20
+hello<00:00:00.500><c> world</c>
+
+00:00:02.000 --> 00:00:02.010 align:start
+hello world
+\x20
+
+00:00:02.010 --> 00:00:04.000 align:start
+hello world
+next<00:00:03.000><c> line</c>
+"""
+WEBEX = 'WEBVTT\n\n1 "Ana Lima" (374)\n00:00:03.000 --> 00:00:05.000\n5 < 6: hello\n\nthere\n'
+
+READ |= {
+    "note.txt": (
+        NOTE,
+        [
+            (0.0, 1.2, None, "Bread: two loaves"),
+            (1.2, 2.4, None, "Milk: three litres"),
+            (2.4, 4.8, None, "Remember: the bakery closes at noon"),
+        ],
+    ),
+    "tasks.txt": (
+        TASKS,
+        [
+            (0.0, 1.2, None, "TODO: call Ana"),
+            (1.2, 7.2, None, " ".join(TASKS.splitlines()[1:])),
+        ],
+    ),
+    "talk.txt": (
+        TALK,
+        [
+            (0.0, 0.5, "Interviewer", "hello"),
+            (0.5, 1.0, "Ana", "hello"),
+            (1.0, 1.8, "Interviewer", "(laughs) good"),
+            (1.8, 2.6, "Ana", "(softly) yes"),
+            (2.6, 4.2, None, "Bakery: closes at noon"),
+            (4.2, 5.8, None, "and opens at six"),
+            (5.8, 6.3, "Interviewer", "bye"),
+        ],
+    ),
+    "meet.txt": (
+        MEET,
+        [
+            (0.0, 0.5, None, "Weekly sync (2025-03-14 09:30 GMT+1) - Transcript Attendees Ana Lima, Ben Ray"),
+            (0.0, 300.0, "Ana Lima", "Hello."),
+            (300.0, 300.5, "Ben Ray", "Hi"),
+            (300.5, 301.0, "Ana Lima", "Bye"),
+        ],
+    ),
+    "fireflies.txt": (
+        FIREFLIES,
+        [(3.0, 9.0, "Ana", "Hello: you"), (9.0, 15.0, "Ben", "Hi"), (15.0, 15.5, "Ana", "Bye")],
+    ),
+    "zoom chat.txt": (ZOOM_CHAT, [(0.0, 28.0, "Ana Lima", "hello"), (28.0, 29.6, "Ben", "(to Ana Lima) secret")]),
+    "slack.txt": (
+        SLACK,
+        [(0.0, 60.0, "Ana", "hello"), (10860.0, 10920.0, "Ben", "hi"), (10920.0, 10920.5, "Ana", "bye")],
+    ),
+    "granola.md": (
+        GRANOLA,
+        [
+            (0.0, 0.5, None, "Pricing"),
+            (0.5, 1.3, None, "Owner: Ben"),
+            (1.3, 1.8, None, "Transcript"),
+            (1.8, 2.3, "Me", "nine?"),
+            (2.3, 2.8, "Them", "*nine*."),
+            (2.8, 3.3, "Me", "ok"),
+        ],
+    ),
+    "rolling.vtt": (ROLLING, [(0.0, 2.0, None, "hello world"), (2.01, 4.0, None, "next line")]),
+    "webex.vtt": (WEBEX, [(3.0, 5.0, "Ana Lima", "5 < 6: hello there")]),
+    "untimed.json": (
+        '[{"speaker": "Ana", "text": "hello"}, {"speaker": "Ben", "text": "hi"}]',
+        [(0.0, 0.5, "Ana", "hello"), (0.5, 1.0, "Ben", "hi")],
+    ),
+    "one.jsonl": (
+        '{"speaker": "Ana", "text": "a\u2028b"}\n{"speaker": "Ben", "text": "hi"}\n',
+        [(0.0, 0.8, "Ana", "a\u2028b"), (0.8, 1.3, "Ben", "hi")],
+    ),
+    "milliseconds.json": (
+        '[{"speaker": "Ana", "text": "hello you", "start": 0, "end": 108000}]',
+        [(0.0, 108.0, "Ana", "hello you")],
+    ),
+    "plain.json": ('{"text": "hello you"}', [(0.0, 0.8, None, "hello you")]),
+}
+
 
 @pytest.mark.parametrize("name", READ)
 def test_it_is_read_who_said_what_and_when(name: str, tmp_path: Path) -> None:
@@ -209,6 +359,27 @@ def test_it_is_read_who_said_what_and_when(name: str, tmp_path: Path) -> None:
     file.write_text(content, encoding="utf-8")
     (source,) = read_file(file, BERLIN)
     assert [(line.start, line.end, line.speaker, line.text) for line in source.recording.lines] == expected
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "\u200e[14/03/2025, 09:30:00] {}[14/03/2025, 09:30:00] {}[15/03/2025, 08:00:00] {}",
+        "3/14/25, 9:30\u202fAM - {}3/14/25, 9:30\u202fAM - {}3/15/25, 8:00\u202fAM - {}",
+        "14.03.25, 09:30 - {}14.03.25, 09:30 - {}15.03.25, 08:00 - {}",
+    ],
+    ids=["iPhone", "Android, USA", "Android, Germany"],
+)
+def test_each_day_of_a_chat_is_a_conversation(content: str, tmp_path: Path) -> None:
+    file = tmp_path / "chat.txt"
+    file.write_text(content.format("Ana: hello\nmore: of it\n", "+49 1: hi\n", "Ana: bye\n"), encoding="utf-8")
+    first, second = read_file(file, BERLIN)
+    assert [source.started_at.isoformat()[:16] for source in (first, second)] == [
+        "2025-03-14T09:30",
+        "2025-03-15T08:00",
+    ]
+    said = [(line.start, line.end, line.speaker, line.text) for line in first.recording.lines]
+    assert said == [(0.0, 1.6, "Ana", "hello more: of it"), (1.6, 2.1, "+49 1", "hi")]
 
 
 def test_json_lines_are_several_recordings_and_those_without_words_are_none(tmp_path: Path) -> None:
