@@ -38,12 +38,20 @@ class Step:
     result: dict[str, Any]
 
 
+class NoAnswer(Exception):
+    """The tools cannot give what an answer would need. `str()` says why, for the person."""
+
+
 Model = Callable[[str, Sequence[Tool], Sequence[Step]], Awaitable[Call | str]]
-"""Question, tools and steps so far; returns the next call, or the answer."""
+"""Question, tools and steps so far; returns the next call, or the answer. May raise NoAnswer."""
 
 
 async def answer(question: str, model: Model, client: Client) -> str:
-    """Let `model` use the tools until it answers."""
+    """Let `model` use the tools until it answers.
+
+    Raises:
+        NoAnswer: it cannot.
+    """
     tools = (await client.list_tools()).tools
     steps: list[Step] = []
     for _ in range(MOST_CALLS):
@@ -54,7 +62,7 @@ async def answer(question: str, model: Model, client: Client) -> str:
         text = "".join(block.text for block in result.content if isinstance(block, TextContent))
         # An error is for the model, too: it says what to do next.
         steps.append(Step(decision, {"error": text} if result.is_error else json.loads(text)))
-    return "No answer within the allowed number of calls."
+    raise NoAnswer("No answer within the allowed number of calls.")
 
 
 async def quote(question: str, tools: Sequence[Tool], steps: Sequence[Step]) -> Call | str:
@@ -63,7 +71,7 @@ async def quote(question: str, tools: Sequence[Tool], steps: Sequence[Step]) -> 
         return Call("search_conversations", {"query": question, "limit": 3})
     last = steps[-1].result
     if "error" in last:
-        return f"I could not look it up: {last['error']}"
+        raise NoAnswer(f"I could not look it up: {last['error']}")
     if len(steps) == 1:
         found = [card for card in last["conversations"] if any("segment" in hit for hit in card.get("hits", ()))]
         if not found:
@@ -88,7 +96,7 @@ def cite(conversation: dict[str, Any], turn: str) -> str:
     return f"{conversation['title']}, {conversation['weekday']} {conversation['started'][:10]}, {time}"
 
 
-async def main() -> None:
+async def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("question")
     parser.add_argument("--demo", action="store_true", help="ask the invented sample library")
@@ -97,8 +105,13 @@ async def main() -> None:
         command=sys.executable, args=["-m", "omi_mcp", *(["--demo"] if options.demo else [])], env=dict(os.environ)
     )
     async with Client(server) as client:
-        print(await answer(options.question, quote, client))
+        try:
+            print(await answer(options.question, quote, client))
+        except NoAnswer as why:
+            print(why, file=sys.stderr)
+            return 1
+    return 0
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    sys.exit(asyncio.run(main()))

@@ -90,13 +90,16 @@ class Speaker:
 class Standing:
     """How the copy stands. `remains` is None when all is copied, else the seconds until copying can go on.
 
-    `comparing`: the whole list is still to be read, for the first time or as `sync` was asked to.
+    `looking`: what is new is still to be looked for, as `sync` was asked to. `comparing`: the whole list is still to be
+    read, for the first time or as it was asked to. `settling`: what became of some that are missing there is not known.
     """
 
     counts: Counts
     progress: Progress
     remains: float | None
+    looking: bool
     comparing: bool
+    settling: bool
 
 
 class Library:
@@ -138,9 +141,12 @@ class Library:
         folder: str | None = None,
         limit: int,
         offset: int = 0,
+        refresh: bool = False,
         report: Report | None = None,
     ) -> Found:
         """Find by words and filters; without words, the newest first. `folder` is an id or a name.
+
+        `refresh` looks for what is new however lately that was done.
 
         Raises:
             InvalidRequest: there is no such folder.
@@ -151,7 +157,7 @@ class Library:
         account = await self._open()
         if self._settings.mirror == "off":
             return await self._search_unmirrored(account, text, filters, folder=folder, limit=limit, offset=offset)
-        await account.sync.refresh(wait_for_first=True, report=report)
+        await account.sync.refresh(wait_for_first=True, look=refresh, report=report)
         if folder is not None:
             filters = await self._in_folder(account, filters, folder)
 
@@ -215,25 +221,23 @@ class Library:
         return await database.run(account.store.titles, words, limit)
 
     async def sync(self, *, full: bool = False) -> None:
-        """Look for what is new now. `full` has everything compared too, in the background: see `standing`.
+        """Look for what is new now, however lately that was done.
+
+        In the background everything is compared too, if it was not in its time, or with `full`: see `standing`.
 
         Raises:
             OmiError: nothing has ever been copied, and the API cannot be asked.
         """
         account = await self._open()
-        await account.sync.refresh(wait_for_first=True)
-        if full:
-            await account.sync.compare_all()
+        await account.sync.refresh(wait_for_first=True, look=True)
+        await (account.sync.compare_all() if full else account.sync.compare_overdue())
 
     async def standing(self) -> Standing:
         """How far the copy has come, whichever process makes it. Asks nothing of the API."""
-        from omi_mcp.mirror.sync.state import Passes
-
         account = await self._open()
-        progress, remains = await account.sync.measure(), await account.sync.remains()
-        passes = await database.run(Passes.load, account.store)
-        comparing = passes.whole is None or passes.demanded is not None
-        return Standing(await database.run(account.store.counts), progress, remains, comparing)
+        progress, left = await account.sync.measure(), await account.sync.left()
+        counts = await database.run(account.store.counts)
+        return Standing(counts, progress, left.seconds, left.looking, left.comparing, left.settling)
 
     async def allowances(self) -> tuple[Allowance, ...]:
         """The hourly allowances as this account's ledger sees them. Asks nothing of the API."""

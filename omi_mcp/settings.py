@@ -1,9 +1,11 @@
 """Every setting, read once from the environment. A wrong value is refused by name, with what is accepted."""
 
+import codecs
+import difflib
 import hashlib
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeVar, get_args
@@ -23,6 +25,38 @@ Choice = TypeVar("Choice", bound=str)
 
 _SCOPE = re.compile(r"[!#-\[\]-~]+")
 """RFC 6749, 3.3: `scope-token`."""
+
+NAMES = frozenset(
+    {
+        "OMI_API_BASE_URL",
+        "OMI_API_KEY",
+        "OMI_API_KEY_FILE",
+        "OMI_MCP_ALLOW_DELETE",
+        "OMI_MCP_DATA_DIR",
+        "OMI_MCP_HTTP_HOSTS",
+        "OMI_MCP_HTTP_TOKEN",
+        "OMI_MCP_LOG_LEVEL",
+        "OMI_MCP_MIRROR",
+        "OMI_MCP_OAUTH_AUDIENCE",
+        "OMI_MCP_OAUTH_ISSUER",
+        "OMI_MCP_OAUTH_READ_SCOPE",
+        "OMI_MCP_OAUTH_SCOPE",
+        "OMI_MCP_OAUTH_SUBJECT",
+        "OMI_MCP_READ_ONLY",
+        "OMI_MCP_STRUCTURED",
+        "OMI_MCP_TIMEZONE",
+    }
+)
+"""Every setting there is."""
+
+OWN_PREFIX = "OMI_MCP_"
+"""What only this server's settings begin with; other programs for Omi have variables of their own."""
+
+CLOSE = 0.8
+"""How alike two names must be, from 0 to 1, for one to be a misspelling of the other."""
+
+_AROUND_KEY = re.compile(r"""^[\s\ufeff\u200b"'`\u2018-\u201f]+|[\s\ufeff\u200b"'`\u2018-\u201f;]+$""")
+_BEFORE_KEY = re.compile(r"^(?:export\s+)?(?:OMI_API_KEY\s*[=:]\s*)?[\"']?(?:Bearer\s+)?")
 
 _SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
@@ -135,6 +169,36 @@ class HttpAccess:
         return cls(token=token, oauth=oauth, hosts=_listed(given, "OMI_MCP_HTTP_HOSTS"))
 
 
+def is_set(env: Mapping[str, str], name: str) -> bool:
+    """Whether `env` has a value for `name`, other than an empty one or a placeholder that a host left unfilled."""
+    return name in _given(env)
+
+
+def unknown_settings(env: Iterable[str]) -> dict[str, str | None]:
+    """The names in `env` that look like settings and are none, each with the setting that seems to be meant."""
+    found: dict[str, str | None] = {}
+    for name in env:
+        if name in NAMES or not name.upper().startswith("OMI_"):
+            continue
+        meant = next(iter(difflib.get_close_matches(name.upper(), sorted(NAMES), n=1, cutoff=CLOSE)), None)
+        if meant or name.upper().startswith(OWN_PREFIX):
+            found[name] = meant
+    return found
+
+
+def bare_key(text: str) -> str:
+    """A key without what is copied along with it: blanks, a byte order mark, quotes, `OMI_API_KEY=` or `Bearer`."""
+    text = _AROUND_KEY.sub("", text)
+    return _AROUND_KEY.sub("", _BEFORE_KEY.sub("", text))
+
+
+def read_key(file: Path) -> str:
+    """The key in `file`. Raises OSError, or ValueError when the file is not text."""
+    content = file.read_bytes()
+    utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # what Windows' shell writes
+    return bare_key(content.decode("utf-16" if utf16 else "utf-8"))
+
+
 def is_loopback(host: str) -> bool:
     """Whether `host`, a name or an address, is this computer seen from itself."""
     try:
@@ -145,13 +209,19 @@ def is_loopback(host: str) -> bool:
 
 def _given(env: Mapping[str, str]) -> dict[str, str]:
     """What is really set: neither empty nor a placeholder that a host left unfilled."""
-    stripped = {name: value.strip() for name, value in env.items()}
+    stripped = {name: _unquoted(value.strip()) for name, value in env.items()}
     return {name: value for name, value in stripped.items() if value and not value.startswith("${")}
 
 
 def _listed(env: Mapping[str, str], name: str) -> tuple[str, ...]:
     """The values of a variable that holds several, with commas between."""
     return tuple(value.strip() for value in env.get(name, "").split(",") if value.strip())
+
+
+def _unquoted(value: str) -> str:
+    """Docker's env files and some hosts' forms keep the quotes around a value."""
+    quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
+    return value[1:-1].strip() if quoted else value
 
 
 def _oauth(env: Mapping[str, str]) -> OAuth | None:
@@ -214,22 +284,35 @@ def _secure_url(env: Mapping[str, str], name: str) -> str:
 
 def _api_key(env: Mapping[str, str]) -> str | None:
     if key := env.get("OMI_API_KEY"):
-        return key
-    if name := env.get("OMI_API_KEY_FILE"):
-        try:
-            return Path(name).expanduser().read_text(encoding="utf-8").strip() or None
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-            raise SettingsError(f"OMI_API_KEY_FILE: the file cannot be read ({reason}).") from None
-    return None
+        return bare_key(key) or None
+    if "OMI_API_KEY_FILE" not in env:
+        return None
+    if bare_key(env["OMI_API_KEY_FILE"]).startswith(("omi_dev_", "omi_mcp_")):
+        raise SettingsError("OMI_API_KEY_FILE: this is a key and no file's name; a key goes into OMI_API_KEY.")
+    file = _path(env, "OMI_API_KEY_FILE")
+    try:
+        key = read_key(file)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise SettingsError(f"OMI_API_KEY_FILE: {file} cannot be read ({reason}).") from None
+    if not key:
+        raise SettingsError(f"OMI_API_KEY_FILE: {file} is empty.")
+    return key
 
 
 def _data_dir(env: Mapping[str, str]) -> Path:
-    if name := env.get("OMI_MCP_DATA_DIR"):
-        return Path(name).expanduser()
+    if "OMI_MCP_DATA_DIR" in env:
+        return _path(env, "OMI_MCP_DATA_DIR")
     from platformdirs import user_data_path
 
     return user_data_path("omi-mcp", appauthor=False)
+
+
+def _path(env: Mapping[str, str], name: str) -> Path:
+    try:
+        return Path(env[name]).expanduser()
+    except RuntimeError:
+        raise SettingsError(f"{name}: there is no such home folder; write the path in full, without ~.") from None
 
 
 def _timezone(env: Mapping[str, str]) -> ZoneInfo:

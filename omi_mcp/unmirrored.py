@@ -66,5 +66,7 @@ async def _list_into(store: Store, client: OmiClient, clock: Clock, filters: Fil
         synced=clock.now(),
         blocked=blocked,
         retry_at=retry_at,
+        compared=clock.now(),
+        overdue=False,
         warning=WARNING,
     )

@@ -18,7 +18,7 @@ from omi_mcp.hosts.entries import Launch
 from omi_mcp.hosts.known import HOSTS, Host
 from omi_mcp.library import Library
 from omi_mcp.server import build_server
-from omi_mcp.settings import Settings
+from omi_mcp.settings import NAMES, Settings
 
 PROJECT = Path(__file__).resolve().parents[1]
 README = (PROJECT / "README.md").read_text("utf-8")
@@ -27,11 +27,6 @@ MANIFEST: dict[str, Any] = json.loads((PROJECT / "bundle" / "manifest.json").rea
 PYPROJECT: dict[str, Any] = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))
 
 EXACT_VERSION = re.compile(r"\d+\.\d+\.\d+([.+-]?[0-9A-Za-z.-]+)?")
-
-
-def settings_read() -> set[str]:
-    """Every variable that the settings look at."""
-    return set(re.findall(r'"(OMI_[A-Z_]+)"', (PROJECT / "omi_mcp" / "settings.py").read_text("utf-8")))
 
 
 def built(folder: Path) -> Path:
@@ -67,7 +62,7 @@ def test_the_registry_entry_keeps_the_registrys_rules() -> None:
     assert package["transport"] == {"type": "stdio"}
     for variable in package["environmentVariables"]:
         assert set(variable) <= {"name", "description", "isRequired", "isSecret", "format", "default", "choices"}
-        assert variable["name"] in settings_read()
+        assert variable["name"] in NAMES
         assert variable.get("format", "string") in ("string", "number", "boolean", "filepath")
         assert variable.get("default", "") in (variable.get("choices") or [variable.get("default", "")])
     secret = [variable["name"] for variable in package["environmentVariables"] if variable.get("isSecret")]
@@ -88,7 +83,7 @@ def test_the_bundle_asks_for_the_key_as_a_secret_and_leaves_no_placeholder_unfil
     assert options["api_key"]["required"]
     launch = MANIFEST["server"]["mcp_config"]
     for name, value in launch["env"].items():
-        assert name in settings_read()
+        assert name in NAMES
         option = re.fullmatch(r"\$\{user_config\.(\w+)\}", value)
         assert option
         assert options[option[1]]["required"] or "default" in options[option[1]]
@@ -122,8 +117,8 @@ def test_the_bundle_holds_what_it_starts_and_is_the_same_each_time(tmp_path: Pat
 def test_every_variable_that_the_readme_explains_is_read_and_the_other_way_round() -> None:
     explained = set(re.findall(r"^\| `(OMI_[A-Z_]+)` \|", README, re.MULTILINE))
     hosts = (PROJECT / "docs" / "hosts.md").read_text("utf-8")
-    assert explained <= settings_read()
-    assert {name for name in settings_read() - explained if f"`{name}`" not in hosts} == set()
+    assert explained <= NAMES
+    assert {name for name in NAMES - explained if f"`{name}`" not in hosts} == set()
 
 
 @pytest.mark.parametrize("host", HOSTS.values(), ids=lambda host: host.name)
@@ -132,7 +127,7 @@ def test_each_hosts_page_shows_what_install_would_write(host: Host) -> None:
     block = entries.block(host, Launch("/full/path/to/omi-mcp", (), {"OMI_API_KEY": key}))
     page = (PROJECT / "docs" / "hosts.md").read_text("utf-8")
     section = page.split(f"\n## {host.title}\n")[1].split("\n## ")[0]
-    assert f"```{host.format}\n{block.rstrip()}\n```" in section
+    assert f"```{'toml' if host.format == 'toml' else 'json'}\n{block.rstrip()}\n```" in section
 
 
 def test_nobody_is_told_to_install_another_projects_package() -> None:

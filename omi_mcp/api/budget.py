@@ -151,6 +151,11 @@ class Budget:
         with self._database.reading() as connection:
             return max(_read(connection, bucket, now).wait(now, background=background) for bucket in buckets)
 
+    def limit(self, bucket: Bucket) -> int:
+        """How many requests an hour are believed to be allowed. Blocks."""
+        with self._database.reading() as connection:
+            return _read(connection, bucket, self._now()).limit
+
     def allowances(self) -> tuple[Allowance, ...]:
         """Every bucket as it stands now. Blocks."""
         now = self._now()

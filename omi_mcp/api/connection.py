@@ -54,6 +54,9 @@ ANSWER_LIMIT = 64 * 2**20
 REFUSAL_LIMIT = 8 * 2**20
 """Bytes of an error body that are looked at. OMI API: a 422 repeats what was sent."""
 
+_ROUTES = re.compile(r"(/v1(/dev(/.*)?)?/*)+$")
+"""What follows the base in the addresses that the API's own documentation shows."""
+
 _VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+")
 _PASSING = frozenset({500, 502, 503, 504})
 _NOTHING_SENT = (
@@ -223,7 +226,7 @@ class Connection:
 
 
 def checked_base_url(base_url: str) -> str:
-    """`base_url` normalised, without a trailing slash.
+    """`base_url` normalised, without a trailing slash or the beginning of a route.
 
     Raises:
         InvalidRequest: it is no plain https URL (http for this machine itself), so the key would not be safe with it.
@@ -238,7 +241,7 @@ def checked_base_url(base_url: str) -> str:
         raise InvalidRequest(
             "OMI_API_BASE_URL", "must be an https:// URL; http:// is accepted for this machine only (127.0.0.1)"
         )
-    return str(url).rstrip("/")
+    return _ROUTES.sub("", str(url)).rstrip("/")
 
 
 async def _read(response: httpx.Response) -> bytes:

@@ -5,28 +5,60 @@ import os
 import sys
 from dataclasses import replace
 
-from omi_mcp.settings import DEFAULT_BASE_URL, Settings, SettingsError
+from omi_mcp.settings import DEFAULT_BASE_URL, OWN_PREFIX, Settings, SettingsError, is_set, unknown_settings
 
 
-def settings() -> Settings:
+def settings(*, saved: bool = True) -> Settings:
     """The settings, with the API's address checked too; logging is set up by them.
+
+    With `saved`, and no key in the environment, the key that `install` keeps is taken, and that is said.
 
     Raises:
         SettingsError: a variable has a value that cannot be used.
     """
-    found = Settings.from_env(os.environ)
+    found, kept = read() if saved else (Settings.from_env(os.environ), False)
+    check_names()
     if found.base_url != DEFAULT_BASE_URL:
-        found = replace(found, base_url=_checked(found.base_url))
+        found = replace(found, base_url=checked_base_url(found.base_url))
+    if kept:
+        where = f" for {found.base_url}" if found.base_url != DEFAULT_BASE_URL else ""
+        print(f"omi-mcp: no key is set, so the one that `install` keeps{where} is used", file=sys.stderr)
     _log_to_stderr(found.log_level)
     return found
 
 
-def _checked(base_url: str) -> str:
-    from omi_mcp.api.connection import checked_base_url
+def read() -> tuple[Settings, bool]:
+    """The settings, and whether the key in them is the one that `install` keeps. Raises SettingsError."""
+    if is_set(os.environ, "OMI_API_KEY") or is_set(os.environ, "OMI_API_KEY_FILE"):
+        return Settings.from_env(os.environ), False
+    from omi_mcp.hosts.keys import Saved
+
+    kept = Saved.here().environment()
+    # A key is for the address it was saved with, and goes to no other.
+    other = is_set(os.environ, "OMI_API_BASE_URL") and checked_base_url(
+        Settings.from_env(os.environ).base_url
+    ) != kept.get("OMI_API_BASE_URL", DEFAULT_BASE_URL)
+    if not kept or other:
+        return Settings.from_env(os.environ), False
+    return Settings.from_env({**os.environ, **kept}), True
+
+
+def check_names() -> None:
+    """Refuse a misspelled setting: ignored, it would leave on what it was to turn off. Raises SettingsError."""
+    for name, meant in unknown_settings(os.environ).items():
+        if meant and name.upper().startswith(OWN_PREFIX):
+            raise SettingsError(f"{name}: there is no such setting. Did you mean {meant}?")
+        hint = f"; did you mean {meant}?" if meant else ""
+        print(f"omi-mcp: {name} is no setting of this program and is ignored{hint}", file=sys.stderr)
+
+
+def checked_base_url(base_url: str) -> str:
+    """The API's address as it is used. Raises SettingsError."""
+    from omi_mcp.api.connection import checked_base_url as checked
     from omi_mcp.api.errors import InvalidRequest
 
     try:
-        return checked_base_url(base_url)
+        return checked(base_url)
     except InvalidRequest as error:
         raise SettingsError(str(error)) from None
 

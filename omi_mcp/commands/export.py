@@ -23,6 +23,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--since", metavar="DATE", help="only what began on or after: 2025-03-14, 'last month', ...")
     parser.add_argument(
+        "--full", action="store_true", help="compare everything that was copied before with the account first"
+    )
+    parser.add_argument(
         "--no-wait", action="store_true", help="stop at the hourly limit with exit code 3, instead of waiting"
     )
 
@@ -46,7 +49,7 @@ async def main(desk: "Desk", options: argparse.Namespace) -> int:
     since = desk.span("--since", options.since)
     first: datetime | None = since and since.first
     export = Export.begin(desk, options.folder, options.format, first)
-    await desk.library.sync(full=True)
+    await desk.library.sync(full=options.full)
     standing = await follow(desk, wait=not options.no_wait, step=export.step)
     report = await export.finish(standing)
     desk.out.print(report.said())

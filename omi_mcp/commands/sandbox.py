@@ -1,6 +1,7 @@
 """`omi-mcp sandbox`: an Omi Developer API in a box, as a server on this computer."""
 
 import argparse
+import re
 import sqlite3
 import sys
 from pathlib import Path
@@ -37,6 +38,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "slow, 429, 500, 503, 504, truncate, html, mistype. Routes: list, get, create, segments, update, delete, "
         "folders, key, reads, writes",
     )
+    parser.add_argument(
+        "--key",
+        type=_developer_key,
+        metavar="KEY",
+        help="the developer key (omi_dev_...) to accept (default: a new one)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="what the dice of the faults start from (default 0)")
 
 
@@ -51,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"omi-mcp sandbox: {error}", file=sys.stderr)
         return 2
     try:
-        sandbox = Sandbox(options.db, limits=options.limits, seed=options.seed)
+        sandbox = Sandbox(options.db, limits=options.limits, seed=options.seed, key=options.key)
     except (sqlite3.Error, OSError) as error:
         print(
             f"omi-mcp sandbox: --db {options.db} cannot be used ({error}): give a file in a folder that can be "
@@ -72,6 +79,12 @@ def run(options: argparse.Namespace) -> int:
     finally:
         sandbox.close()
     return 0
+
+
+def _developer_key(text: str) -> str:
+    if not re.fullmatch(r"omi_dev_[!-~]+", text):
+        raise argparse.ArgumentTypeError("a developer key is needed: omi_dev_ and what you like, without spaces")
+    return text
 
 
 def _announce(base_url: str, key: str) -> None:

@@ -26,6 +26,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--folder", metavar="NAME", help="in this folder; a name or an id")
     parser.add_argument("--starred", action="store_true", default=None, help="only starred ones")
     parser.add_argument("--limit", type=int, default=10, metavar="N", help=f"how many, 1 to {MOST} (default 10)")
+    parser.add_argument(
+        "--refresh", action="store_true", help="look for what is new first, however lately that was done"
+    )
     parser.add_argument("--json", action="store_true", help="answer in JSON, as the tool search_conversations does")
 
 
@@ -55,7 +58,9 @@ async def main(desk: "Desk", options: argparse.Namespace) -> int:
     query = " ".join(options.words)
     desk.err.status("Searching ...")
     try:
-        found = await desk.library.search(query, filters, folder=options.folder, limit=options.limit)
+        found = await desk.library.search(
+            query, filters, folder=options.folder, limit=options.limit, refresh=options.refresh
+        )
     finally:
         desk.err.status("")
     results = found.results

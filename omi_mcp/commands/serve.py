@@ -46,7 +46,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    settings = replace(environment.settings(), profile=options.profile)
+    # A host's entry says all that it needs; over HTTP it is a person who starts this.
+    saved = options.transport == "http" and not options.demo
+    settings = replace(environment.settings(saved=saved), profile=options.profile)
     if options.transport == "http":
         host = DEFAULT_HOST if options.host is None else options.host
         return _serve_http(settings, host, DEFAULT_PORT if options.port is None else options.port, demo=options.demo)

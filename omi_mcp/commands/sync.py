@@ -30,6 +30,7 @@ async def main(desk: "Desk", options: argparse.Namespace) -> int:
     from omi_mcp.commands.desk import DONE, INCOMPLETE, USAGE, CommandFailed
     from omi_mcp.commands.failures import duration
     from omi_mcp.commands.following import follow
+    from omi_mcp.views.notes import OBSTACLES
 
     if desk.settings.mirror != "disk":
         raise CommandFailed(f"OMI_MCP_MIRROR is {desk.settings.mirror}: there is nothing that a sync could keep", USAGE)
@@ -39,6 +40,10 @@ async def main(desk: "Desk", options: argparse.Namespace) -> int:
     desk.note(standing.progress.warning)
     if standing.remains is None:
         return DONE
+    if standing.looking:
+        obstacle = standing.progress.blocked
+        why = f": {OBSTACLES[obstacle]}" if obstacle else ""
+        desk.note(f"New conversations could not be looked for{why}.")
     desk.note(f"Not everything is copied yet; run this again in {duration(standing.remains)}.")
     return INCOMPLETE
 

@@ -20,8 +20,9 @@ from omi_mcp.views.notes import OBSTACLES
 class Report:
     """What lies in the folder now, against what the account has.
 
-    `listed` is how many conversations the API listed, `unlisted` how many of the copy it did not; `lost` have no file
-    although they should. `compared` is False where the list could not be read to its end.
+    `listed` is how many conversations the API listed when everything was last compared or since, `unlisted` how many of
+    the copy it did not; `lost` have no file although they should. `compared` is False where the list could not be read
+    to its end.
     """
 
     folder: Path
@@ -80,7 +81,8 @@ class Export:
         self._folder = folder
         self._path = path
         self._since = since
-        self._began = desk.clock.now()
+        self._written: dict[str, datetime] = {}
+        self._streamed: list[Entry] = []
         self._outcomes: dict[str, Outcome] = {}
 
     @classmethod
@@ -95,12 +97,15 @@ class Export:
 
     async def step(self, standing: Standing) -> bool:
         """Write what can be written by now. True when all that was asked for is there."""
+        if (standing.looking or standing.settling) and standing.remains == 0:
+            return False  # in a moment more is known of what is copied
         entries = await self._desk.library.catalogue(self._since)
         if self._folder is not None:
-            for entry in entries:
-                if entry.id not in self._outcomes and _ready(entry) and entry.synced_at >= self._began:
-                    await self._write(self._folder, entry)
-        return not standing.comparing and all(_ready(entry) and entry.synced_at >= self._began for entry in entries)
+            await self._write_ready(self._folder, entries)
+        elif standing.remains and (ready := [entry for entry in entries if _ready(entry)]) != self._streamed:
+            self._streamed = ready  # copying waits: what there is must not
+            await self._write_stream(ready)
+        return not (standing.looking or standing.comparing or standing.settling) and all(map(_ready, entries))
 
     async def finish(self, standing: Standing) -> Report:
         """Write the stream, if it is one, and compare the folder with the copy and the copy with the account."""
@@ -110,13 +115,12 @@ class Export:
             await self._write_stream(ready)
             lost = others = 0
         else:
-            for entry in ready:
-                if entry.id not in self._outcomes:
-                    await self._write(self._folder, entry)
+            await self._write_ready(self._folder, entries)
             ids = [entry.id for entry in entries]
             lost = len(self._folder.missing([entry.id for entry in ready]))
             others = 0 if self._since else self._folder.others(ids)
-        listed = sum(entry.synced_at >= self._began for entry in entries)
+        compared = standing.progress.compared
+        listed = sum(compared is not None and entry.synced_at >= compared for entry in entries)
         return Report(
             folder=self._path,
             written=Counter(self._outcomes[entry.id] for entry in ready if entry.id in self._outcomes),
@@ -126,14 +130,22 @@ class Export:
             locked=sum(entry.transcript == "locked" for entry in entries),
             lost=lost,
             others=others,
-            compared=not standing.comparing,
+            compared=not standing.comparing and not standing.looking,
             standing=standing,
         )
 
-    async def _write(self, folder: Folder, entry: Entry) -> None:
-        stored = await self._desk.library.copied(entry.id)
-        if stored is not None:  # else it has just been deleted
-            self._outcomes[entry.id] = folder.write(stored)
+    async def _write_ready(self, folder: Folder, entries: Sequence[Entry]) -> None:
+        """Write what is copied and was not written as the API gave it last."""
+        for entry in entries:
+            if not _ready(entry) or self._written.get(entry.id) == entry.synced_at:
+                continue
+            self._written[entry.id] = entry.synced_at
+            stored = await self._desk.library.copied(entry.id)
+            if stored is None:  # it has just been deleted
+                continue
+            outcome = folder.write(stored)
+            if self._outcomes.get(entry.id, "unchanged") == "unchanged":
+                self._outcomes[entry.id] = outcome
 
     async def _write_stream(self, ready: Sequence[Entry]) -> None:
         lines = []

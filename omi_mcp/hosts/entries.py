@@ -3,12 +3,13 @@
 import subprocess
 import sys
 from collections.abc import Mapping, MutableMapping, Sequence
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from omi_mcp.files import replace
+from omi_mcp import files
 from omi_mcp.hosts.document import Document, UnusableConfig, parse, render, table
 from omi_mcp.hosts.known import Host
 
@@ -22,7 +23,8 @@ KEY_INPUT: Mapping[str, Any] = {
     "password": True,
 }
 
-KEY_NAMES = frozenset({"OMI_API_KEY", "OMI_API_KEY_FILE"})
+KEY_NAMES = frozenset({"OMI_API_KEY", "OMI_API_KEY_FILE", "OMI_API_BASE_URL"})
+"""What goes together: a key is for the address that it was tried at."""
 
 TRIAL_SECONDS = 60.0
 
@@ -42,11 +44,16 @@ class Launch:
 
 @dataclass(frozen=True)
 class Change:
-    """What was done to a host's file. `backup` is the copy made of it before, if there was one and it changed."""
+    """What was done to a host's file. `backup` is the copy made of it before, if there was one and it changed.
+
+    `before` and `after` are this server's entry, None where there is none.
+    """
 
     path: Path
     changed: bool
     backup: Path | None = None
+    before: Mapping[str, Any] | None = field(default=None, compare=False)
+    after: Mapping[str, Any] | None = field(default=None, compare=False)
 
 
 class TemporaryInstall(Exception):
@@ -96,12 +103,14 @@ def entry(host: Host, launch: Launch) -> dict[str, Any]:
 def block(host: Host, launch: Launch) -> str:
     """The entry alone, as text to paste into an empty configuration."""
     document = parse("", host.format)
-    _put(document, host, launch)
+    _put(document, host, launch, {})
     return render(document, host.format, "")
 
 
-def install(host: Host, path: Path, launch: Launch, now: datetime) -> Change:
+def install(host: Host, path: Path, launch: Launch, now: datetime, earlier: Mapping[str, str] | None = None) -> Change:
     """Enter the server in the host's file, keeping everything else in it, what was added to the entry by hand too.
+
+    `earlier` is what an install before put into the entry's environment: of that, what is wanted no longer goes.
 
     Raises:
         UnusableConfig: the file is broken, or cannot be changed without loss, or has another server of that name.
@@ -112,8 +121,10 @@ def install(host: Host, path: Path, launch: Launch, now: datetime) -> Change:
     servers = table(document, host.section)
     if NAME in servers and not is_own(servers[NAME]):
         raise UnusableConfig(f"another server is called {NAME!r} there already; rename or remove it first")
-    _put(document, host, launch)
-    return _write(path, original, text, document, host, now)
+    before = deepcopy(dict(servers[NAME])) if NAME in servers else None
+    _put(document, host, launch, earlier or {})
+    change = _write(path, original, text, document, host, now)
+    return replace(change, before=before, after=dict(servers[NAME]))
 
 
 def uninstall(host: Host, path: Path, now: datetime) -> Change:
@@ -147,13 +158,13 @@ def is_own(found: Any) -> bool:
     return command in OWN_COMMANDS or "omi_mcp" in arguments or not OWN_COMMANDS.isdisjoint(arguments)
 
 
-def _put(document: Document, host: Host, launch: Launch) -> None:
+def _put(document: Document, host: Host, launch: Launch, earlier: Mapping[str, str]) -> None:
     servers = table(document, host.section)
     wanted = entry(host, launch)
     if NAME not in servers:
         servers[NAME] = wanted
     else:
-        _update(servers[NAME], wanted)
+        _update(servers[NAME], wanted, earlier)
     if host.asks_for_key and "OMI_API_KEY" in wanted.get("env", {}):
         inputs = document.setdefault("inputs", [])
         if not isinstance(inputs, list):
@@ -162,21 +173,24 @@ def _put(document: Document, host: Host, launch: Launch) -> None:
             inputs.append(dict(KEY_INPUT))
 
 
-def _update(current: Document, wanted: Mapping[str, Any]) -> None:
+def _update(current: Document, wanted: Mapping[str, Any], earlier: Mapping[str, str]) -> None:
     environment = wanted.get("env", {})
     if "args" not in wanted:
         current.pop("args", None)
     for name, value in wanted.items():
         if name != "env" and current.get(name) != value:
             current[name] = value
-    if environment:
-        kept = table(current, "env")
-        if not KEY_NAMES.isdisjoint(environment):
-            for name in KEY_NAMES - environment.keys():
-                kept.pop(name, None)
-        for name, value in environment.items():
-            if kept.get(name) != value:
-                kept[name] = value
+    if not environment and "env" not in current:
+        return
+    kept = table(current, "env")
+    gone = {name for name, value in earlier.items() if kept.get(name) == value} - KEY_NAMES
+    if not KEY_NAMES.isdisjoint(environment):
+        gone |= KEY_NAMES
+    for name in gone - environment.keys():
+        kept.pop(name, None)
+    for name, value in environment.items():
+        if kept.get(name) != value:
+            kept[name] = value
 
 
 def _is_key_input(one: Any) -> bool:
@@ -208,6 +222,6 @@ def _write(path: Path, original: bytes | None, text: str, document: Document, ho
     backup = None
     if original:
         backup = path.with_name(f"{path.name}.{now:%Y%m%dT%H%M%S}.backup")
-        replace(backup, original, mode=path.stat().st_mode & 0o7777)
-    replace(path, content)
+        files.replace(backup, original, mode=path.stat().st_mode & 0o7777)
+    files.replace(path, content)
     return Change(path, changed=True, backup=backup)

@@ -55,6 +55,11 @@ class Host:
     typed: bool = False
     asks_for_key: bool = False
 
+    def is_here(self, machine: Machine) -> bool:
+        """Whether the machine has this host: its configuration is there, or the folder that it made for it."""
+        path = self.config(machine)
+        return path.exists() or (path.parent != machine.home and path.parent.is_dir())
+
 
 def _claude_desktop(machine: Machine) -> Path:
     name = "claude_desktop_config.json"

@@ -118,7 +118,9 @@ class Progress:
 
     `phase` is what is still to be copied, `oldest` how far back the summaries reach, `complete` whether they are all
     there, `synced` when the newest ones were last looked at. `blocked` is why copying waits and `retry_at` until when,
-    or, with nothing in the way, when news is looked for next. `warning` says what the user should know besides.
+    or, with nothing in the way, when news is looked for next. `compared` is when the comparison of everything that was
+    last finished began, `overdue` whether there should have been another since. `warning` says what the user should
+    know besides.
     """
 
     phase: Phase
@@ -128,4 +130,6 @@ class Progress:
     synced: datetime | None
     blocked: Obstacle | None
     retry_at: datetime | None
+    compared: datetime | None
+    overdue: bool
     warning: str | None

@@ -44,8 +44,8 @@ class Sandbox:
     """An Omi account in a box. `path` None keeps it in memory; `now` must return aware moments.
 
     `limits="real"` counts the hourly allowances of each key as the service does (60 reads, 25 with transcript,
-    25 writes). The methods below the transport act as the Omi app or the service would, without a request.
-    Raises `KeyError` for an id that is not there.
+    25 writes). `key` is the account's developer key, else one is made. The methods below the transport act as the Omi
+    app or the service would, without a request. Raises `KeyError` for an id that is not there.
     """
 
     base_url = "http://127.0.0.1"
@@ -57,12 +57,13 @@ class Sandbox:
         now: Callable[[], datetime] = _utc_now,
         limits: Literal["real", "off"] = "off",
         seed: int = 0,
+        key: str | None = None,
     ) -> None:
         self._now = now
         self._store = Store(path)
         self._keyring = Keyring(self._store)
         self._served: deque[Served] = deque(maxlen=REMEMBERED_REQUESTS)
-        self.key = self._keyring.named("full", ALL_SCOPES)
+        self.key = self._keyring.named("full", ALL_SCOPES, key)
         self.read_only_key = self._keyring.named("read-only", READ_SCOPES)
         self.pause: Callable[[], Awaitable[None]] = anyio.lowlevel.checkpoint
         """Awaited while a create is in progress; from segments twice: before its placeholder is stored, and after."""

@@ -51,15 +51,21 @@ class Keyring:
         if name:
             self._names[name] = key
 
-    def issue(self, scopes: tuple[str, ...], name: str | None = None) -> str:
-        key = f"omi_dev_{secrets.token_hex(16)}"
+    def issue(self, scopes: tuple[str, ...], name: str | None = None, key: str | None = None) -> str:
+        """A new key, or `key`."""
+        key = key or f"omi_dev_{secrets.token_hex(16)}"
         self._store.put_key(key, json.dumps(scopes), name)
         self._remember(key, scopes, name)
         return key
 
-    def named(self, name: str, scopes: tuple[str, ...]) -> str:
-        """The key of that name, issued on first use."""
-        return self._names.get(name) or self.issue(scopes, name)
+    def named(self, name: str, scopes: tuple[str, ...], key: str | None = None) -> str:
+        """The key of that name, issued on first use; `key`, if it is given, in place of the one there was."""
+        known = self._names.get(name)
+        if known and key in (None, known):
+            return known
+        if known:
+            self.revoke(known)
+        return self.issue(scopes, name, key)
 
     def revoke(self, key: str) -> None:
         self._store.delete_key(key)

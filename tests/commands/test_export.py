@@ -9,6 +9,7 @@ import pytest
 from desk_kit import Account, live, talk, talks
 
 from omi_mcp.importing.reading import read_file
+from omi_mcp.sandbox.faults import Faults
 
 EARLIER, EARLIEST = "2026-01-14T09:30:00Z", "2026-01-01T09:30:00Z"
 
@@ -129,6 +130,29 @@ def test_real_limits_are_waited_for_or_told(tmp_path: Path) -> None:
         assert done.code == 0
         assert "The Omi API lists 450 of them" in done.err
         assert said(tmp_path / "out", account) == told(account)
+
+    live(story, tmp_path, limits="real")
+
+
+@pytest.mark.parametrize("form", ["markdown", "jsonl"])
+def test_an_account_that_is_as_it_was_costs_a_look_and_what_is_copied_is_written_before_any_wait(
+    tmp_path: Path, form: str
+) -> None:
+    async def story(account: Account) -> None:
+        account.sandbox.load(talks(30))
+        out = tmp_path / "out"
+        await account.run("export", out, "--format", form)
+        for _ in range(5):
+            before = len(account.sandbox.requests)
+            ended = await account.run("export", out, "--format", form)
+            assert len(account.sandbox.requests) - before <= 2
+            assert (ended.code, "30 unchanged" in ended.out) == (0, True)
+
+        account.sandbox.faults = Faults.parse("refuse@reads")
+        ended = await account.run("export", tmp_path / "other", "--format", form)
+        assert ended.code == 1
+        written = "".join(files(tmp_path / "other").values())
+        assert all(f'"talk-{number}"' in written for number in range(30))
 
     live(story, tmp_path, limits="real")
 

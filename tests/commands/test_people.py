@@ -5,6 +5,7 @@ from pathlib import Path
 from desk_kit import Account, live, talk, talks
 
 from omi_mcp.commands.terminal import Bar, Terminal
+from omi_mcp.sandbox.faults import Faults
 
 
 def test_a_search_shows_the_moments_and_a_reading_opens_there(tmp_path: Path) -> None:
@@ -109,6 +110,36 @@ def test_sync_waits_for_the_hourly_limit_says_so_and_copies_everything(tmp_path:
         assert (status["conversations"], status["transcripts"], status["complete"]) == (700, 700, True)
 
     live(story, tmp_path, limits="real")
+
+
+def test_a_sync_and_a_refreshed_search_look_for_what_is_new_however_lately_that_was_done(tmp_path: Path) -> None:
+    async def story(account: Account) -> None:
+        account.sandbox.load([talk("harbour"), talk("kitchen")])
+        await account.run("sync")
+        await account.run("search")
+        account.sandbox.insert(talk("garden", began=account.clock.now().isoformat()))
+        before = len(account.sandbox.requests)
+        assert "3 conversations, 3 with everything" in (await account.run("sync")).out
+        assert len(account.sandbox.requests) - before == 2, "one for the news, one for its transcript"
+        account.sandbox.insert(talk("zeppelin", began=account.clock.now().isoformat()))
+        assert "zeppelin" not in (await account.run("search", "zeppelin")).out
+        assert "zeppelin" in (await account.run("search", "zeppelin", "--refresh")).out
+
+    live(story, tmp_path)
+
+
+def test_a_sync_that_cannot_look_for_what_is_new_does_not_say_that_all_is_there(tmp_path: Path) -> None:
+    async def story(account: Account) -> None:
+        account.sandbox.load([talk("harbour")])
+        await account.run("sync")
+        account.sandbox.faults = Faults.parse("refuse@reads")
+        ended = await account.run("sync", "--no-wait")
+        assert ended.code == 3
+        assert "New conversations could not be looked for: the Omi API cannot be reached." in ended.err
+        account.sandbox.faults = Faults()
+        assert (await account.run("sync")).code == 0
+
+    live(story, tmp_path)
 
 
 def test_a_full_sync_finds_what_changed_long_ago(tmp_path: Path) -> None:

@@ -86,7 +86,9 @@ async def test_a_question_is_answered_with_citations_from_the_newest_match(tmp_p
 
 
 def test_a_question_without_a_key_is_answered_with_the_way_to_one(tmp_path: Path) -> None:
-    assert "Settings > Developer" in run(tmp_path, "ask.py", "anything").stdout
+    keyless = run(tmp_path, "ask.py", "anything")
+    assert (keyless.returncode, keyless.stdout) == (1, "")
+    assert "Settings > Developer" in keyless.stderr
 
 
 @pytest.mark.anyio
@@ -109,6 +111,12 @@ def test_a_file_is_uploaded_from_the_command_line(tmp_path: Path) -> None:
     ended = run(tmp_path, "upload_meeting.py", file, "--started", "2025-03-14T09:30", "--demo")
     assert ended.stdout.startswith("created: "), ended.stderr
     assert "hidden" in ended.stdout
+
+
+def test_the_nightly_export_says_what_it_needs(tmp_path: Path) -> None:
+    ended = run(tmp_path, "nightly_export.py")
+    assert ended.returncode == 2
+    assert ended.stderr == "usage: nightly_export.py FOLDER\n"
 
 
 def test_the_nightly_export_is_quiet_unless_something_is_wrong(tmp_path: Path, account: dict[str, str]) -> None:

@@ -6,81 +6,55 @@ from pathlib import Path
 import pytest
 
 from omi_mcp.hosts import keys
-from omi_mcp.hosts.keys import WrongKey
-from omi_mcp.hosts.known import HOSTS
+from omi_mcp.hosts.keys import Key, Saved, WrongKey
+from omi_mcp.settings import DEFAULT_BASE_URL
 
 KEY = "omi_dev_0123456789abcdef"
-CURSOR = HOSTS["cursor"]
+LOCAL = "http://127.0.0.1:8787"
 
 
-def nobody() -> str:
-    raise AssertionError("nobody should be asked")
+@pytest.fixture
+def saved(tmp_path: Path) -> Saved:
+    return Saved(tmp_path / "omi-mcp")
 
 
-def test_the_key_of_the_environment_is_kept_in_a_file_that_only_the_owner_reads(tmp_path: Path) -> None:
-    file = tmp_path / "omi-mcp" / "api-key"
-    reference = keys.refer(CURSOR, {"OMI_API_KEY": f" {KEY}\n"}, file, nobody)
-    assert reference is not None
-    assert reference.environment == {"OMI_API_KEY_FILE": str(file)}
-    assert str(file) in reference.place
-    assert KEY not in reference.place
-    assert file.read_text() == f"{KEY}\n"
+def test_a_key_is_kept_with_its_address_in_a_file_that_only_the_owner_reads(saved: Saved) -> None:
+    assert saved.environment() == {}
+    saved.keep(KEY, LOCAL)
+    assert saved.environment() == {"OMI_API_KEY_FILE": str(saved.key_file), "OMI_API_BASE_URL": LOCAL}
+    assert saved.key_file.read_text() == f"{KEY}\n"
     if os.name == "posix":
-        assert file.stat().st_mode & 0o777 == 0o600
+        assert saved.key_file.stat().st_mode & 0o777 == 0o600
+    saved.keep("omi_dev_other", DEFAULT_BASE_URL)
+    assert saved.environment() == {"OMI_API_KEY_FILE": str(saved.key_file)}
+    assert saved.key_file.read_text() == "omi_dev_other\n"
 
 
-def test_the_next_host_uses_the_key_that_is_there(tmp_path: Path) -> None:
-    file = tmp_path / "api-key"
-    keys.refer(CURSOR, {}, file, lambda: KEY)
-    reference = keys.refer(HOSTS["codex"], {}, file, nobody)
-    assert reference is not None
-    assert reference.environment == {"OMI_API_KEY_FILE": str(file)}
-
-
-def test_a_new_key_replaces_the_old_one(tmp_path: Path) -> None:
-    file = tmp_path / "api-key"
-    for key in (KEY, "omi_dev_new"):
-        keys.refer(CURSOR, {"OMI_API_KEY": key}, file, nobody)
-        assert file.read_text().strip() == key
-
-
-def test_a_file_that_was_set_is_named_and_not_copied(tmp_path: Path) -> None:
-    mine, file = tmp_path / "mine", tmp_path / "api-key"
-    mine.write_text(KEY)
+def test_the_key_of_the_environment_comes_before_the_saved_one(saved: Saved, tmp_path: Path) -> None:
+    assert keys.find({}, saved) is None
+    saved.keep(KEY, LOCAL)
+    mine = tmp_path / "mine"
+    mine.write_text("omi_dev_mine")
     mine.chmod(0o600)
-    reference = keys.refer(CURSOR, {"OMI_API_KEY_FILE": str(mine)}, file, nobody)
-    assert reference is not None
-    assert reference.environment == {"OMI_API_KEY_FILE": str(mine)}
-    assert not file.exists()
+    assert keys.find({}, saved) == Key(KEY, saved.key_file)
+    assert keys.find({"OMI_API_KEY_FILE": str(mine)}, saved) == Key("omi_dev_mine", mine)
+    assert keys.find({"OMI_API_KEY": "omi_dev_x", "OMI_API_KEY_FILE": str(mine)}, saved) == Key("omi_dev_x", None)
+    assert keys.find({"OMI_API_KEY": "${OMI_API_KEY}"}, saved) == Key(KEY, saved.key_file)
 
 
-def test_a_host_that_asks_itself_gets_no_key_from_here(tmp_path: Path) -> None:
-    reference = keys.refer(HOSTS["vscode"], {"OMI_API_KEY": KEY}, tmp_path / "api-key", nobody)
-    assert reference is not None
-    assert reference.environment == {"OMI_API_KEY": "${input:omi-api-key}"}
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_without_a_key_there_is_nothing_to_refer_to(tmp_path: Path) -> None:
-    assert keys.refer(CURSOR, {}, tmp_path / "api-key", lambda: "") is None
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("key", ["omi_mcp_0123456789abcdef", "sk-123", "omi_dev_\u00fc", "omi_dev_a b"])
-def test_another_kind_of_key_is_refused_without_being_repeated(tmp_path: Path, key: str) -> None:
+@pytest.mark.parametrize("key", ["omi_mcp_0123456789abcdef", "sk-123", "omi_dev_\u00fc", "omi_dev_a b", ""])
+def test_another_kind_of_key_is_refused_without_being_repeated(key: str) -> None:
     with pytest.raises(WrongKey, match="Settings > Developer") as refused:
-        keys.refer(CURSOR, {"OMI_API_KEY": key}, tmp_path / "api-key", nobody)
-    assert key not in str(refused.value)
-    assert list(tmp_path.iterdir()) == []
+        keys.check_form(key)
+    assert not key or key not in str(refused.value)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="POSIX permissions")
-def test_a_key_file_that_others_can_read_is_refused(tmp_path: Path) -> None:
-    file = tmp_path / "api-key"
-    file.write_text(KEY)
-    file.chmod(0o644)
+def test_a_key_file_that_others_can_read_is_refused(saved: Saved) -> None:
+    saved.keep(KEY, DEFAULT_BASE_URL)
+    saved.key_file.chmod(0o644)
     with pytest.raises(WrongKey, match="others can read"):
-        keys.refer(CURSOR, {}, file, nobody)
+        keys.find({}, saved)
 
 
 def test_the_settings_in_force_go_along_but_no_secret_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,6 +69,7 @@ def test_the_settings_in_force_go_along_but_no_secret_does(tmp_path: Path, monke
             "OMI_API_KEY_FILE": "x",
             "OMI_MCP_HTTP_TOKEN": "secret",
             "OMI_MCP_OAUTH_ISSUER": "https://issuer.example",
+            "OMI_OTHER_PROGRAM": "1",
             "PATH": "/bin",
         }
     ) == {
@@ -102,3 +77,15 @@ def test_the_settings_in_force_go_along_but_no_secret_does(tmp_path: Path, monke
         "OMI_MCP_DATA_DIR": str(tmp_path / "data"),
         "OMI_MCP_READ_ONLY": "on",
     }
+
+
+def test_what_an_install_wrote_is_told_from_what_was_added_by_hand(saved: Saved, tmp_path: Path) -> None:
+    config = tmp_path / "mcp.json"
+    assert saved.written(config) == {}
+    saved.note_written(config, {"OMI_MCP_READ_ONLY": "on"})
+    assert saved.written(config) == {"OMI_MCP_READ_ONLY": "on"}
+    assert saved.written(tmp_path / "other.json") == {}
+    saved.note_written(config, {})
+    assert saved.written(config) == {}
+    (saved.folder / "installed.json").write_text("[1")
+    assert saved.written(config) == {}

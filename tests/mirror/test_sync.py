@@ -151,6 +151,26 @@ async def test_what_was_copied_is_compared_again_at_a_walking_pace() -> None:
     assert min(second - first for first, second in pairwise(moments)) >= 180
 
 
+async def test_what_was_added_elsewhere_with_old_dates_is_found_soon_after_some_of_it_is_seen_else_within_a_day() -> (
+    None
+):
+    account = Account(size=400)
+    async with account.process() as process:
+        await process.use()
+        await account.synced(process)
+        for first, within in ((900, timedelta(minutes=5)), (950, timedelta(days=1))):
+            account.sandbox.load(talk(first + n, START - timedelta(days=400 + n)) for n in range(30))
+            if first == 900:
+                account.sandbox.insert(talk(999, START - timedelta(days=3)))
+            await account.clock.sleep(3600 * 2)
+            await process.use()
+            assert process.sync.progress().overdue == (first == 900)
+            await account.clock.sleep(within.total_seconds())
+            await process.use()
+            assert not process.sync.progress().overdue
+            assert mirrored(process.store) == account.listable()
+
+
 async def test_a_slow_api_holds_a_search_up_for_a_moment_only() -> None:
     account = Account(size=10)
     async with account.process() as process:

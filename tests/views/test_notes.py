@@ -28,7 +28,8 @@ def progress(
     warning: str | None = None,
 ) -> Progress:
     retry_at = None if retry_in is None else NOW + timedelta(seconds=retry_in)
-    return Progress("idle", 1200, oldest, complete, synced, blocked, retry_at, warning)
+    compared = NOW - timedelta(hours=3) if complete else None
+    return Progress("idle", 1200, oldest, complete, synced, blocked, retry_at, compared, False, warning)
 
 
 def note(counts: Counts, progress: Progress) -> str | None:

@@ -69,6 +69,19 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
+class Left:
+    """What is still to be done: `seconds` until it can go on, 0 while it does, None when there is nothing.
+
+    `looking` for what is new, `comparing` everything, `settling` what became of those missing from the list.
+    """
+
+    seconds: float | None
+    looking: bool
+    comparing: bool
+    settling: bool
+
+
+@dataclass(frozen=True)
 class _Plan:
     """What to do when: `step` after `seconds`."""
 
@@ -84,7 +97,7 @@ class Sync:
         self._clock = clock
         self._budget = Budget(store.database, clock)
         self._absences = Absences(client, store, clock)
-        self._passes = PassReader(client, store, clock, self._absences)
+        self._passes = PassReader(client, store, clock, self._budget, self._absences)
         self._transcripts = TranscriptBackfill(client, store, clock, self._absences)
         self._labels = LabelReader(client, store, clock)
         self._working, self._work_lease = anyio.Lock(), Lease(store.database, clock, "sync")
@@ -93,25 +106,28 @@ class Sync:
         self._running = False
         self._broken = False
         self._used = LONG_AGO
-        self._progress = Progress("summaries", 0, None, False, None, None, None, None)
+        self._progress = Progress("summaries", 0, None, False, None, None, None, None, False, None)
 
     def progress(self) -> Progress:
         """As of the last `refresh` or background step; does not block."""
         return self._progress
 
-    async def refresh(self, *, wait_for_first: bool, report: Report | None = None) -> None:
+    async def refresh(self, *, wait_for_first: bool, look: bool = False, report: Report | None = None) -> None:
         """See that the mirror is fresh enough to answer from: called before each answer.
 
-        Looks at the newest conversations when that is due. An empty mirror waits for its first page, with `report`
-        called once a second. When the API is down, what is mirrored is served, and `progress` tells.
+        Looks at the newest conversations when that is due, or in any case with `look`, which `remains` until it is
+        done. An empty mirror waits for its first page, with `report` called once a second. When the API is down, what
+        is mirrored is served, and `progress` tells.
 
         Raises:
             OmiError: nothing has ever been mirrored, and the API cannot be asked.
         """
         self._used = self._clock.now()
         try:
+            if look:
+                await database.run(self._passes.demand_look)
             if await database.run(self._passes.begun):
-                await self._look()
+                await (self._look_at_once() if look else self._look())
             elif wait_for_first:
                 await self._wait_for_first(report)
             self._broken = False
@@ -128,14 +144,23 @@ class Sync:
         await database.run(self._labels.demand)
         self._woken.set()
 
+    async def compare_overdue(self) -> None:
+        """`compare_all`, of what was not compared in its time."""
+        _, overdue = await database.run(self._passes.compared)
+        if overdue:
+            await database.run(self._passes.demand)
+        if await database.run(self._labels.due) <= self._clock.now():
+            await database.run(self._labels.demand)
+        self._woken.set()
+
     async def measure(self) -> Progress:
         """`progress` as of now, whichever process made it."""
         await self._note_progress()
         return self._progress
 
-    async def remains(self) -> float | None:
-        """Seconds until it can go on with what is still to be copied or settled, 0 while it does; None when all is."""
-        return await database.run(self._remains)
+    async def left(self) -> Left:
+        """What is still to be done, whichever process does it."""
+        return await database.run(self._left)
 
     async def run(self) -> None:
         """Sync until cancelled. Whatever fails is tried again later, and `progress` tells."""
@@ -202,10 +227,11 @@ class Sync:
     def _due(self, now: datetime) -> Iterator[tuple[Step, Sequence[Bucket], datetime]]:
         """Everything there is to do and when, the most urgent first."""
         passes = Passes.load(self._store)
-        leisure = self._used + QUIET_MOMENT
+        _, overdue = self._passes.compared()
+        leisure = now if overdue else self._used + QUIET_MOMENT
         if self._passes.looking():
             yield self._look_on, READS, now
-        if passes.whole is None or passes.demanded:
+        if self._passes.pressing():
             yield self._read_on, READS, now
         elif not self._labels.known():
             yield self._labels.step, READS, now
@@ -217,19 +243,22 @@ class Sync:
             yield self._read_on, READS, max(self._passes.due(), leisure, (passes.stepped or now) + PACE)
             yield self._labels.step, READS, max(self._labels.due(), leisure)
 
-    def _remains(self) -> float | None:
+    def _left(self) -> Left:
         wanted = self._wanted()
-        if not wanted:
-            return None
         trouble = Trouble.load(self._store)
         held_up = (trouble.until - self._clock.now()).total_seconds() if trouble.until else 0.0
-        return max(0.0, held_up, self._allowed_in(wanted))
+        return Left(
+            seconds=max(0.0, held_up, self._allowed_in(wanted)) if wanted else None,
+            looking=self._passes.looking(),
+            comparing=self._passes.pressing(),
+            settling=bool(self._absences.doubted()),
+        )
 
     def _wanted(self) -> list[Sequence[Bucket]]:
         """What the requests that are left to make are booked against; empty when all is copied and settled."""
-        passes = Passes.load(self._store)
         wanted = [TRANSCRIPT_READS] if self._transcripts.waiting() else []
-        if passes.whole is None or passes.demanded or not self._labels.known() or self._absences.doubted():
+        comparing = self._passes.looking() or self._passes.pressing() or self._absences.doubted()
+        if comparing or not self._labels.known():
             wanted.append(READS)
         return wanted
 
@@ -249,25 +278,35 @@ class Sync:
             with anyio.move_on_after(ANSWER_SECONDS):  # a call that comes meanwhile waits for it
                 await self._passes.look(background=True)
 
-    async def _look(self) -> None:
-        async with self._looking:
-            if not await database.run(self._passes.look_due):
+    async def _look_at_once(self) -> None:
+        """Look, also when another process is at it, which may have begun before the news was there."""
+        patience = self._clock.now() + timedelta(seconds=ANSWER_SECONDS)
+        while await database.run(self._passes.look_demanded) and not await self._look(at_once=True):
+            if self._clock.now() >= patience:
                 return
+            await self._clock.sleep(0.25)
+
+    async def _look(self, *, at_once: bool = False) -> bool:
+        """Look if that is due, or `at_once`. False when another process is looking."""
+        async with self._looking:
+            if not at_once and not await database.run(self._passes.look_due):
+                return True
             async with self._look_lease.held() as mine:
                 if not mine or not await database.run(self._passes.begin_look):
-                    return
+                    return mine
                 try:
                     with anyio.fail_after(ANSWER_SECONDS):
                         while await self._passes.look(background=False):
                             pass
                 except (BudgetSpent, RateLimited):
-                    return
+                    pass
                 except TimeoutError:
                     await database.run(self._look_failed, AnswerLost("the Omi API is slow"))
                 except OmiError as error:
                     await database.run(self._look_failed, error)
                 else:
                     await database.run(self._note_success)
+        return True
 
     def _look_failed(self, error: OmiError) -> None:
         self._passes.look_failed()
@@ -337,6 +376,7 @@ class Sync:
         complete = passes.whole is not None
         phase: Phase = "summaries" if not complete else "transcripts" if counts.pending else "idle"
         blocked, retry_at = self._obstacle()
+        compared, overdue = self._passes.compared()
         warnings = (self._store.database.warning, self._absences.warning())
         return Progress(
             phase=phase,
@@ -346,6 +386,8 @@ class Sync:
             synced=Head.load(self._store).looked,
             blocked=blocked,
             retry_at=retry_at,
+            compared=compared,
+            overdue=overdue,
             warning="; ".join(filter(None, warnings)) or None,
         )
 

@@ -1,13 +1,15 @@
 """Passes over the list: pages written to the mirror, and compared with what was there.
 
 The head is looked at when the mirror is used; the newest seven days are compared in the same looks once an hour, 90
-days once a day and everything once a week. The first pass over everything is the backfill of summaries.
+days once a day, and everything once a day too where that is cheap, else once a week. The first pass over everything is
+the backfill of summaries.
 """
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from omi_mcp import database
+from omi_mcp.api.budget import Budget
 from omi_mcp.api.client import LIST_LIMIT, OmiClient, Page
 from omi_mcp.clock import Clock
 from omi_mcp.mirror.store import Store
@@ -30,7 +32,14 @@ lapsed locks many at once."""
 
 WEEK, WEEK_EVERY = timedelta(days=7), timedelta(hours=1)
 QUARTER, QUARTER_EVERY = timedelta(days=90), timedelta(days=1)
-WHOLE_EVERY = timedelta(days=7)
+WHOLE_EVERY, WHOLE_EVERY_IF_CHEAP = timedelta(days=7), timedelta(days=1)
+"""How old the last comparison of everything may be. It is cheap where one hour's reads are enough for it."""
+
+EARLY = 0.8
+"""After this much of that time the next one begins, to be finished within it."""
+
+BACKDATED_AGAIN = timedelta(hours=1)
+"""Where conversations with old dates are coming in, everything is compared this often at most."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +53,11 @@ class _Turn:
 class PassReader:
     """One page at a time; where it stands is in the mirror's database. Methods that are not async block."""
 
-    def __init__(self, client: OmiClient, store: Store, clock: Clock, absences: Absences) -> None:
+    def __init__(self, client: OmiClient, store: Store, clock: Clock, budget: Budget, absences: Absences) -> None:
         self._client = client
         self._store = store
         self._clock = clock
+        self._budget = budget
         self._absences = absences
 
     def begun(self) -> bool:
@@ -56,8 +66,17 @@ class PassReader:
         return passes.whole is not None or passes.current is not None
 
     def looking(self) -> bool:
-        """Whether a look is under way."""
-        return Head.load(self._store).current is not None
+        """Whether a look is under way or demanded."""
+        head = Head.load(self._store)
+        return head.current is not None or head.demanded is not None
+
+    def look_demanded(self) -> bool:
+        """Whether someone waits for a look that begins now or later."""
+        return Head.load(self._store).demanded is not None
+
+    def demand_look(self) -> None:
+        """Have the head looked at, however lately it was."""
+        Head.load(self._store).model_copy(update={"demanded": self._clock.now()}).save(self._store)
 
     def look_due(self) -> bool:
         """Whether the head may be looked at again."""
@@ -71,8 +90,8 @@ class PassReader:
         return (head.tried or LONG_AGO) + pause
 
     def begin_look(self) -> bool:
-        """Begin a look from the top if one is due."""
-        if not self.look_due():
+        """Begin a look from the top if one is due or demanded."""
+        if not (self.look_due() or self.look_demanded()):
             return False
         now = self._clock.now()
         head = Head.load(self._store)
@@ -94,6 +113,9 @@ class PassReader:
     async def look(self, *, background: bool) -> bool:
         """Read one page of the look under way; True while there is more."""
         head = await database.run(Head.load, self._store)
+        if head.current is None and head.demanded:
+            await database.run(self.begin_look)
+            head = await database.run(Head.load, self._store)
         if head.current is None:
             return False
         turn = await self._turn(head.current, background=background)
@@ -110,7 +132,27 @@ class PassReader:
         if passes.whole is None or passes.current is not None:
             return LONG_AGO
         quarter = max(passes.whole, passes.quarter or LONG_AGO)
-        return min(passes.whole + WHOLE_EVERY, quarter + QUARTER_EVERY)
+        return min(passes.whole + EARLY * self._every(), quarter + QUARTER_EVERY)
+
+    def pressing(self) -> bool:
+        """Whether everything is to be compared without pauses."""
+        passes = Passes.load(self._store)
+        if passes.whole is None or passes.demanded:
+            return True
+        overtaken = passes.backdated is not None and passes.whole < passes.backdated
+        return overtaken and self._clock.now() >= passes.whole + BACKDATED_AGAIN
+
+    def compared(self) -> tuple[datetime | None, bool]:
+        """When everything was last compared, and whether it should have been again since."""
+        passes = Passes.load(self._store)
+        if passes.whole is None:
+            return None, False
+        overtaken = passes.backdated is not None and passes.whole < passes.backdated
+        return passes.whole, overtaken or self._clock.now() > passes.whole + self._every()
+
+    def _every(self) -> timedelta:
+        pages = self._store.counts().conversations // (LIST_LIMIT - 1) + 2
+        return WHOLE_EVERY_IF_CHEAP if pages <= self._budget.limit("reads") else WHOLE_EVERY
 
     def demand(self) -> None:
         """Have everything compared, from the top and without pauses. A backfill is finished first."""
@@ -123,12 +165,16 @@ class PassReader:
         now = self._clock.now()
         passes = await database.run(Passes.load, self._store)
         current = passes.current
-        if current is None and (passes.whole is None or passes.demanded or now >= passes.whole + WHOLE_EVERY):
+        if current is None and await database.run(self._whole_due):
             current = Pass(depth="whole", began=now, floor=None)
         elif current is None:
             current = Pass(depth="quarter", began=now, floor=now - QUARTER)
         turn = await self._turn(current, background=background)
         await database.run(self._save_long, passes, turn)
+
+    def _whole_due(self) -> bool:
+        passes = Passes.load(self._store)
+        return passes.whole is None or self.pressing() or self._clock.now() >= passes.whole + EARLY * self._every()
 
     async def _turn(self, current: Pass, *, background: bool) -> _Turn:
         asked = self._clock.now()
@@ -156,6 +202,10 @@ class PassReader:
         changes = self._store.upsert(page.conversations, asked=asked)
         self._absences.listed(listed)
         stirred = changes.new | changes.changed
+        looked = Head.load(self._store).looked
+        backdated = current.depth != "whole" and any(
+            each.id in changes.new and looked and each.created_at < looked - LOOK_BACK for each in page.conversations
+        )
         below = {each.id for each in page.conversations if current.floor and each.created_at <= current.floor}
         newest = max((each.created_at for each in page.conversations), default=None)
         after = current.model_copy(
@@ -163,6 +213,7 @@ class PassReader:
                 "position": position or current.position,
                 "newest": current.newest or newest,
                 "stirred": current.stirred or bool(stirred),
+                "backdated": current.backdated or backdated,
                 "known": current.known + len(known),
                 "missing": current.missing
                 + tuple(Missing(id=each, noticed=asked, dropped=dropped > 0) for each in sorted(missing)),
@@ -185,6 +236,7 @@ class PassReader:
             head.model_copy(update={"current": turn.after}).save(self._store)
             return True
         self._absences.judge(turn.after)
+        self._note_backdated(turn.after)
         self._seen(head, turn.after).model_copy(
             update={
                 "quiet": 0 if turn.after.stirred else head.quiet + 1,
@@ -213,9 +265,16 @@ class PassReader:
         done: dict[str, datetime | None] = {after.depth: after.began}
         done["demanded"] = demanded if overtaken or after.depth != "whole" else None
         passes.model_copy(update={"stepped": now, "current": None, **done}).save(self._store)
+        self._note_backdated(after)
+
+    def _note_backdated(self, done: Pass) -> None:
+        """Where some came with old dates, as from an import elsewhere, more may have come that were not read."""
+        if done.backdated and self._every() == WHOLE_EVERY_IF_CHEAP:
+            Passes.load(self._store).model_copy(update={"backdated": done.began}).save(self._store)
 
     @staticmethod
     def _seen(head: Head, done: Pass) -> Head:
         # A conversation can be dated in the future; what comes after it now would then be below every floor.
         seen = min(done.newest, done.began) if done.newest else head.seen
-        return head.model_copy(update={"seen": seen, "looked": done.began})
+        demanded = head.demanded if head.demanded and done.began < head.demanded else None
+        return head.model_copy(update={"seen": seen, "looked": done.began, "demanded": demanded})

@@ -50,8 +50,9 @@ class Missing(BaseModel):
 class Pass(BaseModel):
     """One reading of the list from the top down to `floor` (None: to the end), compared with the mirror.
 
-    `newest` is the first instant it saw, `stirred` whether anything was new or different, `known` counts the mirrored
-    rows it should have met, `missing` are those of them it did not.
+    `newest` is the first instant it saw, `stirred` whether anything was new or different, `backdated` whether anything
+    was new that is older than what had been read before, `known` counts the mirrored rows it should have met, `missing`
+    are those of them it did not.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -62,6 +63,7 @@ class Pass(BaseModel):
     position: Position = Position()
     newest: datetime | None = None
     stirred: bool = False
+    backdated: bool = False
     known: int = 0
     missing: tuple[Missing, ...] = ()
 
@@ -70,7 +72,8 @@ class Head(_State):
     """The looks at the newest conversations.
 
     `seen` is the newest instant of the last complete look, `looked` when it was, `tried` when one was begun last,
-    `quiet` how many in a row brought nothing, `week` when the newest seven days were last compared.
+    `quiet` how many in a row brought nothing, `week` when the newest seven days were last compared, `demanded` when
+    someone asked for a look at once, as long as none has been complete that began later.
     """
 
     KEY = "sync_head"
@@ -80,6 +83,7 @@ class Head(_State):
     tried: datetime | None = None
     quiet: int = 0
     week: datetime | None = None
+    demanded: datetime | None = None
     current: Pass | None = None
 
 
@@ -87,7 +91,8 @@ class Passes(_State):
     """The long passes: `whole` and `quarter` say when the last complete one over all, or over 90 days, began.
 
     The first over all is the backfill. `stepped` is when a page was last asked for, `demanded` when someone asked for
-    everything to be compared at once, as long as that is not done.
+    everything to be compared at once, as long as that is not done. `backdated` is when conversations were last seen
+    that had been added with an old date.
     """
 
     KEY = "sync_passes"
@@ -96,6 +101,7 @@ class Passes(_State):
     quarter: datetime | None = None
     stepped: datetime | None = None
     demanded: datetime | None = None
+    backdated: datetime | None = None
     current: Pass | None = None
 
 
