@@ -2,15 +2,16 @@
 
 The API tells an allowance only when it refuses (429), so the ledger works with a belief. OMI API: a window of one
 hour opens with the first request in it; the base allowances are those of `BASE_LIMITS`, and an operator's boost can
-make the true ones a hundred times larger. So a belief is corrected by each refusal, and raised by what went well
-beyond it:
+make the true ones a hundred times larger, all by the same factor. So a belief is corrected by each refusal, and raised
+by what went well beyond it; and what one bucket shows of the factor is believed of the others:
 
 - Interactive requests are held back only by what the API itself has refused.
-- Background requests leave the last third of the believed allowance to interactive ones.
+- Background requests leave a third of the believed allowance to interactive ones.
+- As long as the API has refused nothing, background reads with transcripts, the scarcest, go on past their share. Where
+  there is a boost, all the others are raised along with them; where there is none, the reserve of one hour is lost.
 - A ledger that cannot be written, as on a full disk, holds nobody up: then the API's own refusals must do.
 - Reserved requests that nobody used are lost when their window closes. So in its last minute, with nobody there, the
-  background may use them, and go on beyond the belief until the API refuses: that is how a belief is probed. Once the
-  API has named a limit, this happens once a day at most.
+  background may use them, and once a day go on beyond the belief until the API refuses.
 
 The ledger lives in the mirror's database: all processes of an account share it.
 """
@@ -56,7 +57,8 @@ class Allowance:
     """One bucket as the ledger sees it. Times are seconds since 1970, 0 for never.
 
     `limit` requests in the window that closes at `closes`, of which `spent` are booked. `named` is when the API named
-    the limit, `asked` the last interactive request, `blocked` until when the API wants none.
+    the limit, `learnt` when it named that of any bucket, `asked` the last interactive request, `blocked` until when the
+    API wants none.
     """
 
     bucket: Bucket
@@ -66,6 +68,7 @@ class Allowance:
     named: float = 0.0
     asked: float = 0.0
     blocked: float = 0.0
+    learnt: float = 0.0
 
     def at(self, now: float) -> "Allowance":
         """The same at `now`: a window that has closed is empty. So is one from a clock that was set back since."""
@@ -76,21 +79,21 @@ class Allowance:
     @property
     def share(self) -> int:
         """What the background may spend of it."""
-        return self.limit - math.ceil(self.limit / 3)
+        return self.limit - self.limit // 3
 
-    def wait(self, now: float, *, background: bool) -> float:
-        """Seconds from `now` until one request could be booked."""
-        return max(0.0, self.blocked - now, self._window_wait(now, background))
+    def wait(self, now: float, *, background: bool, beyond: float = 0) -> float:
+        """Seconds from `now` until one request could be booked; the background may go so far `beyond` its share."""
+        return max(0.0, self.blocked - now, self._window_wait(now, background, beyond))
 
-    def _window_wait(self, now: float, background: bool) -> float:
+    def _window_wait(self, now: float, background: bool, beyond: float) -> float:
         if not self.closes:
             return 0.0
-        trusted = now < self.named + TRUSTED
         left = self.closes - now
-        if background and self.spent >= self.share:
-            probe = max(self.closes - SLACK - TAIL, self.asked + QUIET) - now
-            return left if trusted else min(left, probe)
-        return left if trusted and self.spent >= self.limit else 0.0
+        if background and self.spent >= self.share + beyond:
+            if self.spent >= self.limit and now < self.learnt + TRUSTED:
+                return left
+            return min(left, max(self.closes - SLACK - TAIL, self.asked + QUIET) - now)
+        return left if self.spent >= self.limit and now < self.named + TRUSTED else 0.0
 
     def booked(self, now: float, *, background: bool) -> "Allowance":
         """With one more request. That `spent` have gone well proves a limit of that many."""
@@ -98,7 +101,7 @@ class Allowance:
             self,
             spent=self.spent + 1,
             # Raised so that the background's share of it is what is proven, and no more.
-            limit=self.limit if self.spent <= self.limit else self.spent + math.ceil(self.spent / 2),
+            limit=self.limit if self.spent <= self.limit else self.spent + self.spent // 2,
             closes=self.closes or now + WINDOW + SLACK,
             asked=self.asked if background else now,
         )
@@ -115,7 +118,16 @@ class Allowance:
         until = now + min(retry_after + SLACK, WINDOW)
         if limit is None or limit < 1:
             return replace(self, blocked=until)
-        return replace(self, limit=limit, spent=max(self.spent, limit), closes=until, named=now, blocked=until)
+        return replace(
+            self, limit=limit, spent=max(self.spent, limit), closes=until, named=now, learnt=now, blocked=until
+        )
+
+    def scaled(self, other: "Allowance", now: float) -> "Allowance":
+        """With the factor that `other` has shown, unless the API has named this limit itself of late."""
+        if now < self.named + TRUSTED:
+            return self
+        base = BASE_LIMITS[self.bucket]
+        return replace(self, limit=max(base, base * other.limit // BASE_LIMITS[other.bucket]))
 
 
 class Budget:
@@ -149,7 +161,17 @@ class Budget:
         """Seconds until `book` could succeed; 0 is now. Blocks."""
         now = self._now()
         with self._database.reading() as connection:
-            return max(_read(connection, bucket, now).wait(now, background=background) for bucket in buckets)
+            return max(wait for _, wait in _waits(connection, buckets, now, background))
+
+    def wants_transcripts(self) -> bool:
+        """Whether background reads with transcripts should come before others. Blocks.
+
+        They do as long as it is to be learnt from them what is allowed, and no more reads are left than it takes.
+        """
+        now = self._now()
+        with self._database.reading() as connection:
+            reads, transcripts = (_read(connection, bucket, now) for bucket in ("reads", "transcripts"))
+        return not reads.learnt and reads.share - reads.spent <= transcripts.share - transcripts.spent
 
     def limit(self, bucket: Bucket) -> int:
         """How many requests an hour are believed to be allowed. Blocks."""
@@ -165,21 +187,33 @@ class Budget:
     def _book(self, buckets: Sequence[Bucket], background: bool) -> None:
         now = self._now()
         with self._database.writing() as connection:
-            allowances = [_read(connection, bucket, now) for bucket in buckets]
-            tightest = max(allowances, key=lambda allowance: allowance.wait(now, background=background))
-            wait = tightest.wait(now, background=background)
+            waits = _waits(connection, buckets, now, background)
+            tightest, wait = max(waits, key=lambda each: each[1])
             if wait > 0:
                 raise BudgetSpent(tightest.bucket, wait)
-            for allowance in allowances:
-                _write(connection, allowance.booked(now, background=background))
+            for allowance, _ in waits:
+                booked = allowance.booked(now, background=background)
+                _write(connection, booked)
+                if booked.limit > allowance.limit:
+                    _spread(connection, booked, now)
 
     def _refused(self, buckets: Sequence[Bucket], error: RateLimited) -> None:
         now = self._now()
         with self._database.writing() as connection:
             allowances = [_read(connection, bucket, now) for bucket in buckets]
-            # The API does not tell which bucket it refused. One is refused when its count has reached its limit.
-            full = min(allowances, key=lambda allowance: abs(allowance.spent - (error.limit or allowance.limit)))
-            _write(connection, full.refused(now, error.retry_after, error.limit))
+            # The API does not tell which bucket it refused. One is refused when its count has reached its limit; other
+            # programs can have spent of it, but a limit is a multiple of its own base.
+            full = min(
+                allowances,
+                key=lambda allowance: (
+                    (error.limit or 0) % BASE_LIMITS[allowance.bucket] != 0,
+                    abs(allowance.spent - (error.limit or allowance.limit)),
+                ),
+            )
+            refused = full.refused(now, error.retry_after, error.limit)
+            _write(connection, refused)
+            if refused.named > full.named:
+                _spread(connection, refused, now)
 
     def _unsent(self, buckets: Sequence[Bucket]) -> None:
         now = self._now()
@@ -208,7 +242,32 @@ def _create(connection: sqlite3.Connection) -> None:
 
 def _read(connection: sqlite3.Connection, bucket: Bucket, now: float) -> Allowance:
     row: sqlite3.Row | None = connection.execute("select * from allowances where bucket = ?", (bucket,)).fetchone()
-    return (Allowance(*row) if row else Allowance(bucket, BASE_LIMITS[bucket])).at(now)
+    (learnt,) = connection.execute("select max(named) from allowances").fetchone()
+    allowance = Allowance(*row) if row else Allowance(bucket, BASE_LIMITS[bucket])
+    return replace(allowance, learnt=learnt or 0.0).at(now)
+
+
+def _waits(
+    connection: sqlite3.Connection, buckets: Sequence[Bucket], now: float, background: bool
+) -> list[tuple[Allowance, float]]:
+    """Each allowance, with the seconds until a request against all `buckets` could be booked in it."""
+    allowances = {bucket: _read(connection, bucket, now) for bucket in buckets}
+    beyond: dict[Bucket, float] = {}
+    transcripts = allowances.get("transcripts")
+    if transcripts and not transcripts.learnt:
+        # Of all reads as many as are reserved of these, one that is refused or goes well, and one that notes which.
+        beyond = {"transcripts": math.inf, "reads": transcripts.limit - transcripts.share + 2}
+    return [
+        (each, each.wait(now, background=background, beyond=beyond.get(bucket, 0)))
+        for bucket, each in allowances.items()
+    ]
+
+
+def _spread(connection: sqlite3.Connection, shown: Allowance, now: float) -> None:
+    """Believe of the other buckets what one has shown."""
+    for bucket in get_args(Bucket):
+        if bucket != shown.bucket:
+            _write(connection, _read(connection, bucket, now).scaled(shown, now))
 
 
 def _write(connection: sqlite3.Connection, allowance: Allowance) -> None:

@@ -1,9 +1,10 @@
 """Watching the copy being made: a bar at a terminal, and patience with the hourly limits."""
 
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
 
+from omi_mcp.api.budget import Allowance
 from omi_mcp.commands.desk import CommandFailed, Desk
 from omi_mcp.commands.failures import duration
 from omi_mcp.commands.terminal import Bar, bar
@@ -22,8 +23,8 @@ ALLOWANCE: tuple[Obstacle, ...] = ("reserved", "spent")
 PATIENCE = timedelta(minutes=5)
 """How long the API may fail before a command gives up; the hourly limit is waited for however long it takes."""
 
-A_PAGE, PAGES_AN_HOUR = 25, 24
-"""OMI API: transcripts in one request, and such requests an hour, nearly."""
+A_PAGE = 25
+"""OMI API: transcripts in one request."""
 
 Step = Callable[[Standing], Awaitable[bool]]
 """Called at each look; True ends it."""
@@ -49,7 +50,7 @@ async def follow(desk: Desk, *, wait: bool, step: Step | None = None) -> Standin
                 if not wait:
                     return standing
                 if blocked and blocked != told:
-                    desk.note(_waiting(blocked, standing))
+                    desk.note(_waiting(blocked, standing, await desk.library.allowances()))
                 told = blocked
             else:
                 told = None
@@ -70,9 +71,10 @@ def _show(progress: Bar, standing: Standing) -> None:
         progress.show("Summaries", counts.conversations, None)
 
 
-def _waiting(obstacle: Obstacle, standing: Standing) -> str:
+def _waiting(obstacle: Obstacle, standing: Standing, allowances: Iterable[Allowance]) -> str:
     pause = f"Waiting {duration(standing.remains or 1)}: {OBSTACLES[obstacle]}."
     pages = math.ceil(standing.counts.pending / A_PAGE)
-    if standing.progress.complete and pages > PAGES_AN_HOUR:
-        pause += f" All transcripts will be here in about {duration(pages / PAGES_AN_HOUR * 3600)}."
+    an_hour = next(allowance.limit for allowance in allowances if allowance.bucket == "transcripts")
+    if standing.progress.complete and pages > an_hour:
+        pause += f" All transcripts will be here in about {duration(pages / an_hour * 3600)}."
     return pause + " Ctrl-C stops; nothing is lost."

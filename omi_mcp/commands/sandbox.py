@@ -30,6 +30,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--limits", choices=("real", "off"), default="real", help="the service's hourly limits (default real)"
     )
     parser.add_argument(
+        "--boost",
+        type=int,
+        default=1,
+        metavar="N",
+        help="multiply the hourly limits by N, as the service does for some keys (default 1)",
+    )
+    parser.add_argument(
         "--faults",
         metavar="SPEC",
         default="",
@@ -58,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"omi-mcp sandbox: {error}", file=sys.stderr)
         return 2
     try:
-        sandbox = Sandbox(options.db, limits=options.limits, seed=options.seed, key=options.key)
+        sandbox = Sandbox(options.db, limits=options.limits, boost=options.boost, seed=options.seed, key=options.key)
     except (sqlite3.Error, OSError) as error:
         print(
             f"omi-mcp sandbox: --db {options.db} cannot be used ({error}): give a file in a folder that can be "

@@ -44,8 +44,8 @@ class Sandbox:
     """An Omi account in a box. `path` None keeps it in memory; `now` must return aware moments.
 
     `limits="real"` counts the hourly allowances of each key as the service does (60 reads, 25 with transcript,
-    25 writes). `key` is the account's developer key, else one is made. The methods below the transport act as the Omi
-    app or the service would, without a request. Raises `KeyError` for an id that is not there.
+    25 writes), each times `boost`. `key` is the account's developer key, else one is made. The methods below the
+    transport act as the Omi app or the service would, without a request. Raises `KeyError` for an id that is not there.
     """
 
     base_url = "http://127.0.0.1"
@@ -56,6 +56,7 @@ class Sandbox:
         *,
         now: Callable[[], datetime] = _utc_now,
         limits: Literal["real", "off"] = "off",
+        boost: int = 1,
         seed: int = 0,
         key: str | None = None,
     ) -> None:
@@ -68,7 +69,7 @@ class Sandbox:
         self.pause: Callable[[], Awaitable[None]] = anyio.lowlevel.checkpoint
         """Awaited while a create is in progress; from segments twice: before its placeholder is stored, and after."""
         creator = Creator(self._store, now, lambda: self.pause())
-        api = Api(self._store, self._keyring, Limiter(now, enabled=limits == "real"), creator)
+        api = Api(self._store, self._keyring, Limiter(now, enabled=limits == "real", boost=boost), creator)
         self.faults = Faults()
         """What goes wrong on the way; `Faults.parse` makes it from a spec, `seed` throws the dice."""
         self.sleep: Callable[[float], Awaitable[None]] = anyio.sleep

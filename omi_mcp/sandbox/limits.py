@@ -26,11 +26,15 @@ class _Window:
 
 
 class Limiter:
-    """Counts what each key spends. A window opens with its first request and closes an hour later."""
+    """Counts what each key spends. A window opens with its first request and closes an hour later.
 
-    def __init__(self, now: Callable[[], datetime], *, enabled: bool) -> None:
+    OMI API: an operator can multiply all allowances by one factor, `boost`.
+    """
+
+    def __init__(self, now: Callable[[], datetime], *, enabled: bool, boost: int = 1) -> None:
         self._now = now
         self._enabled = enabled
+        self._boost = boost
         self._windows: dict[tuple[str, str], _Window] = {}
 
     def spend(self, key: str, policy: str) -> None:
@@ -41,11 +45,12 @@ class Limiter:
         window = self._windows.get((key, policy))
         if window is None or now >= window.opened + WINDOW:
             window = self._windows[key, policy] = _Window(now)
-        if window.spent >= POLICIES[policy]:
+        limit = POLICIES[policy] * self._boost
+        if window.spent >= limit:
             wait = math.ceil((window.opened + WINDOW - now).total_seconds())
             raise Refusal(
                 429,
                 f"Rate limit exceeded. Try again in {wait}s.",
-                {"X-RateLimit-Limit": str(POLICIES[policy]), "X-RateLimit-Remaining": "0", "Retry-After": str(wait)},
+                {"X-RateLimit-Limit": str(limit), "X-RateLimit-Remaining": "0", "Retry-After": str(wait)},
             )
         window.spent += 1

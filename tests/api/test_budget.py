@@ -64,13 +64,59 @@ async def refused(budget: Budget, buckets: tuple[Bucket, ...], **fields: float) 
     await budget.refused(buckets, RateLimited(**fields))
 
 
+async def told(budget: Budget) -> None:
+    """The API has named a limit, so there is nothing to learn."""
+    await refused(budget, WRITES, retry_after=1, limit=25)
+
+
 def limits(budget: Budget) -> dict[str, int]:
     return {allowance.bucket: allowance.limit for allowance in budget.allowances()}
 
 
 async def test_the_background_leaves_a_third_of_each_bucket_to_the_user(budget: Budget) -> None:
-    assert await booked(budget, TRANSCRIPTS, background=True) == 16
-    assert await booked(budget, READS, background=True) == 40 - 16
+    await told(budget)
+    assert await booked(budget, TRANSCRIPTS, background=True) == 17
+    assert await booked(budget, READS, background=True) == 40 - 17
+
+
+@pytest.mark.parametrize("before", [0, 14, 23])
+async def test_to_learn_that_there_is_no_boost_costs_the_transcripts_reserved_for_one_hour(
+    budget: Budget, clock: Clock, before: int
+) -> None:
+    await booked(budget, READS, background=True, most=before)
+    assert await booked(budget, TRANSCRIPTS, background=True, most=26) == 26, "the API refuses the last"
+    await refused(budget, TRANSCRIPTS, retry_after=3000, limit=25)
+    assert limits(budget) == {"reads": 60, "transcripts": 25, "writes": 25}
+    assert await booked(budget, READS, background=False, most=11) == 11
+    clock.advance(seconds=3603)
+    assert await booked(budget, TRANSCRIPTS, background=True) == 17
+
+
+async def test_what_goes_well_beyond_one_limit_raises_all_of_them(budget: Budget) -> None:
+    await booked(budget, READS, background=True, most=23)
+    assert await booked(budget, TRANSCRIPTS, background=True, most=200) == 200
+    believed = limits(budget)
+    assert believed["transcripts"] >= 200
+    assert (believed["reads"], believed["writes"]) == (believed["transcripts"] * 60 // 25, believed["transcripts"])
+    assert await booked(budget, READS, background=True) > 100
+
+
+async def test_a_limit_that_the_api_names_tells_the_others(budget: Budget, clock: Clock) -> None:
+    await refused(budget, TRANSCRIPTS, retry_after=60, limit=2500)
+    assert limits(budget) == {"reads": 6000, "transcripts": 2500, "writes": 2500}
+    clock.advance(days=2)
+    await refused(budget, TRANSCRIPTS, retry_after=60, limit=25)
+    assert limits(budget) == {"reads": 60, "transcripts": 25, "writes": 25}
+
+
+async def test_reads_with_transcripts_go_first_just_in_time_to_learn_from_them(budget: Budget) -> None:
+    assert not budget.wants_transcripts()
+    await booked(budget, READS, background=True, most=22)
+    assert not budget.wants_transcripts()
+    await booked(budget, READS, background=True, most=1)
+    assert budget.wants_transcripts()
+    await told(budget)
+    assert not budget.wants_transcripts()
 
 
 async def test_what_the_user_spends_is_not_spent_again_by_the_background(budget: Budget) -> None:
@@ -87,6 +133,7 @@ async def test_the_user_is_held_back_only_by_what_the_api_has_refused(budget: Bu
 
 
 async def test_a_request_that_one_bucket_forbids_spends_from_no_other(budget: Budget) -> None:
+    await told(budget)
     await booked(budget, TRANSCRIPTS, background=True)
     before = budget.allowances()
     with pytest.raises(BudgetSpent) as caught:
@@ -152,7 +199,7 @@ async def test_a_limit_that_the_api_has_named_is_probed_again_only_after_a_day(b
         clock.advance(minutes=61)
         assert await booked(budget, READS, background=True) == 40
         clock.advance(seconds=3541)
-        assert await booked(budget, READS, background=True) == 0
+        assert await booked(budget, READS, background=True) == 20, "what is left is used, and no more"
     clock.advance(days=1)
     await booked(budget, READS, background=True)
     clock.advance(seconds=3541)

@@ -119,16 +119,16 @@ def test_a_second_run_writes_only_what_is_new_and_keeps_names(tmp_path: Path) ->
 
 def test_real_limits_are_waited_for_or_told(tmp_path: Path) -> None:
     async def story(account: Account) -> None:
-        account.sandbox.load(talks(450))
+        account.sandbox.load(talks(800))
         stopped = await account.run("export", tmp_path / "out", "--no-wait")
         assert stopped.code == 3
         assert "for want of their transcripts: the rest of this hour's requests" in stopped.err
         assert "Run the same command again in" in stopped.err
         partly = len(files(tmp_path / "out"))
-        assert 0 < partly < 450
+        assert 0 < partly < 800
         done = await account.run("export", tmp_path / "out")
         assert done.code == 0
-        assert "The Omi API lists 450 of them" in done.err
+        assert "The Omi API lists 800 of them" in done.err
         assert said(tmp_path / "out", account) == told(account)
 
     live(story, tmp_path, limits="real")

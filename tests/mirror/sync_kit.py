@@ -88,9 +88,9 @@ class Process:
 class Account:
     """A sandbox, the wire to it, and the processes that were started on it."""
 
-    def __init__(self, *, limits: Literal["real", "off"] = "off", size: int = 0) -> None:
+    def __init__(self, *, limits: Literal["real", "off"] = "off", boost: int = 1, size: int = 0) -> None:
         self.clock = VirtualClock()
-        self.sandbox = Sandbox(now=self.clock.now, limits=limits)
+        self.sandbox = Sandbox(now=self.clock.now, limits=limits, boost=boost)
         weakref.finalize(self, self.sandbox.close)
         self.sandbox.load(talk(number) for number in range(size))
         self.wire = Wire(self.sandbox.transport(), self.clock)

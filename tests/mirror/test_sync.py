@@ -434,7 +434,7 @@ async def test_many_locked_at_once_hide_nothing_that_lies_behind_them() -> None:
         for number in range(300, 600):
             account.sandbox.lock(f"c{number:05}")
         await process.sync.compare_all()
-        await account.clock.sleep(1800)
+        await account.clock.sleep(2 * 3600)
         assert process.store.counts().conversations == 900
         assert "no longer lists 300 of" in str(process.sync.progress().warning)
 
@@ -532,8 +532,19 @@ async def test_at_the_limit_of_the_api_searches_go_on_and_say_until_when() -> No
         assert progress.blocked == "reserved"
         assert progress.retry_at is not None
         assert progress.retry_at - account.clock.now() < timedelta(hours=1)
-        assert progress.oldest == START - timedelta(hours=99 * 40)
+        assert progress.oldest == START - timedelta(hours=99 * 23)
+        assert progress.conversations == 99 * 23 + 1
+        assert process.store.counts().transcripts == 25 * 25
         await process.use()
+        assert [request.status for request in account.sandbox.requests].count(429) == 1, "the one that tells the limit"
+
+
+async def test_what_a_key_is_allowed_is_learnt_in_the_first_minutes_and_everything_is_copied_at_once() -> None:
+    account = Account(limits="real", boost=100, size=2500)
+    async with account.process() as process:
+        await process.use()
+        await account.synced(process, hours=5 / 60)
+        assert process.store.counts().transcripts == 2500
         assert {request.status for request in account.sandbox.requests} == {200}
 
 
@@ -566,7 +577,7 @@ async def test_the_background_leaves_the_last_third_of_every_hour_but_its_last_m
 
         account.wire.before = check
         await account.clock.sleep(4000)
-    assert most == 40
+    assert most == 49, "with the transcripts from which the API's limits are learnt"
 
 
 async def test_a_read_of_the_user_never_waits_for_the_background() -> None:

@@ -51,7 +51,7 @@ START_SECONDS = 3.0
 QUIET_MOMENT = timedelta(minutes=2)
 PACE = timedelta(minutes=3)
 """Long passes wait until nobody has asked for this long, and read a page so often. 20 an hour leave room for the
-transcripts' 16 in the 40 that the background may read."""
+transcripts' 17 in the 40 that the background may read."""
 
 RETRY_FIRST, RETRY_LAST = timedelta(seconds=15), timedelta(minutes=15)
 """How long to wait after a failure; each in a row doubles it."""
@@ -231,11 +231,14 @@ class Sync:
         leisure = now if overdue else self._used + QUIET_MOMENT
         if self._passes.looking():
             yield self._look_on, READS, now
+        fetching = self._transcripts.waiting()
+        if fetching and self._budget.wants_transcripts():
+            yield self._transcripts.step, TRANSCRIPT_READS, now
         if self._passes.pressing():
             yield self._read_on, READS, now
         elif not self._labels.known():
             yield self._labels.step, READS, now
-        if self._transcripts.waiting():
+        if fetching:
             yield self._transcripts.step, TRANSCRIPT_READS, now
         if self._absences.doubted():
             yield self._absences.settle, READS, now
