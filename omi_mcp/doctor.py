@@ -1,31 +1,35 @@
 """What is right and what is wrong with this installation, each finding with what to do about it."""
 
 import math
-import os
 import platform
 import shutil
 import sqlite3
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Literal
 
+import anyio
 import httpx
 
 from omi_mcp._version import __version__
-from omi_mcp.api.errors import OmiError
+from omi_mcp.api.client import CONVERSATIONS
+from omi_mcp.api.connection import checked_base_url
+from omi_mcp.api.errors import OmiError, RateLimited, Refused, ServerFault
+from omi_mcp.api.probe import probe
 from omi_mcp.clock import Clock
 from omi_mcp.files import is_private
-from omi_mcp.hosts import entries
+from omi_mcp.hosts import entries, trial
 from omi_mcp.hosts.document import UnusableConfig
+from omi_mcp.hosts.keys import Saved
 from omi_mcp.hosts.known import HOSTS, Host, Machine
 from omi_mcp.library import Library
 from omi_mcp.mirror.index import fts
-from omi_mcp.settings import Settings
+from omi_mcp.settings import DEFAULT_BASE_URL, Settings, SettingsError, is_set
 from omi_mcp.tools.errors import KEY_HELP, explain
 from omi_mcp.views import notes
 
@@ -47,30 +51,95 @@ class Finding:
     remedy: str | None = None
 
 
+Start = Callable[[str, Sequence[str], Mapping[str, str], Path], Awaitable[list[str]]]
+"""Starts an entry's command and returns the names of its tools: `trial.start`."""
+
+Scopes = tuple[str, ...] | None
+
+
+class _Inquiry:
+    """Asks the API what each key may do, once for each key and address: several hosts mostly share one."""
+
+    def __init__(self, clock: Clock, transport: httpx.AsyncBaseTransport | None) -> None:
+        self._clock = clock
+        self._transport = transport
+        self._lock = anyio.Lock()
+        self._answers: dict[str, Scopes | OmiError] = {}
+
+    async def ask(self, settings: Settings) -> Scopes | OmiError:
+        async with self._lock:
+            if settings.account not in self._answers:
+                try:
+                    answer: Scopes | OmiError = await probe(
+                        settings.base_url, settings.api_key or "", self._clock, self._transport
+                    )
+                except OmiError as error:
+                    answer = error
+                self._answers[settings.account] = answer
+            return self._answers[settings.account]
+
+
 async def examine(
-    settings: Settings,
+    settings: Settings | SettingsError,
     machine: Machine,
     clock: Clock,
     *,
+    saved: bool = False,
     transport: httpx.AsyncBaseTransport | None = None,
+    start: Start = trial.start,
 ) -> AsyncIterator[Finding]:
-    """Look at everything, from the ground up. Asks the Omi API two questions, and changes nothing of anybody's."""
+    """Look at everything, from the ground up, and change nothing of anybody's.
+
+    Costs one read of the hour for each key and address that is set, here and in the hosts' entries; two where the API
+    does not tell what a key may do. `saved`: the key in `settings` is the one that `install` keeps.
+    """
     yield Finding("python", "ok", f"omi-mcp {__version__} on Python {platform.python_version()} at {sys.executable}")
     search = _search()
     yield search
-    for finding in _key(settings, machine):
+    inquiry = _Inquiry(clock, transport)
+    hosts = _entries(machine)
+    if isinstance(settings, SettingsError):
+        yield Finding("settings", "problem", str(settings), "Set it to what is accepted, or unset it.")
+    else:
+        async for finding in _here(
+            settings, machine, clock, inquiry, transport, saved=saved, search=search, hosts=hosts
+        ):
+            yield finding
+    for finding in await _hosts(hosts, machine, inquiry, start):
+        yield finding
+
+
+async def _here(
+    settings: Settings,
+    machine: Machine,
+    clock: Clock,
+    inquiry: _Inquiry,
+    transport: httpx.AsyncBaseTransport | None,
+    *,
+    saved: bool,
+    search: Finding,
+    hosts: "Sequence[_Entered]",
+) -> AsyncIterator[Finding]:
+    """What is set here, where the commands at the terminal run."""
+    for finding in _key(settings, machine, saved=saved, connected=any(host.entry for host in hosts)):
         yield finding
     answer = await _api(settings, transport)
     yield _reachability(settings, answer)
     if isinstance(answer, httpx.Response) and (served := _date(answer.headers.get("date"))):
         yield _clock(served, clock.now())
-    if settings.api_key and search.level == "ok":
-        library = Library(settings, transport=transport, clock=clock)
-        async with library.running(syncing=False):
-            async for finding in _account(library, settings, clock.now(), reached=isinstance(answer, httpx.Response)):
-                yield finding
-    for finding in _hosts(machine):
-        yield finding
+    if not settings.api_key or search.level != "ok":
+        return
+    known = settings.mirror_path is not None and settings.mirror_path.exists()
+    if not known and isinstance(answer, httpx.Response):
+        first = await inquiry.ask(settings)
+        if isinstance(first, Refused) and not isinstance(first, RateLimited | ServerFault):
+            # A file would be made for the copy of an account that there is not.
+            yield _unusable(first)
+            return
+    library = Library(settings, transport=transport, clock=clock)
+    async with library.running(syncing=False):
+        async for finding in _account(library, settings, clock.now(), reached=isinstance(answer, httpx.Response)):
+            yield finding
 
 
 def _search() -> Finding:
@@ -82,47 +151,55 @@ def _search() -> Finding:
     return Finding("search", "ok", f"SQLite {sqlite3.sqlite_version} with FTS5")
 
 
-def _key(settings: Settings, machine: Machine) -> Iterator[Finding]:
+def _key(settings: Settings, machine: Machine, *, saved: bool, connected: bool) -> Iterator[Finding]:
     key = settings.api_key
     if not key:
         yield Finding(
             "key",
-            "problem",
-            "no key is set here",
-            f"{KEY_HELP} `omi-mcp install HOST` does that for you. A host's own entry may have one all the same.",
+            "note" if connected else "problem",
+            "no key is set here, for the commands at the terminal",
+            f"{KEY_HELP} `omi-mcp install HOST` does that for you, and for the terminal.",
         )
         return
+    where = ", the one that `install` keeps" if saved else ""
     if key.startswith("omi_mcp_"):
         yield Finding("key", "problem", "an MCP key (omi_mcp_...), which the Developer API does not accept", KEY_HELP)
     elif not key.startswith("omi_dev_"):
-        yield Finding("key", "note", "a key that does not look like a developer key (omi_dev_...)", KEY_HELP)
+        yield Finding("key", "note", f"a key that does not look like a developer key (omi_dev_...){where}", KEY_HELP)
     else:
-        yield Finding("key", "ok", "a developer key (omi_dev_...)")
-    name = machine.env.get("OMI_API_KEY_FILE")
-    if name and not machine.env.get("OMI_API_KEY"):
-        file = Path(name).expanduser()
-        if not is_private(file):
-            yield Finding("key file", "problem", f"other users can read {file}", f"chmod 600 {file}")
+        yield Finding("key", "ok", f"a developer key (omi_dev_...){where}")
+    file = Saved.here().key_file if saved else None
+    if is_set(machine.env, "OMI_API_KEY_FILE") and not is_set(machine.env, "OMI_API_KEY"):
+        file = Path(machine.env["OMI_API_KEY_FILE"]).expanduser()
+    if file and file.exists() and not is_private(file):
+        yield Finding("key file", "problem", f"other users can read {file}", f"chmod 600 {file}")
 
 
 async def _api(settings: Settings, transport: httpx.AsyncBaseTransport | None) -> httpx.Response | httpx.HTTPError:
-    """What the API's address answers to a stranger, or why it does not."""
+    """What the API's address answers to a stranger, or why it does not. Without a key it costs no read."""
     try:
         async with httpx.AsyncClient(transport=transport, timeout=TIMEOUT_SECONDS) as client:
-            return await client.get(settings.base_url)
+            return await client.get(settings.base_url + CONVERSATIONS)
     except httpx.HTTPError as error:
         return error
 
 
 def _reachability(settings: Settings, answer: httpx.Response | httpx.HTTPError) -> Finding:
-    if isinstance(answer, httpx.Response):
-        return Finding("api", "ok", f"{settings.base_url} can be reached")
-    return Finding(
-        "api",
-        "problem",
-        f"{settings.base_url} cannot be reached ({type(answer).__name__})",
-        "Check the network connection, a proxy (HTTPS_PROXY) or a firewall, and OMI_API_BASE_URL if you set it.",
-    )
+    if isinstance(answer, httpx.HTTPError):
+        return Finding(
+            "api",
+            "problem",
+            f"{settings.base_url} cannot be reached ({type(answer).__name__})",
+            "Check the network connection, a proxy (HTTPS_PROXY) or a firewall, and OMI_API_BASE_URL if you set it.",
+        )
+    if answer.status_code < 400 or answer.status_code in (404, 405):
+        return Finding(
+            "api",
+            "problem",
+            f"what answers at {settings.base_url} is not the Omi API (status {answer.status_code})",
+            "Check OMI_API_BASE_URL if you set it, and whether the network wants a sign-in first.",
+        )
+    return Finding("api", "ok", f"{settings.base_url} can be reached")
 
 
 def _clock(served: datetime, now: datetime) -> Finding:
@@ -140,7 +217,7 @@ async def _account(library: Library, settings: Settings, now: datetime, *, reach
         try:
             yield _scopes(await library.scopes(), settings)
         except OmiError as error:
-            yield Finding("account", "problem", "the key could not be used", explain(error))
+            yield _unusable(error)
     for allowance in await library.allowances():
         check, said = f"limit of {allowance.bucket}", f"{allowance.spent} of about {allowance.limit} in this hour"
         wait = allowance.wait(now.timestamp(), background=False)
@@ -154,7 +231,11 @@ async def _account(library: Library, settings: Settings, now: datetime, *, reach
     yield await _mirror(library, settings)
 
 
-def _scopes(scopes: tuple[str, ...] | None, settings: Settings) -> Finding:
+def _unusable(error: OmiError) -> Finding:
+    return Finding("account", "problem", "the key could not be used", explain(error))
+
+
+def _scopes(scopes: Scopes, settings: Settings) -> Finding:
     if scopes is None:
         return Finding("account", "ok", "the key is accepted; this API does not tell what it may do")
     may = ", ".join(scopes) or "nothing"
@@ -183,37 +264,94 @@ async def _mirror(library: Library, settings: Settings) -> Finding:
     return Finding("copy", "ok", found)
 
 
-def _hosts(machine: Machine) -> Iterator[Finding]:
-    connected = False
+@dataclass(frozen=True)
+class _Entered:
+    """A host that has a configuration here, this server's entry in it, and why that cannot be read."""
+
+    host: Host
+    path: Path
+    entry: Mapping[str, Any] | None = None
+    broken: str | None = None
+
+
+def _entries(machine: Machine) -> list[_Entered]:
+    found = []
     for host in HOSTS.values():
         path = host.config(machine)
-        if not path.exists():
-            continue
-        finding = _host(host, path)
-        connected = connected or finding.level == "ok"
-        yield finding
-    if not connected:
-        yield Finding(
+        try:
+            if path.exists():
+                found.append(_Entered(host, path, entries.installed(host, path)))
+        except (UnusableConfig, OSError) as error:
+            found.append(_Entered(host, path, broken=str(error)))
+    return found
+
+
+async def _hosts(hosts: Sequence[_Entered], machine: Machine, inquiry: _Inquiry, start: Start) -> list[Finding]:
+    findings: dict[str, Finding] = {}
+
+    async def look(entered: _Entered) -> None:
+        findings[entered.host.name] = await _host(entered, machine, inquiry, start)
+
+    async with anyio.create_task_group() as looking:
+        for entered in hosts:
+            looking.start_soon(look, entered)
+    if not any(entered.entry for entered in hosts):
+        findings[""] = Finding(
             "hosts", "note", "no assistant on this computer is connected", f"omi-mcp install HOST ({', '.join(HOSTS)})"
         )
+    return [findings[name] for name in (*HOSTS, "") if name in findings]
 
 
-def _host(host: Host, path: Path) -> Finding:
+async def _host(entered: _Entered, machine: Machine, inquiry: _Inquiry, start: Start) -> Finding:
+    """Do what the host would do with its entry, and ask the API with the entry's own key and address."""
+    host, path, entry = entered.host, entered.path, entered.entry
     again = f"omi-mcp install {host.name}"
-    try:
-        entry = entries.installed(host, path)
-    except (UnusableConfig, OSError) as error:
-        return Finding(host.title, "problem", f"{path}: {error}", "Repair the file; the host itself cannot use it.")
+
+    def finding(level: Level, found: str, remedy: str | None = None) -> Finding:
+        return Finding(host.title, level, f"{found} ({path})", remedy)
+
+    if entered.broken:
+        return finding("problem", entered.broken, "Repair the file; the host itself cannot use it.")
     if entry is None:
-        return Finding(host.title, "note", f"not connected ({path})", again)
-    command = str(entry.get("command", ""))
-    if not (Path(command).is_absolute() and shutil.which(command)):
-        return Finding(host.title, "problem", f"its command does not exist: {command} ({path})", again)
-    environment: Mapping[str, Any] = entry.get("env") or {}
-    key_file = environment.get("OMI_API_KEY_FILE")
-    if key_file and not (Path(key_file).is_file() and os.access(key_file, os.R_OK)):
-        return Finding(host.title, "problem", f"its key file does not exist: {key_file} ({path})", again)
-    return Finding(host.title, "ok", f"connected ({path})")
+        return finding("note", "not connected", again)
+    if entry.get("disabled") is True or entry.get("enabled") is False:
+        return finding("note", "switched off in the host", "Switch it on there.")
+    command, arguments = str(entry.get("command", "")), [str(argument) for argument in entry.get("args") or ()]
+    if not shutil.which(command):
+        home = " (hosts do not know ~)" if command.startswith("~") else ""
+        return finding("problem", f"its command does not exist: {command}{home}", again)
+    variables = {str(name): str(value) for name, value in (entry.get("env") or {}).items()}
+    variables = trial.filled(variables, machine.env, machine.home)
+    try:
+        tools = await start(command, arguments, variables, machine.home)
+    except trial.NoServer as error:
+        return finding("problem", f"{command} was started as the host does, and {error}", again)
+    connected = f"connected, {len(tools)} tools"
+    if not Path(command).is_absolute():
+        return finding(
+            "note", f"{connected}; {command} was found by this terminal's PATH, which a host may not have", again
+        )
+    if "--demo" in arguments:
+        return finding("ok", f"{connected}, of the invented sample library")
+    try:
+        settings = Settings.from_env(variables)
+        base_url = checked_base_url(settings.base_url)
+    except (SettingsError, OmiError) as error:
+        return finding("problem", f"{connected}, but its settings cannot be used: {error}", again)
+    if not settings.api_key:
+        if any(value.startswith("${input:") for value in variables.values()):
+            return finding("ok", f"{connected}; it asks for the key itself, so that was not tried")
+        return finding("problem", "its entry has no key", again)
+    answer = await inquiry.ask(replace(settings, base_url=base_url))
+    if isinstance(answer, RateLimited):
+        return finding("note", f"{connected}; the hourly limit of its key is used up", explain(answer))
+    if isinstance(answer, OmiError):
+        where = "" if base_url == DEFAULT_BASE_URL else f" at {base_url}"
+        return finding("problem", f"it starts, but its key could not be used{where}", f"{explain(answer)} Or: {again}")
+    account = _scopes(answer, settings)
+    if account.level == "ok":
+        return finding("ok", connected)
+    return finding(account.level, f"{connected}, but {account.found}", account.remedy)
 
 
 def _date(header: str | None) -> datetime | None:

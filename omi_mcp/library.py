@@ -255,9 +255,9 @@ class Library:
         return await database.run(account.store.get, conversation_id)
 
     async def scopes(self) -> tuple[str, ...] | None:
-        """What the key may do, asked of the API; None where it cannot say."""
+        """What the key may do, asked of the API; None where it cannot say, but gives conversations to this key."""
         account = await self._open()
-        return await account.client.scopes()
+        return await account.client.check()
 
     async def create_from_text(self, draft: TextDraft, *, dated: bool, allow_duplicate: bool = False) -> Created:
         """Create from text, once: a lost answer is resolved, a repeat within minutes returns the first.

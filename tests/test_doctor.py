@@ -1,8 +1,10 @@
 """The doctor names what is wrong, and what to do about it."""
 
-from collections.abc import Iterator
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -10,26 +12,36 @@ from zoneinfo import ZoneInfo
 import httpx
 import pytest
 
+import omi_mcp
 from omi_mcp.clock import SystemClock
-from omi_mcp.doctor import Finding, examine
-from omi_mcp.hosts import entries
+from omi_mcp.doctor import Finding, Start, examine
+from omi_mcp.hosts import entries, trial
 from omi_mcp.hosts.entries import Launch
 from omi_mcp.hosts.known import HOSTS, Machine
+from omi_mcp.hosts.trial import NoServer
 from omi_mcp.sandbox import Sandbox
 from omi_mcp.sandbox.faults import Faults
-from omi_mcp.settings import Settings
+from omi_mcp.settings import Settings, SettingsError
 
 pytestmark = pytest.mark.anyio
 
 
+NOW = datetime(2026, 3, 14, 9, 26, 53, tzinfo=UTC)
+DEAD = "https://dead.example"
+
+TOOLS = ["search_conversations", "get_conversation"]
+
+
 class Dated(httpx.AsyncBaseTransport):
-    """The sandbox behind a front that stamps its answers, `ahead` of this computer."""
+    """The sandbox behind a front that stamps its answers, `ahead` of this computer; nothing answers at DEAD."""
 
     def __init__(self, sandbox: Sandbox, ahead: timedelta = timedelta()) -> None:
         self._through = sandbox.transport()
         self._ahead = ahead
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if request.url.host == "dead.example":
+            raise httpx.ConnectError("no route", request=request)
         answer = await self._through.handle_async_request(request)
         answer.headers["date"] = format_datetime(SystemClock().now() + self._ahead, usegmt=True)
         return answer
@@ -59,8 +71,20 @@ def machine(tmp_path: Path) -> Machine:
     return Machine("linux", tmp_path, {})
 
 
-async def examined(settings: Settings, machine: Machine, transport: httpx.AsyncBaseTransport) -> dict[str, Finding]:
-    found = [finding async for finding in examine(settings, machine, SystemClock(), transport=transport)]
+async def starts(command: str, arguments: Sequence[str], environment: Mapping[str, str], folder: Path) -> list[str]:
+    """In place of a process, where it is not about that."""
+    if "fails" in arguments:
+        raise NoServer("it does not serve: out of order")
+    return TOOLS
+
+
+async def examined(
+    settings: Settings | SettingsError,
+    machine: Machine,
+    transport: httpx.AsyncBaseTransport,
+    start: Start = starts,
+) -> dict[str, Finding]:
+    found = [finding async for finding in examine(settings, machine, SystemClock(), transport=transport, start=start)]
     assert all(finding.remedy for finding in found if finding.level == "problem")
     return {finding.check: finding for finding in found}
 
@@ -124,39 +148,119 @@ async def test_a_wrong_clock_is_noticed(
     assert (found["clock"].level, way in found["clock"].found) == (level, True)
 
 
-async def test_each_host_is_looked_at_where_its_configuration_lies(
-    sandbox: Sandbox, settings: Settings, machine: Machine, tmp_path: Path
+COMMAND = sys.executable
+RUN = ("-m", "omi_mcp")
+
+ENTRIES: dict[str, tuple[Launch, str, str]] = {
+    "good": (Launch(COMMAND, RUN, {}), "ok", "connected, 2 tools"),
+    "a key of the other family": (Launch(COMMAND, RUN, {"OMI_API_KEY": "omi_mcp_1"}), "problem", "could not be used"),
+    "a wrong key": (Launch(COMMAND, RUN, {"OMI_API_KEY": "omi_dev_wrong"}), "problem", "could not be used"),
+    "no key": (Launch(COMMAND, RUN, {"OMI_API_KEY": ""}), "problem", "no key"),
+    "a dead address": (Launch(COMMAND, RUN, {"OMI_API_BASE_URL": DEAD}), "problem", DEAD),
+    "no Omi API": (Launch(COMMAND, RUN, {"OMI_API_BASE_URL": "http://127.0.0.1/api"}), "problem", "127.0.0.1/api"),
+    "no key file": (Launch(COMMAND, RUN, {"OMI_API_KEY": "", "OMI_API_KEY_FILE": "/no"}), "problem", "/no cannot be"),
+    "no command": (Launch("/gone/omi-mcp"), "problem", "command does not exist: /gone/omi-mcp"),
+    "a home that hosts do not know": (Launch("~/omi-mcp"), "problem", "do not know ~"),
+    "no server": (Launch(COMMAND, (*RUN, "fails"), {}), "problem", "out of order"),
+    "the sample library": (Launch(COMMAND, (*RUN, "--demo"), {"OMI_API_KEY": ""}), "ok", "sample library"),
+    "a key of this shell": (Launch(COMMAND, RUN, {"OMI_API_KEY": "${env:MY_KEY}"}), "ok", "connected"),
+    "asks itself": (Launch(COMMAND, RUN, {"OMI_API_KEY": "${input:omi-api-key}"}), "ok", "asks for the key itself"),
+}
+
+
+@pytest.mark.parametrize("what", ENTRIES)
+async def test_an_entry_is_tried_with_its_own_settings(
+    sandbox: Sandbox, settings: Settings, tmp_path: Path, what: str
 ) -> None:
-    there, key = tmp_path / "omi-mcp", tmp_path / "api-key"
-    there.touch(mode=0o755)
-    key.touch()
-    now = SystemClock().now()
-    for name, launch in (
-        ("cursor", Launch(str(there), (), {"OMI_API_KEY_FILE": str(key)})),
-        ("codex", Launch(str(tmp_path / "gone" / "omi-mcp"))),
-        ("gemini", Launch("omi-mcp")),
-        ("windsurf", Launch(str(there), (), {"OMI_API_KEY_FILE": str(tmp_path / "no-key")})),
-    ):
-        entries.install(HOSTS[name], HOSTS[name].config(machine), launch, now)
-    HOSTS["claude-code"].config(machine).write_text('{"mcpServers": {}}')
-    broken = HOSTS["vscode"].config(machine)
-    broken.parent.mkdir(parents=True)
-    broken.write_text("{")
+    launch, level, said = ENTRIES[what]
+    machine = Machine("linux", tmp_path, {"MY_KEY": sandbox.key})
+    environment = {"OMI_API_KEY": sandbox.key, "OMI_API_BASE_URL": sandbox.base_url, **(launch.environment or {})}
+    host = HOSTS["vscode"]
+    config = host.config(machine)
+    config.parent.mkdir(parents=True)
+    config.write_text('{\n  // mine\n  "servers": {},\n}')
+    entries.install(host, config, Launch(launch.command, launch.arguments, environment), NOW)
+    finding = (await examined(settings, machine, Dated(sandbox)))["VS Code"]
+    assert (finding.level, said in finding.found) == (level, True), finding
+    assert sandbox.key not in repr(finding)
+
+
+async def test_one_key_in_many_hosts_costs_one_read(sandbox: Sandbox, settings: Settings, machine: Machine) -> None:
+    environment = {"OMI_API_KEY": sandbox.key, "OMI_API_BASE_URL": sandbox.base_url}
+    for host in HOSTS.values():
+        entries.install(host, host.config(machine), Launch(COMMAND, RUN, environment), NOW)
     found = await examined(settings, machine, Dated(sandbox))
-    assert {
-        check: found[check].level for check in ("Cursor", "Codex", "Gemini CLI", "Windsurf", "VS Code", "Claude Code")
-    } == {
-        "Cursor": "ok",
-        "Codex": "problem",
-        "Gemini CLI": "problem",
-        "Windsurf": "problem",
-        "VS Code": "problem",
-        "Claude Code": "note",
-    }
-    assert "command does not exist" in found["Codex"].found
-    assert "key file does not exist" in found["Windsurf"].found
-    assert "Claude Desktop" not in found
+    assert {found[host.title].level for host in HOSTS.values()} == {"ok"}
     assert "hosts" not in found
+    assert len([request for request in sandbox.requests if request.status == 200]) <= 2
+
+
+async def test_what_is_no_configuration_and_who_is_not_connected_is_told(
+    sandbox: Sandbox, settings: Settings, machine: Machine
+) -> None:
+    HOSTS["claude-code"].config(machine).write_text('{"mcpServers": {}}')
+    for name, text in (
+        ("vscode", "{"),
+        ("claude-desktop", '{"mcpServers": {}} // mine'),
+        ("windsurf", json.dumps({"mcpServers": {"omi": {"command": COMMAND, "args": RUN, "disabled": True}}})),
+    ):
+        path = HOSTS[name].config(machine)
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+    found = await examined(settings, machine, Dated(sandbox))
+    assert (found["VS Code"].level, found["Claude Desktop"].level) == ("problem", "problem")
+    assert "comments" in found["Claude Desktop"].found
+    assert (found["Claude Code"].level, found["Windsurf"].level) == ("note", "note")
+    assert "Cursor" not in found
+
+
+async def test_a_command_is_really_started_and_its_words_are_told(
+    sandbox: Sandbox, settings: Settings, machine: Machine
+) -> None:
+    for name, zone in (("cursor", "Mars"), ("gemini", "UTC")):
+        environment = {
+            "OMI_API_KEY": sandbox.key,
+            "OMI_API_BASE_URL": sandbox.base_url,
+            "OMI_MCP_TIMEZONE": zone,
+            "PYTHONPATH": str(Path(omi_mcp.__file__).parents[1]),
+        }
+        launch = Launch(COMMAND, RUN, environment)
+        entries.install(HOSTS[name], HOSTS[name].config(machine), launch, NOW)
+    found = await examined(settings, machine, Dated(sandbox), trial.start)
+    assert found["Cursor"].level == "problem"
+    assert "OMI_MCP_TIMEZONE: not a known timezone" in found["Cursor"].found
+    assert found["Gemini CLI"].level == "ok"
+    assert "6 tools" in found["Gemini CLI"].found
+
+
+@pytest.mark.parametrize("path", ["/api", "/v2"])
+async def test_an_address_at_which_the_api_is_not_is_a_problem(
+    sandbox: Sandbox, settings: Settings, machine: Machine, path: str
+) -> None:
+    found = await examined(replace(settings, base_url=sandbox.base_url + path), machine, Dated(sandbox))
+    assert found["api"].level == found["account"].level == "problem"
+    assert "OMI_API_BASE_URL" in found["api"].remedy
+    assert list(settings.data_dir.parent.iterdir()) == []
+
+
+async def test_a_setting_that_cannot_be_used_does_not_hide_the_hosts(sandbox: Sandbox, machine: Machine) -> None:
+    HOSTS["claude-code"].config(machine).write_text("{")
+    found = await examined(SettingsError("OMI_MCP_MIRROR: no."), machine, Dated(sandbox))
+    assert (found["settings"].level, found["Claude Code"].level) == ("problem", "problem")
+
+
+async def test_a_wrong_key_leaves_no_file(sandbox: Sandbox, settings: Settings, machine: Machine) -> None:
+    await examined(replace(settings, api_key="omi_dev_wrong"), machine, Dated(sandbox))
+    assert not settings.data_dir.exists()
+
+
+async def test_no_key_for_the_terminal_is_no_problem_where_a_host_has_one(
+    sandbox: Sandbox, settings: Settings, machine: Machine
+) -> None:
+    environment = {"OMI_API_KEY": sandbox.key, "OMI_API_BASE_URL": sandbox.base_url}
+    entries.install(HOSTS["codex"], HOSTS["codex"].config(machine), Launch(COMMAND, RUN, environment), NOW)
+    found = await examined(replace(settings, api_key=None), machine, Dated(sandbox))
+    assert (found["key"].level, found["Codex"].level) == ("note", "ok")
 
 
 async def test_without_any_host_the_way_to_connect_one_is_told(

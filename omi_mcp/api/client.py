@@ -165,6 +165,13 @@ class OmiClient:
                 return None
             raise
 
+    async def check(self) -> tuple[str, ...] | None:
+        """`scopes`, after making sure that what answers is the API and gives conversations to this key."""
+        scopes = await self.scopes()
+        if scopes is None:
+            await self.list_conversations(limit=1)
+        return scopes
+
     async def aclose(self) -> None:
         await self._connection.aclose()
 

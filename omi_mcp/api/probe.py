@@ -27,10 +27,7 @@ async def probe(
     client = OmiClient(base_url, api_key, clock=clock, transport=transport)
     try:
         with anyio.fail_after(PROBE_SECONDS):
-            scopes = await client.scopes()
-            if scopes is None:
-                await client.list_conversations(limit=1)
-            return scopes
+            return await client.check()
     except TimeoutError:
         raise AnswerLost("the Omi API did not answer in time") from None
     finally:

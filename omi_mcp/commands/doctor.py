@@ -19,6 +19,7 @@ def run(options: argparse.Namespace) -> int:
 
 async def _run(options: argparse.Namespace) -> int:
     import json
+    import logging
     from dataclasses import asdict
 
     from omi_mcp._version import __version__
@@ -26,10 +27,18 @@ async def _run(options: argparse.Namespace) -> int:
     from omi_mcp.commands import environment
     from omi_mcp.doctor import Finding, examine
     from omi_mcp.hosts.known import Machine
+    from omi_mcp.settings import Settings, SettingsError
 
     marks = {"ok": "ok  ", "note": "note", "problem": "FAIL"}
     found: list[Finding] = []
-    async for finding in examine(environment.settings(), Machine.this(), SystemClock()):
+    saved = False
+    settings: Settings | SettingsError
+    try:
+        settings, saved = environment.read()
+    except SettingsError as error:
+        settings = error
+    logging.getLogger("mcp").setLevel(logging.CRITICAL)  # what it says of servers that do not start is told by findings
+    async for finding in examine(settings, Machine.this(), SystemClock(), saved=saved):
         found.append(finding)
         if not options.json:
             print(f"{marks[finding.level]}  {finding.check}: {finding.found}", flush=True)

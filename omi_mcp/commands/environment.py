@@ -9,17 +9,14 @@ from omi_mcp.settings import DEFAULT_BASE_URL, OWN_PREFIX, Settings, SettingsErr
 
 
 def settings(*, saved: bool = True) -> Settings:
-    """The settings, with the API's address checked too; logging is set up by them.
+    """The settings, checked; logging is set up by them.
 
     With `saved`, and no key in the environment, the key that `install` keeps is taken, and that is said.
 
     Raises:
-        SettingsError: a variable has a value that cannot be used.
+        SettingsError: a variable has a value that cannot be used, or a name that is none.
     """
-    found, kept = read() if saved else (Settings.from_env(os.environ), False)
-    check_names()
-    if found.base_url != DEFAULT_BASE_URL:
-        found = replace(found, base_url=checked_base_url(found.base_url))
+    found, kept = read(saved=saved)
     if kept:
         where = f" for {found.base_url}" if found.base_url != DEFAULT_BASE_URL else ""
         print(f"omi-mcp: no key is set, so the one that `install` keeps{where} is used", file=sys.stderr)
@@ -27,20 +24,26 @@ def settings(*, saved: bool = True) -> Settings:
     return found
 
 
-def read() -> tuple[Settings, bool]:
-    """The settings, and whether the key in them is the one that `install` keeps. Raises SettingsError."""
-    if is_set(os.environ, "OMI_API_KEY") or is_set(os.environ, "OMI_API_KEY_FILE"):
-        return Settings.from_env(os.environ), False
+def read(*, saved: bool = True) -> tuple[Settings, bool]:
+    """The settings, checked, and whether the key in them is the one that `install` keeps. Raises SettingsError."""
+    check_names()
+    found = _checked(Settings.from_env(os.environ))
+    if not saved or found.api_key or is_set(os.environ, "OMI_API_KEY"):
+        return found, False
     from omi_mcp.hosts.keys import Saved
 
     kept = Saved.here().environment()
     # A key is for the address it was saved with, and goes to no other.
-    other = is_set(os.environ, "OMI_API_BASE_URL") and checked_base_url(
-        Settings.from_env(os.environ).base_url
-    ) != kept.get("OMI_API_BASE_URL", DEFAULT_BASE_URL)
-    if not kept or other:
-        return Settings.from_env(os.environ), False
-    return Settings.from_env({**os.environ, **kept}), True
+    elsewhere = is_set(os.environ, "OMI_API_BASE_URL") and found.base_url != Saved.here().base_url
+    if not kept or elsewhere:
+        return found, False
+    return _checked(Settings.from_env({**os.environ, **kept})), True
+
+
+def _checked(found: Settings) -> Settings:
+    if found.base_url == DEFAULT_BASE_URL:
+        return found
+    return replace(found, base_url=checked_base_url(found.base_url))
 
 
 def check_names() -> None:
