@@ -19,7 +19,7 @@ import httpx
 from omi_mcp._version import __version__
 from omi_mcp.api.client import CONVERSATIONS
 from omi_mcp.api.connection import checked_base_url
-from omi_mcp.api.errors import OmiError, RateLimited, Refused, ServerFault
+from omi_mcp.api.errors import Garbled, OmiError, RateLimited, Refused, ServerFault
 from omi_mcp.api.probe import probe
 from omi_mcp.clock import Clock
 from omi_mcp.files import is_private
@@ -66,7 +66,15 @@ class _Inquiry:
         self._lock = anyio.Lock()
         self._answers: dict[str, Scopes | OmiError] = {}
 
+    def known(self, settings: Settings) -> Scopes | OmiError:
+        """What has been answered already; None when nothing has, or nothing definite."""
+        return self._answers.get(settings.account)
+
+    def remember(self, settings: Settings, answer: Scopes | OmiError) -> None:
+        self._answers[settings.account] = answer
+
     async def ask(self, settings: Settings) -> Scopes | OmiError:
+        """What the key of `settings` may do at its address, or why that cannot be known."""
         async with self._lock:
             if settings.account not in self._answers:
                 try:
@@ -129,16 +137,17 @@ async def _here(
         yield _clock(served, clock.now())
     if not settings.api_key or search.level != "ok":
         return
-    known = settings.mirror_path is not None and settings.mirror_path.exists()
-    if not known and isinstance(answer, httpx.Response):
+    if settings.mirror_path and not settings.mirror_path.exists() and isinstance(answer, httpx.Response):
         first = await inquiry.ask(settings)
-        if isinstance(first, Refused) and not isinstance(first, RateLimited | ServerFault):
-            # A file would be made for the copy of an account that there is not.
+        if isinstance(first, Refused | Garbled) and not isinstance(first, RateLimited | ServerFault):
+            # Opened, the library would make a file for the copy of an account that there is not.
             yield _unusable(first)
             return
     library = Library(settings, transport=transport, clock=clock)
     async with library.running(syncing=False):
-        async for finding in _account(library, settings, clock.now(), reached=isinstance(answer, httpx.Response)):
+        if isinstance(answer, httpx.Response):
+            yield await _allowed(library, settings, inquiry)
+        async for finding in _account(library, settings, clock.now()):
             yield finding
 
 
@@ -212,12 +221,18 @@ def _clock(served: datetime, now: datetime) -> Finding:
     )
 
 
-async def _account(library: Library, settings: Settings, now: datetime, *, reached: bool) -> AsyncIterator[Finding]:
-    if reached:
+async def _allowed(library: Library, settings: Settings, inquiry: _Inquiry) -> Finding:
+    answer = inquiry.known(settings)
+    if answer is None or isinstance(answer, OmiError):
         try:
-            yield _scopes(await library.scopes(), settings)
+            answer = await library.scopes()  # books the read, and learns from a refusal
         except OmiError as error:
-            yield _unusable(error)
+            answer = error
+        inquiry.remember(settings, answer)
+    return _unusable(answer) if isinstance(answer, OmiError) else _scopes(answer, settings)
+
+
+async def _account(library: Library, settings: Settings, now: datetime) -> AsyncIterator[Finding]:
     for allowance in await library.allowances():
         check, said = f"limit of {allowance.bucket}", f"{allowance.spent} of about {allowance.limit} in this hour"
         wait = allowance.wait(now.timestamp(), background=False)
