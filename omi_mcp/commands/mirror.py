@@ -19,7 +19,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     status = actions.add_parser("status", help="how much is copied, and where it is kept", description=STATUS)
     status.add_argument("--json", action="store_true", help="answer in JSON")
     purge = actions.add_parser("purge", help="delete the copy", description=PURGE)
-    purge.add_argument("--all", action="store_true", help="the copies of every account, not only of the present key")
+    which = purge.add_mutually_exclusive_group()
+    which.add_argument("--all", action="store_true", help="the copies of every account, not only of the present key")
+    which.add_argument("--others", action="store_true", help="the copies of other keys only, such as mistyped ones")
     purge.add_argument("--yes", action="store_true", help="do not ask")
 
 
@@ -44,15 +46,18 @@ async def status(desk: "Desk", options: argparse.Namespace) -> int:
     from omi_mcp.commands.desk import DONE
 
     path = desk.settings.mirror_path
+    others = _others(desk.settings)
+    kept = {"copies": sum(file.suffix == ".sqlite3" for file in others), "bytes": sum(map(_size, others))}
     if path is None or not path.exists():
         if options.json:
-            desk.json({"file": None})
+            desk.json({"file": None, "other_keys": kept})
         else:
             desk.out.print("Nothing is copied yet." if path else f"Kept on disk: nothing ({desk.settings.mirror}).")
+            _print_others(desk, kept)
         return DONE
     standing = await desk.library.standing()
     counts, progress = standing.counts, standing.progress
-    size = sum(file.stat().st_size for file in database.files(path))
+    size = sum(map(_size, database.files(path)))
     facts = {
         "file": str(path),
         "bytes": size,
@@ -66,11 +71,13 @@ async def status(desk: "Desk", options: argparse.Namespace) -> int:
         "complete": standing.remains is None,
         "waits_seconds": standing.remains and round(standing.remains),
         "warning": progress.warning,
+        "other_keys": kept,
     }
     if options.json:
         desk.json(facts)
     else:
         _print_facts(desk, facts)
+        _print_others(desk, kept)
     return DONE
 
 
@@ -94,14 +101,38 @@ def _print_facts(desk: "Desk", facts: dict[str, Any]) -> None:
             desk.out.print(f"{desk.out.paint(f'{name:<17}', 'dim')}{value}")
 
 
+def _print_others(desk: "Desk", kept: dict[str, int]) -> None:
+    if kept["copies"]:
+        made = f"{kept['copies']} {'copy' if kept['copies'] == 1 else 'copies'} ({kept['bytes'] / 1e6:.1f} MB)"
+        desk.out.print(
+            f"{desk.out.paint('of other keys    ', 'dim')}{made}; omi-mcp mirror purge --others deletes them"
+        )
+
+
+def _others(settings: Settings) -> list[Path]:
+    """The files of the copies of every other key that was used here, also of those that were never accepted."""
+    from omi_mcp import database
+
+    return sorted({*settings.data_dir.glob("mirror-*.sqlite3*")} - {*database.files(settings.mirror_file)})
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError:  # it has gone since it was listed
+        return 0
+
+
 def purge(settings: Settings, options: argparse.Namespace) -> int:
-    """Delete the files of this account, or of all; asks first at a terminal."""
+    """Delete the files of this account, of all, or of the others; asks first at a terminal."""
     from omi_mcp import database
     from omi_mcp.commands.desk import DONE, FAILED, USAGE, fail
     from omi_mcp.commands.terminal import Terminal
 
     err = Terminal(sys.stderr)
-    files = sorted(settings.data_dir.glob("mirror-*.sqlite3*")) if options.all else database.files(settings.mirror_file)
+    files = _others(settings) if options.others else database.files(settings.mirror_file)
+    if options.all:
+        files = sorted(settings.data_dir.glob("mirror-*.sqlite3*"))
     if not files:
         print("There is no copy to delete.")
         return DONE

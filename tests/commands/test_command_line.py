@@ -186,6 +186,24 @@ def test_a_real_process_ends_the_same_way(tmp_path: Path) -> None:
     assert len(ended.stderr.splitlines()) == 1
 
 
+def test_what_other_keys_left_is_told_and_deleted_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async def story(account: Account) -> None:
+        account.sandbox.load([talk("harbour")])
+        await account.run("sync")
+        assert "of other keys" not in (await account.run("mirror", "status")).out
+        for key in ("omi_dev_mistyped", "omi_dev_other"):
+            await account.run("search", "x", api_key=key)
+        assert "2 copies" in (await account.run("mirror", "status")).out
+        assert (await account.run("mirror", "status", "--json")).json["other_keys"]["copies"] == 2
+        options = cli.parser().parse_args(["mirror", "purge", "--others", "--yes"])
+        assert mirror.purge(account.settings, options) == 0
+        assert "Deleted" in capsys.readouterr().out
+        status = (await account.run("mirror", "status", "--json")).json
+        assert (status["conversations"], status["other_keys"]) == (1, {"copies": 0, "bytes": 0})
+
+    live(story, tmp_path)
+
+
 def test_purging_needs_a_yes_and_takes_every_file(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
