@@ -1,5 +1,6 @@
 """What the tests of the HTTP transport share: the real app, a client that reaches it, and messages to send."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -7,6 +8,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import httpx
+import uvicorn
+from starlette.applications import Starlette
 
 from omi_mcp.library import Library
 from omi_mcp.sandbox import Sandbox
@@ -26,31 +29,56 @@ INITIALIZE: dict[str, Any] = {
 
 
 @asynccontextmanager
-async def reached(
+async def running(
     sandbox: Sandbox,
     data_dir: Path,
     access: HttpAccess,
     *,
     issuer: httpx.AsyncBaseTransport | None = None,
     omi: httpx.AsyncBaseTransport | None = None,
-    base_url: str = f"http://127.0.0.1:{PORT}",
+    port: int = PORT,
     **door: Any,
-) -> AsyncIterator[httpx.AsyncClient]:
-    """A plain HTTP client on the whole app, as it would be served on port 8765 of this computer."""
+) -> AsyncIterator[Starlette]:
+    """The whole app, as it would be served on `port` of this computer."""
     settings = Settings(
         timezone=ZoneInfo("UTC"), data_dir=data_dir, api_key=sandbox.key, base_url=sandbox.base_url, mirror="memory"
     )
-    opened = http.door(access, "127.0.0.1", PORT, data_dir, transport=issuer, **door)
+    opened = http.door(access, "127.0.0.1", port, data_dir, transport=issuer, **door)
     library = Library(settings, transport=omi or sandbox.transport())
     server = build_server(
         library, settings, auth=opened.auth, token_verifier=opened.verifier, may_write=opened.may_write
     )
     app = http.app(server, opened.hosts, opened.scopes)
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+@asynccontextmanager
+async def reached(
+    sandbox: Sandbox, data_dir: Path, access: HttpAccess, *, base_url: str = f"http://127.0.0.1:{PORT}", **more: Any
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A plain HTTP client on that app."""
     async with (
-        app.router.lifespan_context(app),
+        running(sandbox, data_dir, access, **more) as app,
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=base_url, headers=ACCEPT) as client,
     ):
         yield client
+
+
+@asynccontextmanager
+async def listening(app: Starlette, connection: type[http.Connection]) -> AsyncIterator[int]:
+    """The port of this computer where `app`, which is running, answers over real sockets."""
+    config = http.config(app, connection)
+    config.lifespan = "off"
+    config.timeout_graceful_shutdown = 1
+    with http.listen("127.0.0.1", 0) as listener:
+        server = uvicorn.Server(config)
+        task = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            server.should_exit = True
+            await task
 
 
 def bearer(token: str) -> dict[str, str]:

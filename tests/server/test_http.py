@@ -6,14 +6,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager, suppress
 from pathlib import Path
 
+import anyio
 import httpx
 import httpx2
 import pytest
 from hosting import call, talk
-from http_kit import ACCEPT, INITIALIZE, PORT, TOKEN, bearer, initialize, reached
+from http_kit import ACCEPT, INITIALIZE, PORT, TOKEN, bearer, initialize, listening, reached, running
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
@@ -76,6 +77,15 @@ async def test_a_token_in_the_address_does_not_count(sandbox: Sandbox, tmp_path:
         "127.0.0.1:80",
         f"127.0.0.1.evil.example:{PORT}",
         f"localhost:{PORT}0",
+        f"someone@127.0.0.1:{PORT}",
+        f"127.0.0.1:{PORT}, evil.example",
+        f"127.0.0.1:{PORT}/",
+        f"localhost..:{PORT}",
+        f"[::1:{PORT}",
+        f"[::ffff:127.0.0.1%lo]:{PORT}",
+        f"127.1:{PORT}",
+        "*",
+        "",
     ],
 )
 @pytest.mark.parametrize("path", ["/mcp", "/health"])
@@ -89,9 +99,24 @@ async def test_a_foreign_host_name_is_refused_even_with_the_token(
         assert answer.status_code == 421
 
 
-@pytest.mark.parametrize("host", [f"127.0.0.1:{PORT}", f"localhost:{PORT}", f"[::1]:{PORT}", "nas.example"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        f"127.0.0.1:{PORT}",
+        f"localhost:{PORT}",
+        f"LocalHost.:{PORT}",
+        f"[::1]:{PORT}",
+        f"[0:0:0:0::1]:{PORT}",
+        "nas.example",
+        "NAS.Example",
+        "nas.example.",
+        "nas.example:443",
+        "other.example:8443",
+    ],
+)
 async def test_this_computers_names_and_those_set_are_accepted(sandbox: Sandbox, tmp_path: Path, host: str) -> None:
-    async with reached(sandbox, tmp_path, HttpAccess(token=TOKEN, hosts=("nas.example",))) as client:
+    access = HttpAccess(token=TOKEN, hosts=("Nas.Example", "other.example:8443"))
+    async with reached(sandbox, tmp_path, access) as client:
         assert (await initialize(client, Host=host, **RIGHT)).status_code == 200
         assert (await initialize(client, Host=host, Origin=f"http://{host}", **RIGHT)).status_code == 200
 
@@ -106,6 +131,110 @@ async def test_no_web_page_of_another_origin_gets_in(sandbox: Sandbox, tmp_path:
         assert "access-control-allow-origin" not in answer.headers
         preflight = await client.options("/mcp", headers={"Origin": origin, "Access-Control-Request-Method": "POST"})
         assert preflight.status_code == 403
+
+
+@pytest.mark.parametrize("origin", ["https://nas.example", "https://NAS.example:443", "http://nas.example"])
+async def test_the_servers_own_origin_gets_in_behind_tls(sandbox: Sandbox, tmp_path: Path, origin: str) -> None:
+    async with reached(sandbox, tmp_path, HttpAccess(token=TOKEN, hosts=("nas.example",))) as client:
+        assert (await initialize(client, Host="nas.example", Origin=origin, **RIGHT)).status_code == 200
+        for foreign in (f"{origin}.evil.example", f"{origin}:8443x", origin.replace("http", "ftp"), origin[7:], ""):
+            assert (await initialize(client, Host="nas.example", Origin=foreign, **RIGHT)).status_code == 403
+
+
+async def test_at_the_port_of_its_scheme_no_port_is_named(sandbox: Sandbox, tmp_path: Path) -> None:
+    async with reached(sandbox, tmp_path, STATIC, port=80, base_url="http://localhost") as client:
+        assert (await initialize(client, **RIGHT)).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["https://nas.example", "nas.example/mcp", "*", "nas.example:*", "a b", "nas:port"])
+def test_what_is_no_name_of_a_host_is_refused_at_start(tmp_path: Path, host: str) -> None:
+    access = HttpAccess.from_env({"OMI_MCP_HTTP_TOKEN": TOKEN, "OMI_MCP_HTTP_HOSTS": f"fine.example, {host}"})
+    with pytest.raises(SettingsError, match="OMI_MCP_HTTP_HOSTS"):
+        http.door(access, "127.0.0.1", PORT, tmp_path)
+
+
+@pytest.mark.parametrize(("path", "method"), [("/mcp/", "POST"), ("/health/", "GET")])
+async def test_a_slash_at_the_end_leads_nowhere_else(sandbox: Sandbox, tmp_path: Path, path: str, method: str) -> None:
+    async with reached(sandbox, tmp_path, HttpAccess(token=TOKEN, hosts=("nas.example",))) as client:
+        answer = await client.request(method, path, json=INITIALIZE, headers={**RIGHT, "Host": "nas.example"})
+        assert answer.status_code == 200
+        assert (await client.post("/mcp//", json=INITIALIZE, headers=RIGHT)).status_code == 404
+
+
+@pytest.mark.parametrize("header", ["Host", "Origin", "Mcp-Session-Id", "X-Any"])
+@pytest.mark.parametrize("value", ["evil\x1b]0;owned\x07", "e\x9bvil" + "x" * 10_000])
+async def test_nothing_a_stranger_sends_reaches_the_log_raw(
+    sandbox: Sandbox, tmp_path: Path, caplog: pytest.LogCaptureFixture, header: str, value: str
+) -> None:
+    async with reached(sandbox, tmp_path, STATIC) as client:
+        answer = await client.post(
+            "/mcp",
+            json=INITIALIZE,
+            headers=[("Host", f"127.0.0.1:{PORT}")] * (header != "Host")
+            + [(b"Authorization", RIGHT["Authorization"].encode()), (header.encode(), value.encode("latin-1"))],
+        )
+        refused = "\x1b" in value or header in ("Host", "Origin")
+        assert answer.status_code in ((400, 403, 421) if refused else (200, 404))
+    logged = [record.getMessage() for record in caplog.records]
+    assert all(line.isprintable() and line.isascii() and len(line) < 300 for line in logged)
+
+
+@pytest.mark.parametrize("version", ["2025-11-25", "2026-07-28"])
+async def test_a_host_that_hangs_up_in_mid_body_is_no_error(
+    sandbox: Sandbox, tmp_path: Path, caplog: pytest.LogCaptureFixture, version: str
+) -> None:
+    async with running(sandbox, tmp_path, STATIC) as app, listening(app, http.Connection) as port:
+        stream = await anyio.connect_tcp("127.0.0.1", port)
+        await stream.send(head("POST", f"MCP-Protocol-Version: {version}", "Content-Length: 500") + b'{"jsonrpc":')
+        await stream.aclose()
+        assert await answered(port) == 200
+    assert [record for record in caplog.records if record.levelname in ("ERROR", "CRITICAL")] == []
+
+
+class Impatient(http.Connection):
+    request_seconds = 0.5
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"POST /mcp HTTP/1.1\r\nHost: x",
+        b"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1:8765\r\nContent-Length: 50\r\n\r\n{",
+        b"GET /health HTTP/1.1\r\nHost: 127.0.0.1:8765\r\n\r\n|GET /health HTTP/1.1\r\nHo",
+    ],
+    ids=["nothing", "half a head", "half a body", "half a second request"],
+)
+async def test_a_request_that_does_not_arrive_is_not_waited_for(sandbox: Sandbox, tmp_path: Path, sent: bytes) -> None:
+    """And the streams that hosts hold open, whose requests did arrive, are left alone."""
+    async with running(sandbox, tmp_path, STATIC) as app, listening(app, Impatient) as port:
+        with anyio.fail_after(20):
+            session = await opened(port)
+            async with await anyio.connect_tcp("127.0.0.1", port) as held:
+                await held.send(head("GET", f"Mcp-Session-Id: {session}"))
+                assert b" 200 " in await held.receive()
+                async with await anyio.connect_tcp("127.0.0.1", port) as half:
+                    first, *second = sent.split(b"|")
+                    await half.send(first)
+                    for more in second:
+                        assert b" 200 " in await half.receive()
+                        await half.send(more)
+                    await everything(half)
+                await ended(port, session)
+                assert await held.receive() == b"0\r\n\r\n"
+
+
+async def test_connections_have_a_bound_and_those_that_are_open_stay(sandbox: Sandbox, tmp_path: Path) -> None:
+    class Few(http.Connection):
+        most = 3
+
+    async with running(sandbox, tmp_path, STATIC) as app, listening(app, Few) as port, AsyncExitStack() as open_ones:
+        with anyio.fail_after(20):
+            held = [await open_ones.enter_async_context(await anyio.connect_tcp("127.0.0.1", port)) for _ in range(3)]
+            one_more = await open_ones.enter_async_context(await anyio.connect_tcp("127.0.0.1", port))
+            assert await everything(one_more) == b""
+            await held[0].send(b"GET /health HTTP/1.1\r\nHost: 127.0.0.1:8765\r\n\r\n")
+            assert b" 200 " in await held[0].receive()
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"])
@@ -170,7 +299,7 @@ def test_a_token_is_made_once_in_a_file_that_only_the_owner_reads(tmp_path: Path
             http.own_token(file)
 
 
-@pytest.mark.parametrize("content", ["", " \n", "caf\u00e9"])
+@pytest.mark.parametrize("content", ["", " \n", "short", "caf\u00e9"])
 def test_a_token_file_without_a_token_is_refused(tmp_path: Path, content: str) -> None:
     file = tmp_path / "http-token"
     file.write_text(content, encoding="utf-8")
@@ -189,7 +318,14 @@ def test_other_computers_are_let_in_only_with_a_token_that_was_chosen_for_it(tmp
     assert http.door(STATIC, host, PORT, tmp_path).token_file is None
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.8.8.8"])
+@pytest.mark.parametrize("token", ["x", "x" * 23])
+def test_a_token_that_can_be_guessed_is_refused_on_this_computer_too(tmp_path: Path, token: str) -> None:
+    with pytest.raises(SettingsError, match="OMI_MCP_HTTP_TOKEN: too short"):
+        http.door(HttpAccess(token=token), "127.0.0.1", PORT, tmp_path)
+    assert http.door(HttpAccess(token=token + "x" * 23), "127.0.0.1", PORT, tmp_path)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "LOCALHOST", "::1", "127.8.8.8"])
 def test_on_this_computer_a_token_is_made_when_none_was_set(tmp_path: Path, host: str) -> None:
     assert http.door(HttpAccess(), host, PORT, tmp_path).token_file == tmp_path / "http-token"
 
@@ -203,6 +339,38 @@ def test_a_token_that_no_header_can_carry_is_refused(token: str) -> None:
 
 def test_the_token_is_kept_out_of_the_settings_repr() -> None:
     assert TOKEN not in repr(HttpAccess.from_env({"OMI_MCP_HTTP_TOKEN": TOKEN}))
+
+
+def head(method: str, *more: str) -> bytes:
+    """The head of a request with the right token."""
+    lines = [f"{method} /mcp HTTP/1.1", f"Host: 127.0.0.1:{PORT}", f"Authorization: Bearer {TOKEN}"]
+    return "\r\n".join([*lines, *(f"{name}: {value}" for name, value in ACCEPT.items()), *more, "", ""]).encode()
+
+
+async def opened(port: int) -> str:
+    """The id of a new session."""
+    async with httpx.AsyncClient(headers={**ACCEPT, **RIGHT, "Host": f"127.0.0.1:{PORT}"}) as client:
+        answer = await client.post(f"http://127.0.0.1:{port}/mcp", json=INITIALIZE)
+        return answer.headers["mcp-session-id"]
+
+
+async def ended(port: int, session: str) -> None:
+    async with httpx.AsyncClient(headers={**RIGHT, "Host": f"127.0.0.1:{PORT}", "Mcp-Session-Id": session}) as client:
+        assert (await client.delete(f"http://127.0.0.1:{port}/mcp")).is_success
+
+
+async def everything(stream: anyio.abc.ByteStream) -> bytes:
+    """What comes until the other side closes or resets the connection."""
+    received = b""
+    with suppress(anyio.EndOfStream, anyio.BrokenResourceError):
+        while True:
+            received += await stream.receive()
+    return received
+
+
+async def answered(port: int) -> int:
+    async with httpx.AsyncClient(headers={"Host": f"127.0.0.1:{PORT}"}) as client:
+        return (await client.get(f"http://127.0.0.1:{port}/health")).status_code
 
 
 @contextmanager
