@@ -1,7 +1,6 @@
 """Every setting, read once from the environment. A wrong value is refused by name, with what is accepted."""
 
 import codecs
-import difflib
 import hashlib
 import ipaddress
 import re
@@ -176,10 +175,13 @@ def is_set(env: Mapping[str, str], name: str) -> bool:
 
 def unknown_settings(env: Iterable[str]) -> dict[str, str | None]:
     """The names in `env` that look like settings and are none, each with the setting that seems to be meant."""
+    suspects = [name for name in env if name not in NAMES and name.upper().startswith("OMI_")]
+    if not suspects:
+        return {}
+    import difflib  # a host waits for the start, and few have such a name
+
     found: dict[str, str | None] = {}
-    for name in env:
-        if name in NAMES or not name.upper().startswith("OMI_"):
-            continue
+    for name in suspects:
         meant = next(iter(difflib.get_close_matches(name.upper(), sorted(NAMES), n=1, cutoff=CLOSE)), None)
         if meant or name.upper().startswith(OWN_PREFIX):
             found[name] = meant

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 import omi_mcp
+from omi_mcp import cli
 from omi_mcp.clock import SystemClock
 from omi_mcp.doctor import Finding, Start, examine
 from omi_mcp.hosts import entries, trial
@@ -280,3 +281,17 @@ async def test_limits_that_are_used_up_are_told_with_the_wait(
     assert found["account"].level == "problem"
     assert found["limit of reads"].level == "note"
     assert "31 min" in (found["limit of reads"].remedy or "")
+
+
+def test_the_command_goes_on_to_the_hosts_and_ends_with_1(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("HOME", "USERPROFILE", "APPDATA", "LOCALAPPDATA"):
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.setenv("OMI_MCP_MIROR", "off")
+    (tmp_path / ".claude.json").write_text("{}")
+    assert cli.run(["doctor", "--json"]) == 1
+    report = json.loads(capsys.readouterr().out)
+    found = {finding["check"]: finding for finding in report["findings"]}
+    assert "OMI_MCP_MIRROR" in found["settings"]["found"]
+    assert found["Claude Code"]["remedy"] == "omi-mcp install claude-code"

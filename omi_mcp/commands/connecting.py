@@ -63,6 +63,9 @@ def install(names: Sequence[str], *, config: Path | None, demo: bool, show: bool
     for host in hosts:
         wanted = replace(launch, environment=_environment(host, launch, access, saved, demo=demo))
         codes.append(_connect(host, paths[host.name], wanted, saved, demo=demo))
+    for host in HOSTS.values():
+        if access and host not in hosts and _is_left_behind(_entry(host, host.config(machine)), access):
+            print(f"{host.title} uses the same key at another address; to bring it along: omi-mcp install {host.name}")
     return max(codes)
 
 
@@ -298,6 +301,12 @@ def _entry(host: Host, path: Path) -> Mapping[str, Any] | None:
 def _variables(entry: Mapping[str, Any] | None) -> Mapping[str, Any]:
     found = (entry or {}).get("env")
     return found if isinstance(found, Mapping) else {}
+
+
+def _is_left_behind(entry: Mapping[str, Any] | None, access: Mapping[str, str]) -> bool:
+    variables = _variables(entry)
+    same_key = variables.get("OMI_API_KEY_FILE") == access["OMI_API_KEY_FILE"]
+    return same_key and variables.get("OMI_API_BASE_URL") != access.get("OMI_API_BASE_URL")
 
 
 def _failed(why: str) -> int:

@@ -180,6 +180,8 @@ def _update(current: Document, wanted: Mapping[str, Any], earlier: Mapping[str, 
     for name, value in wanted.items():
         if name != "env" and current.get(name) != value:
             current[name] = value
+    if current.get("env") is None:
+        current.pop("env", None)
     if not environment and "env" not in current:
         return
     kept = table(current, "env")

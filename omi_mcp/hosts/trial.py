@@ -10,7 +10,7 @@ import anyio
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 
-TRIAL_SECONDS = 20.0
+TRIAL_SECONDS = 30.0
 
 LONGEST_WORDS = 300
 """Characters of what a command that does not start says about it."""

@@ -129,7 +129,7 @@ def test_a_key_that_cannot_be_tried_now_is_kept_where_there_is_no_other(run: Run
 
 def test_a_second_run_changes_what_changed_and_nothing_else(run: Run, address: str) -> None:
     first = {"OMI_API_KEY": KEY, "OMI_API_BASE_URL": address}
-    run("install", "cursor", **first, OMI_MCP_READ_ONLY="on", OMI_MCP_TIMEZONE="UTC")
+    run("install", "cursor", "codex", **first, OMI_MCP_READ_ONLY="on", OMI_MCP_TIMEZONE="UTC")
     same = run("install", "cursor", OMI_MCP_READ_ONLY="on", OMI_MCP_TIMEZONE="UTC")
     assert "was connected already" in same.out
     off = run("install", "cursor", OMI_MCP_READ_ONLY="off", OMI_MCP_TIMEZONE="UTC")
@@ -141,6 +141,7 @@ def test_a_second_run_changes_what_changed_and_nothing_else(run: Run, address: s
     done = run("install", "cursor", OMI_API_BASE_URL=moved)
     assert f"OMI_API_BASE_URL is now {moved}" in done.out
     assert entry()["env"]["OMI_API_BASE_URL"] == Saved.here().base_url == moved
+    assert "to bring it along: omi-mcp install codex" in done.out
 
 
 def test_what_was_added_by_hand_stays_and_is_told(home: Path, run: Run, address: str) -> None:
