@@ -51,6 +51,7 @@ environment:
   OMI_API_KEY_FILE      a file that holds the key, instead of OMI_API_KEY
   OMI_API_BASE_URL      default https://api.omi.me
   OMI_MCP_TIMEZONE      IANA name such as Europe/Berlin; default: this computer's
+  OMI_MCP_USER_NAME     your name in transcripts; default: who speaks in most conversations, if one stands out
   OMI_MCP_READ_ONLY     on: no tools that write
   OMI_MCP_ALLOW_DELETE  on: a tool that deletes conversations for good, each after a confirmation
   OMI_MCP_MIRROR        disk (default), memory or off: where the searchable copy is kept

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from omi_mcp.api.budget import Allowance
     from omi_mcp.api.drafts import SegmentsDraft, TextDraft
     from omi_mcp.api.models import Conversation, Folder
+    from omi_mcp.mirror.people import People
     from omi_mcp.mirror.types import Counts, Entry, Filters, Hit, Names, Progress, Results, Stored
     from omi_mcp.settings import Settings
     from omi_mcp.writes import Created
@@ -51,6 +52,11 @@ READ_THROUGH_SECONDS = 10.0
 LONGEST_NAME = 100
 """Characters of a name given to a speaker."""
 
+UNKNOWN_USER = (
+    "it is not known yet which speaker is the user: give the name that transcripts have (speakers lists them), or set "
+    "OMI_MCP_USER_NAME"
+)
+
 Report: TypeAlias = "Callable[[Progress], Awaitable[None]]"
 Result = TypeVar("Result")
 
@@ -62,6 +68,8 @@ class Found:
     results: Results
     counts: Counts
     progress: Progress
+    user: str | None = None
+    """What the person is called in transcripts, where that is known."""
 
 
 @dataclass(frozen=True)
@@ -144,12 +152,13 @@ class Library:
         refresh: bool = False,
         report: Report | None = None,
     ) -> Found:
-        """Find by words and filters; without words, the newest first. `folder` is an id or a name.
+        """Find by words and filters; without words, the newest first. `folder` is an id or a name, and the speaker may
+        be "me".
 
         `refresh` looks for what is new however lately that was done.
 
         Raises:
-            InvalidRequest: there is no such folder.
+            InvalidRequest: there is no such folder, or it is not known which speaker is the user.
             OmiError: nothing is mirrored and the API cannot be asked.
         """
         from omi_mcp.mirror.search.engine import search
@@ -161,11 +170,13 @@ class Library:
         if folder is not None:
             filters = await self._in_folder(account, filters, folder)
 
-        def look() -> tuple[Results, Counts]:
-            return search(account.store, text, filters, limit=limit, offset=offset), account.store.counts()
+        def look() -> tuple[Results, Counts, People]:
+            people = self._people(account)
+            wanted = _filter_speaker(filters, people)
+            return search(account.store, text, wanted, limit=limit, offset=offset), account.store.counts(), people
 
-        results, counts = await database.run(look)
-        return Found(results, counts, account.sync.progress())
+        results, counts, people = await database.run(look)
+        return Found(results, counts, account.sync.progress(), people.user)
 
     async def get(self, conversation_id: str, *, transcript: bool = True) -> Reading:
         """One conversation, from the mirror where it has what is asked for, else from the API.
@@ -206,6 +217,11 @@ class Library:
 
         account = await self._open()
         return await database.run(find_in, account.store, conversation_id, words, limit)
+
+    async def people(self) -> People:
+        """Who speaks in the conversations that are copied, and which of them is the user. Asks nothing of the API."""
+        account = await self._open()
+        return await database.run(self._people, account)
 
     async def recent(self, *, limit: int, offset: int = 0) -> list[Stored]:
         """The newest conversations the mirror knows, without transcripts; waits only shortly for news of them."""
@@ -481,6 +497,11 @@ class Library:
         folders = await database.run(account.store.folders) or await account.client.folders()
         return _filter_folder(filters, folder, folders)
 
+    def _people(self, account: Account) -> People:
+        from omi_mcp.mirror.people import RECENT, People
+
+        return People.of(account.store.newest_speakers(RECENT), self._settings.user_name)
+
     async def _search_unmirrored(
         self, account: Account, text: str, filters: Filters, *, folder: str | None, limit: int, offset: int
     ) -> Found:
@@ -540,6 +561,15 @@ def _speaker_called(wanted: str, speakers: Sequence[Speaker]) -> Speaker:
             return found[0]
     known = ", ".join(clean_name(each.name or each.label) for each in speakers)
     raise InvalidRequest("speaker", f"no single one is called so in this conversation. Speakers: {known}")
+
+
+def _filter_speaker(filters: Filters, people: People) -> Filters:
+    if filters.speaker is None:
+        return filters
+    speaker = people.meant(filters.speaker)
+    if speaker is None:
+        raise InvalidRequest("speaker", UNKNOWN_USER)
+    return replace(filters, speaker=speaker)
 
 
 def _filter_folder(filters: Filters, folder: str, folders: Sequence[Folder]) -> Filters:

@@ -13,7 +13,6 @@ from mcp.types import (
     CompletionArgument,
     ListResourcesResult,
     PaginatedRequestParams,
-    PromptReference,
     Resource,
     ResourceTemplateReference,
 )
@@ -80,11 +79,9 @@ def register(server: MCPServer[None], library: Library, settings: Settings) -> N
     server._lowlevel_server.add_request_handler("resources/list", PaginatedRequestParams, list_recent)
 
 
-async def complete(
-    library: Library, ref: PromptReference | ResourceTemplateReference, argument: CompletionArgument
-) -> Completion | None:
+async def complete(library: Library, ref: ResourceTemplateReference, argument: CompletionArgument) -> Completion | None:
     """The ids of conversations in whose title the words typed so far occur."""
-    if not isinstance(ref, ResourceTemplateReference) or argument.name != "conversation_id":
+    if argument.name != "conversation_id":
         return None
     try:
         found = await library.titled(argument.value, limit=COMPLETIONS + 1)

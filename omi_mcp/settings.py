@@ -15,6 +15,8 @@ Mirror = Literal["disk", "memory", "off"]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 Profile = Literal["full", "search-fetch"]
 
+LONGEST_NAME = 80
+
 DEFAULT_BASE_URL = "https://api.omi.me"
 
 ANYONE = "*"
@@ -44,6 +46,7 @@ NAMES = frozenset(
         "OMI_MCP_READ_ONLY",
         "OMI_MCP_STRUCTURED",
         "OMI_MCP_TIMEZONE",
+        "OMI_MCP_USER_NAME",
     }
 )
 """Every setting there is."""
@@ -79,6 +82,8 @@ class Settings:
     log_level: LogLevel = "WARNING"
     demo: bool = False
     profile: Profile = "full"
+    user_name: str | None = None
+    """What the person is called in transcripts, where they say so; else it is judged from the conversations."""
 
     @property
     def account(self) -> str:
@@ -122,6 +127,7 @@ class Settings:
             allow_delete=_switch(given, "OMI_MCP_ALLOW_DELETE", default=False),
             mirror=_choice(given, "OMI_MCP_MIRROR", get_args(Mirror), default="disk"),
             structured=_switch(given, "OMI_MCP_STRUCTURED", default=True),
+            user_name=" ".join(given.get("OMI_MCP_USER_NAME", "").split())[:LONGEST_NAME] or None,
             log_level=_choice(given, "OMI_MCP_LOG_LEVEL", get_args(LogLevel), default="WARNING"),
         )
 

@@ -43,7 +43,6 @@ async def main(desk: "Desk", options: argparse.Namespace) -> int:
     from omi_mcp.mirror.types import Filters
     from omi_mcp.views import notes
     from omi_mcp.views.cards import search_cards
-    from omi_mcp.views.transcripts import stored_name
 
     if not 1 <= options.limit <= MOST:
         raise CommandFailed(f"--limit: must be 1 to {MOST}", USAGE)
@@ -53,7 +52,7 @@ async def main(desk: "Desk", options: argparse.Namespace) -> int:
         end=wanted.last,
         categories=_categories(options.category),
         starred=options.starred,
-        speaker=stored_name(options.speaker) if options.speaker else None,
+        speaker=options.speaker or None,
     )
     query = " ".join(options.words)
     desk.err.status("Searching ...")

@@ -287,6 +287,16 @@ class Store:
         """Visible conversations, newest `began` first; light."""
         return self._newest("", [], limit, offset)
 
+    def newest_speakers(self, limit: int) -> list[list[str]]:
+        """Who speaks in each of the newest visible conversations that have a transcript here."""
+        with self.database.reading() as connection:
+            rows = connection.execute(
+                "select speakers from conversations where hidden = 0 and transcript = 'stored'"
+                " order by created desc limit ?",
+                (limit,),
+            )
+            return [json.loads(speakers) for (speakers,) in rows]
+
     def catalogue(self, start: datetime | None, end: datetime | None) -> list[Entry]:
         """Visible conversations that `began` in the window (inclusive), oldest first."""
         bounds = (-_FOREVER if start is None else ticks(start), _FOREVER if end is None else ticks(end))

@@ -19,7 +19,7 @@ from omi_mcp.views import budgets
 from omi_mcp.views.cards import detail_card, heading_card, hit
 from omi_mcp.views.models import ConversationDetail
 from omi_mcp.views.notes import RECORDED_SPEECH, no_transcript
-from omi_mcp.views.transcripts import Place, Transcript
+from omi_mcp.views.transcripts import Place, Transcript, user_name
 
 DESCRIPTION = """\
 Read one conversation: summary, action items, events and a window of its transcript. Open the window where it matters: \
@@ -73,7 +73,11 @@ def register(server: MCPServer[None], library: Library, settings: Settings, repl
             card = detail_card(stored, settings.timezone)
             notes.append(absence(reading, asked=include_transcript))
             return replies.reply(card.model_copy(update={"note": " ".join(notes)}))
+        people = await library.people()
         transcript = Transcript(stored.conversation.id, segments, stored.conversation.seconds)
+        user = next((name for name in transcript.speakers if name in ("You", user_name(people.user))), None)
+        if speaker and people.means_user(speaker):
+            speaker = user or speaker
         moments = _moments(transcript, hits, speaker)
         if find and not moments:
             notes.append("None of the words of find occur in this transcript; it opens at the start.")
@@ -91,6 +95,7 @@ def register(server: MCPServer[None], library: Library, settings: Settings, repl
         return replies.reply(
             card.model_copy(
                 update={
+                    "user": None if cursor else user_name(user),
                     "moments": [hit(moment) for moment in moments] or None,
                     "transcript": transcript.view(transcript.window(place, size)),
                     "note": " ".join([*notes, RECORDED_SPEECH]),

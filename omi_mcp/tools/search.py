@@ -21,7 +21,7 @@ from omi_mcp.tools.replies import READ, Replies
 from omi_mcp.views import notes
 from omi_mcp.views.cards import Detail, search_cards
 from omi_mcp.views.models import ConversationCard, CoverageBlock, RangeBlock, View
-from omi_mcp.views.transcripts import stored_name
+from omi_mcp.views.transcripts import user_name
 
 DEFAULT_LIMIT = 10
 
@@ -38,6 +38,7 @@ Not for reading: hits are short snippets. coverage and note say what could not b
 
 class SearchAnswer(View):
     range: Annotated[RangeBlock | None, Field(description="How start, end or period were understood.")] = None
+    user: Annotated[str | None, Field(description="The speaker who is the user.")] = None
     conversations: list[ConversationCard]
     matched: Annotated[int, Field(description="How many match in all, on every page.")]
     next_cursor: str | None = None
@@ -61,7 +62,9 @@ def register(server: MCPServer[None], library: Library, settings: Settings, cloc
         categories: Annotated[Categories, Field(description="Any of these, e.g. work, health, family")] = None,
         folder: Annotated[Words, Field(description="Folder name or id")] = None,
         starred: Annotated[Switch, Field(description="true: only starred ones")] = None,
-        speaker: Annotated[Words, Field(description="Only conversations in which this person speaks")] = None,
+        speaker: Annotated[
+            Words, Field(description="Only conversations in which this person speaks; me: the user")
+        ] = None,
         limit: Annotated[
             PageSize, Field(description=f"Conversations per page: 1 to {MAX_LIMIT}, default {DEFAULT_LIMIT}")
         ] = None,
@@ -76,7 +79,7 @@ def register(server: MCPServer[None], library: Library, settings: Settings, cloc
             end=wanted.last,
             categories=check_categories(categories),
             starred=starred or None,
-            speaker=speaker and stored_name(speaker),
+            speaker=speaker,
         )
         text = query or ""
         binding = _binding(text, start, end, period, filters.categories, folder, filters.starred, speaker)
@@ -97,6 +100,7 @@ def register(server: MCPServer[None], library: Library, settings: Settings, cloc
         return replies.reply(
             SearchAnswer(
                 range=notes.understood(wanted),
+                user=user_name(found.user),
                 conversations=search_cards(results.matches, settings.timezone, detail),
                 matched=results.total,
                 next_cursor=_cursor(results.next_offset, binding) if results.next_offset is not None else None,

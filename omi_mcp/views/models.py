@@ -98,6 +98,7 @@ class ConversationDetail(Heading):
     place: str | None = None
     speakers: list[str] | None = None
     speakers_left_out: int | None = None
+    user: Annotated[str | None, Field(description="The speaker who is the user.")] = None
     overview: str | None = None
     action_items: list[ActionItem] | None = None
     action_items_left_out: int | None = None

@@ -32,9 +32,10 @@ def speaker_name(name: str) -> str:
     return budgets.shorten(clean_name(name), budgets.SPEAKER_NAME) or "Speaker"
 
 
-def stored_name(shown: str) -> str:
-    """The API's name of a speaker as cards and turns show it: the inverse of `speaker_name`."""
-    return _PROFILE_FALLBACK if fold(shown.strip()) == "you" else shown
+def user_name(user: str | None) -> str | None:
+    """What the user is called, where that needs to be told: "You" tells itself."""
+    name = user and speaker_name(user)
+    return None if name == "You" else name
 
 
 @dataclass(frozen=True)

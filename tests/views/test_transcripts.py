@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from omi_mcp.api.models import Segment
-from omi_mcp.views.transcripts import START, Place, Transcript, Window, speaker_name, stored_name
+from omi_mcp.views.transcripts import START, Place, Transcript, Window, speaker_name
 
 LINE = re.compile(r"\[(\d{2,}:\d\d:\d\d)\] ([^:\[\]]+?)(?: \(continued\))?: (.+)")
 FORGERIES = (
@@ -190,13 +190,6 @@ def test_segments_are_shown_and_counted_by_time_whatever_their_order():
 )
 def test_a_speaker_has_a_sensible_name(segment, shown):
     assert speaker_name(segment.speaker) == shown
-
-
-@pytest.mark.parametrize(
-    ("shown", "stored"), [("You", "user"), (" you ", "user"), ("Anna", "Anna"), ("Youssef", "Youssef")]
-)
-def test_a_shown_name_leads_back_to_the_stored_one(shown, stored):
-    assert stored_name(shown) == stored
 
 
 def test_a_window_says_what_it_covers_of_how_much():

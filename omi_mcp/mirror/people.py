@@ -1,0 +1,65 @@
+"""Who speaks in the person's conversations, and which of them is the person.
+
+The API does not say which speaker is the user: their own speech carries the name of their profile, or `User` where
+that has none. So it is the name in the settings, or the one who is heard in most conversations by far.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from omi_mcp.mirror.index.words import bare
+
+RECENT = 200
+"""Conversations looked at, the newest: enough to tell, and a changed profile name is soon known."""
+
+ENOUGH = 3
+"""Conversations before anybody stands out."""
+
+PROFILE_FALLBACK = "User"
+
+_UNNAMED = re.compile(r"speaker(?: ?\d+|_\d+)?", re.IGNORECASE)
+_ONESELF = frozenset({"me", "i", "myself", "you", "user", "the user"})
+
+
+@dataclass(frozen=True)
+class People:
+    """`names` as they are in transcripts, those in most conversations first; `user` is the person's own, if known.
+
+    `called` is the name in the settings.
+    """
+
+    names: tuple[str, ...] = ()
+    user: str | None = None
+    called: str | None = None
+
+    @classmethod
+    def of(cls, conversations: Iterable[Sequence[str]], called: str | None = None) -> "People":
+        """From the names of the speakers of each conversation."""
+        heard = [set(names) for names in conversations if names]
+        counts = Counter(name for names in heard for name in names if not _UNNAMED.fullmatch(name))
+        ranking = counts.most_common()
+        names = tuple(name for name, _ in ranking)
+        if called is not None:
+            own = next((name for name in names if _is(name, called)), None)
+            return cls(names, own or (PROFILE_FALLBACK if PROFILE_FALLBACK in names else called), called)
+        (first, most), (_, next_most) = [*ranking, ("", 0), ("", 0)][:2]
+        stands_out = most >= ENOUGH and 3 * most >= 2 * len(heard) and most >= 2 * next_most
+        return cls(names, first if stands_out else PROFILE_FALLBACK if PROFILE_FALLBACK in names else None)
+
+    def meant(self, speaker: str) -> str | None:
+        """The name in transcripts that `speaker` stands for; None for the user where that is not known."""
+        if not self.means_user(speaker):
+            return speaker
+        if bare(speaker) in ("you", "user") and (self.user is None or PROFILE_FALLBACK in self.names):
+            return PROFILE_FALLBACK
+        return self.user
+
+    def means_user(self, speaker: str) -> bool:
+        """Whether `speaker` stands for the person: "me", "you" or their name in the settings."""
+        return bare(speaker) in _ONESELF or (self.called is not None and bare(speaker) == bare(self.called))
+
+
+def _is(name: str, called: str) -> bool:
+    return bare(name) == bare(called) or f" {bare(called)} " in f" {bare(name)} "
