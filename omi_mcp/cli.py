@@ -8,13 +8,18 @@ from types import ModuleType
 
 from omi_mcp._version import __version__
 from omi_mcp.commands import (
+    completion,
+    delete,
     demo,
     doctor,
     export,
+    hide,
     import_,
     install,
     mirror,
     name,
+    rename,
+    restore,
     sandbox,
     search,
     serve,
@@ -32,12 +37,17 @@ COMMANDS: tuple[ModuleType, ...] = (
     search,
     show,
     name,
+    rename,
+    hide,
+    restore,
+    delete,
     import_,
     export,
     sync,
     mirror,
     demo,
     sandbox,
+    completion,
 )
 
 ABOUT = ("-h", "--help", "--version")
@@ -69,6 +79,9 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code."""
     if not arguments or (arguments[0].startswith("-") and arguments[0] not in ABOUT):
         arguments = (serve.NAME, *arguments)
+    if mistyped := _mistyped(arguments[0]):
+        print(f"omi-mcp: {mistyped}", file=sys.stderr)
+        return 2
     options = parser().parse_args(arguments)
     if options.command is not serve:
         gc.enable()
@@ -80,6 +93,18 @@ def run(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return 130
     return code
+
+
+def _mistyped(name: str) -> str | None:
+    """What to say of a command that there is not."""
+    names = [command.NAME for command in COMMANDS]
+    if name.startswith("-") or name in names:
+        return None
+    from difflib import get_close_matches  # which hosts would wait for
+
+    near = get_close_matches(name, names, 1)
+    meant = f"did you mean {near[0]}?" if near else f"commands are {', '.join(names)}."
+    return f"there is no command {name!r}: {meant}"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -97,5 +122,5 @@ def parser() -> argparse.ArgumentParser:
             command.NAME, help=command.HELP, description=f"{command.HELP[0].upper()}{command.HELP[1:]}."
         )
         command.configure(sub)
-        sub.set_defaults(command=command)
+        sub.set_defaults(command=command, top=top)
     return top

@@ -46,6 +46,9 @@ DELIVERY_SECONDS = 10.0
 RECENT_SECONDS = 3.0
 """How long a list of the recent ones waits: hosts ask for it while they connect."""
 
+MOST_ALIKE = 5
+"""How many ids are named that begin alike."""
+
 READ_THROUGH_SECONDS = 10.0
 """How long the answer to a create waits for the new conversation to be mirrored."""
 
@@ -235,6 +238,25 @@ class Library:
         """Mirrored conversations whose title holds all `words` (the last may be unfinished), newest first."""
         account = await self._open()
         return await database.run(account.store.titles, words, limit)
+
+    async def resolve(self, beginning: str) -> str:
+        """The id of the one known conversation whose id begins so; `beginning` itself where none is known.
+
+        Raises:
+            InvalidRequest: several conversations begin so.
+        """
+        account = await self._open()
+        known = await database.run(account.store.beginning_with, beginning, MOST_ALIKE + 1)
+        ids = [stored.conversation.id for stored in known]
+        if len(ids) <= 1 or beginning in ids:
+            return ids[0] if len(ids) == 1 else beginning
+        more = ", and more" if len(ids) > MOST_ALIKE else ""
+        raise InvalidRequest("id", f"several begin so: {', '.join(ids[:MOST_ALIKE])}{more}")
+
+    async def hidden(self) -> list[Stored]:
+        """The hidden conversations that this computer knows, newest first. The API lists none."""
+        account = await self._open()
+        return await database.run(account.store.hidden)
 
     async def sync(self, *, full: bool = False) -> None:
         """Look for what is new now, however lately that was done.

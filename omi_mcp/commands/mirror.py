@@ -127,7 +127,7 @@ def purge(settings: Settings, options: argparse.Namespace) -> int:
     """Delete the files of this account, of all, or of the others; asks first at a terminal."""
     from omi_mcp import database
     from omi_mcp.commands.desk import DONE, FAILED, USAGE, fail
-    from omi_mcp.commands.terminal import Terminal
+    from omi_mcp.commands.terminal import Terminal, agreed
 
     err = Terminal(sys.stderr)
     files = _others(settings) if options.others else database.files(settings.mirror_file)
@@ -140,7 +140,7 @@ def purge(settings: Settings, options: argparse.Namespace) -> int:
         if not sys.stdin.isatty():
             fail(err, "mirror purge: say --yes where nobody can be asked")
             return USAGE
-        if input(f"Delete {_counted(files)}? [y/N] ").strip().lower() not in ("y", "yes"):
+        if not agreed(f"Delete {_counted(files)}? [y/N] "):
             print("Nothing was deleted.")
             return FAILED
     for file in files:

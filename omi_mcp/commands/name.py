@@ -11,7 +11,12 @@ HELP = "call the speakers of a conversation by their names, on this computer"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("id", nargs="?", metavar="ID", help="the conversation; without one, all with names given here")
+    parser.add_argument(
+        "id",
+        nargs="?",
+        metavar="ID",
+        help="the conversation, or the beginning of its id; without one, all with names given here",
+    )
     parser.add_argument("speaker", nargs="?", metavar="SPEAKER", help="'Speaker 1', 1, You, or the present name")
     parser.add_argument("name", nargs="?", metavar="NAME", help="what to call them; without one, show who speaks")
     parser.add_argument(
@@ -38,6 +43,7 @@ async def main(desk: "Desk", options: argparse.Namespace) -> int:
         raise CommandFailed("--undo takes a name back: leave out the new one", USAGE)
     if options.speaker is not None and options.name is None and not options.undo:
         raise CommandFailed(f"what is {options.speaker} called? Or --undo takes the name back", USAGE)
+    options.id = await desk.library.resolve(options.id)
     if options.name is not None:
         await desk.library.name_speaker(options.id, options.speaker, options.name)
     elif options.undo:

@@ -17,7 +17,7 @@ HELP = "read one conversation: summary, action items and transcript"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("id", metavar="ID", help="the id that search shows")
+    parser.add_argument("id", metavar="ID", help="the id that search shows, or its beginning")
     place = parser.add_mutually_exclusive_group()
     place.add_argument("--at", metavar="TIME", help="transcript from this time on: 00:41:00, 41:00, 2460 or 41m")
     place.add_argument("--segment", type=int, metavar="N", help="transcript from this segment on, counted from 0")
@@ -41,6 +41,7 @@ async def main(desk: "Desk", options: argparse.Namespace) -> int:
     from omi_mcp.views.transcripts import Transcript
 
     asked = not options.no_transcript
+    options.id = await desk.library.resolve(options.id)
     reading = await desk.library.get(options.id, transcript=asked)
     conversation = reading.stored.conversation
     transcript = Transcript(conversation.id, conversation.transcript_segments or (), conversation.seconds)
@@ -53,10 +54,11 @@ async def main(desk: "Desk", options: argparse.Namespace) -> int:
     if options.json:
         desk.json(card.dump() | {"transcript": _segments(reading.stored) if asked else None, "note": why})
         return DONE
+    opening = await _place(desk, options, transcript) if why is None else None
     for part in _summary(desk, card):
         desk.out.print(part)
-    if why is None:
-        for line in transcript.window(await _place(desk, options, transcript), sys.maxsize).text.splitlines():
+    if opening is not None:
+        for line in transcript.window(opening, sys.maxsize).text.splitlines():
             desk.out.print(_turn(desk, line))
     desk.note(why)
     return DONE
@@ -88,6 +90,8 @@ def _summary(desk: "Desk", card: "ConversationDetail") -> "Iterator[str]":
 
     paint = desk.out.paint
     yield from (paint(card.title, "bold"), paint(facts(card), "dim"), paint(card.id, "dim"))
+    if card.hidden:
+        yield paint(f"Hidden from lists and search; `omi-mcp restore {card.id}` brings it back.", "yellow")
     if card.overview:
         yield f"\n{card.overview}"
     if card.action_items:

@@ -5,8 +5,11 @@ A library would do more, but the MCP SDK loads the usual one whenever it is inst
 
 import math
 import os
+import re
+import signal
 import sys
 import time
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal, TextIO
@@ -15,6 +18,7 @@ Style = Literal["bold", "dim", "red", "cyan", "yellow"]
 
 _CODES: dict[Style, str] = {"bold": "1", "dim": "2", "red": "31", "cyan": "36", "yellow": "1;33"}
 _CLEAR = "\r\x1b[2K"
+_STYLE = re.compile(r"\x1b\[[\d;]*m")
 
 BAR_WIDTH = 24
 
@@ -39,8 +43,10 @@ class Terminal:
         return f"\x1b[{_CODES[style]}m{text}\x1b[0m" if self._styled and text else text
 
     def print(self, text: str = "") -> None:
-        """A line, above the status line."""
+        """A line, above the status line; on a terminal wrapped at words."""
         status, self._status = self._status, ""
+        if self.interactive:
+            text = "\n".join(wrapped(line, _columns(self.stream)) for line in text.split("\n"))
         self.stream.write((_CLEAR if status else "") + text + "\n" + status)
         self._status = status
         self.stream.flush()
@@ -51,6 +57,48 @@ class Terminal:
             self._status = text[: _columns(self.stream) - 1]
             self.stream.write(_CLEAR + self._status)
             self.stream.flush()
+
+
+def agreed(question: str) -> bool:
+    """The answer of the person at the keyboard. Blocks; Ctrl-C raises at once, in an event loop too."""
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return input(question).strip().lower() in ("y", "yes")
+    except EOFError:
+        return False
+    finally:
+        signal.signal(signal.SIGINT, handler)
+
+
+def wrapped(line: str, columns: int) -> str:
+    """`line` broken between words so that nothing stands beyond `columns`; what follows begins as far in as it did.
+
+    Styles take no room. A word that is longer than a line stays whole.
+    """
+    if _width(line) <= columns:
+        return line
+    indent = line[: len(line) - len(line.lstrip(" "))]
+    lines, room = [indent], columns - len(indent)
+    for word in line.split():
+        width = _width(word)
+        if lines[-1] != indent and width + 1 > room:
+            lines.append(indent)
+            room = columns - len(indent)
+        lead = "" if lines[-1] == indent else " "
+        lines[-1] += lead + word
+        room -= width + len(lead)
+    return "\n".join(lines)
+
+
+def _width(text: str) -> int:
+    """Columns that `text` takes on a terminal."""
+    return sum(_character_width(character) for character in _STYLE.sub("", text))
+
+
+def _character_width(character: str) -> int:
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
 class Bar:

@@ -283,6 +283,20 @@ class Store:
         clauses = " and instr(' ' || title, ?)" * len(beginnings)
         return self._newest(clauses, beginnings, limit, 0)
 
+    def beginning_with(self, beginning: str, limit: int) -> list[Stored]:
+        """Conversations of which the id begins so, hidden ones too, in the order of their ids; light."""
+        beginning = storable(beginning)
+        statement = "select * from conversations where id >= ? and substr(id, 1, ?) = ? order by id limit ?"
+        with self.database.reading() as connection:
+            rows = connection.execute(statement, (beginning, len(beginning), beginning, limit))
+            return [stored_from(row) for row in rows]
+
+    def hidden(self) -> list[Stored]:
+        """The hidden conversations, newest first; light."""
+        with self.database.reading() as connection:
+            rows = connection.execute("select * from conversations where hidden = 1 order by began desc, id")
+            return [stored_from(row) for row in rows]
+
     def recent(self, limit: int, offset: int) -> list[Stored]:
         """Visible conversations, newest `began` first; light."""
         return self._newest("", [], limit, offset)

@@ -58,6 +58,7 @@ def detail_card(stored: mirror.Stored, zone: tzinfo, speakers: Sequence[str] = (
     events, events_left_out = _bounded([_event(event, zone) for event in structured.events], budgets.EVENTS)
     return ConversationDetail(
         **_heading(stored, zone),
+        hidden=stored.hidden or None,
         language=_line(conversation.language, budgets.NAME),
         place=_line(conversation.geolocation.address, budgets.TITLE) if conversation.geolocation else None,
         speakers=_names(speakers)[: budgets.EVERYONE] or None,
@@ -72,7 +73,7 @@ def detail_card(stored: mirror.Stored, zone: tzinfo, speakers: Sequence[str] = (
 
 def heading_card(stored: mirror.Stored, zone: tzinfo) -> ConversationDetail:
     """Which conversation this is, for a reader who has its card already."""
-    return ConversationDetail(**_heading(stored, zone))
+    return ConversationDetail(**_heading(stored, zone), hidden=stored.hidden or None)
 
 
 def hit(found: mirror.Hit) -> Hit:

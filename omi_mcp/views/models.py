@@ -94,6 +94,7 @@ class TranscriptWindow(View):
 class ConversationDetail(Heading):
     """One conversation to read."""
 
+    hidden: Annotated[bool | None, Field(description="true: hidden from lists and search.")] = None
     language: str | None = None
     place: str | None = None
     speakers: list[str] | None = None

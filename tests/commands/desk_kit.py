@@ -60,7 +60,7 @@ class Account:
         library = Library(settings, transport=self.sandbox.transport(), clock=self.clock)
         desk = Desk(settings, library, self.clock, Terminal(out), Terminal(err))
         work = mirror.status if options.command is mirror else options.command.main
-        syncing = options.command.NAME not in ("import", "mirror", "name")
+        syncing = options.command.NAME not in ("import", "mirror", "name", "rename", "hide", "restore", "delete")
         code = await at_desk(desk, work, options, syncing)
         return Ended(code, out.getvalue(), err.getvalue())
 

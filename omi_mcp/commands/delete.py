@@ -1,0 +1,43 @@
+"""`omi-mcp delete`: delete one conversation for good."""
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from omi_mcp.commands.desk import Desk
+
+NAME = "delete"
+HELP = "delete one conversation for good, after a question; hide can be undone, this cannot"
+
+STAYS = "Memories and action items that Omi made of it stay."
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("id", metavar="ID", help="the id that search shows, or its beginning")
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+
+
+def run(options: argparse.Namespace) -> int:
+    from omi_mcp.commands import desk
+
+    return desk.run(main, options, syncing=False)
+
+
+async def main(desk: "Desk", options: argparse.Namespace) -> int:
+    from omi_mcp import dates
+    from omi_mcp.commands.desk import DONE, FAILED, USAGE, CommandFailed
+    from omi_mcp.commands.terminal import agreed
+    from omi_mcp.views.cards import title
+
+    conversation = await desk.library.current(await desk.library.resolve(options.id))
+    began = dates.local(conversation.began, desk.settings.timezone)
+    if not options.yes:
+        if not sys.stdin.isatty():
+            raise CommandFailed("delete: say --yes where nobody can be asked. Nothing was deleted", USAGE)
+        asked = f'Delete "{title(conversation)}" of {began:%Y-%m-%d %H:%M} for good? {STAYS} [y/N] '
+        if not agreed(asked):
+            raise CommandFailed("Nothing was deleted", FAILED)
+    await desk.library.delete(conversation.id)
+    desk.out.print(f"Deleted: {desk.out.paint(title(conversation), 'bold')}. {STAYS}")
+    return DONE
