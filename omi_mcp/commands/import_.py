@@ -149,7 +149,7 @@ def _facts(desk: "Desk", plan: "Plan", wanted: str | None) -> list[str]:
     witness = {"option": "--started", "file": "the file", "name": "its name"}.get(plan.source.started_from)
     witness = witness or "the date of the file; --started says otherwise"
     facts = [
-        f"{plan.segments:,} segments, {dates.format_offset(plan.seconds)} long"
+        f"{plan.segments:,} segment{'' if plan.segments == 1 else 's'}, {dates.format_offset(plan.seconds)} long"
         + (", times guessed from the number of words" if plan.source.recording.estimated else ""),
         f"began {dates.weekday(started)} {started:%Y-%m-%d %H:%M}, from {witness}",
     ]
@@ -172,7 +172,7 @@ def _doubts(plan: "Plan") -> list[str]:
     doubts = []
     if plan.first_words > LATE:
         doubts.append(f"its first words are at {dates.format_offset(plan.first_words)}")
-    if plan.seconds - plan.first_words > A_DAY:
+    if plan.seconds - plan.first_words > A_DAY and not plan.source.recording.dated:
         hours = (plan.seconds - plan.first_words) / 3600
         doubts.append(f"its times run over {hours:,.0f} hours: look whether one of them is wrong in the file")
     return doubts

@@ -10,7 +10,7 @@ from omi_mcp.api.errors import InvalidRequest
 from omi_mcp.api.fields import LANGUAGES
 from omi_mcp.importing.reading import Source
 from omi_mcp.importing.recordings import Line, Unreadable
-from omi_mcp.importing.speakers import is_user
+from omi_mcp.importing.speakers import NAMELESS, is_user
 from omi_mcp.views.text import fold
 
 LONGEST_TURN = 60.0
@@ -56,7 +56,8 @@ def plan(source: Source, *, me: str | None = None) -> Plan:
     Raises:
         Unreadable: a line is not what the API can take.
     """
-    lines = [line for line in source.recording.lines if line.text.strip()]
+    # In order of time, before they are cut into parts: no part may hold what was said before it began.
+    lines = sorted((line for line in source.recording.lines if line.text.strip()), key=lambda line: line.start or 0.0)
     whole = len(lines)
     if whole > SEGMENT_LIMIT:
         lines = list(_merged(lines))
@@ -64,12 +65,14 @@ def plan(source: Source, *, me: str | None = None) -> Plan:
     numbers = speaker_numbers(sorted((line.speaker or "" for line in lines), key=lambda name: not name))
     labels = {speaker: f"SPEAKER_{number:02d}" for speaker, number in numbers.items()}
     named = dict.fromkeys(line.speaker for line in lines if line.speaker)
-    mine = _named(me, named) if me else next((name for name in named if is_user(name, named)), None)
+    known = any(line.is_user for line in lines)
+    mine = _named(me, named) if me else next((name for name in named if not known and is_user(name, named)), None)
     speakers = tuple((name, labels[name.casefold()]) for name in named)
+    renamed = tuple((name, label) for name, label in speakers if name.casefold() not in NAMELESS)
     count = -(-len(lines) // SEGMENT_LIMIT)
     bounds = [len(lines) * part // count for part in range(count + 1)]
     parts = tuple(
-        replace(_part(source, lines[first:last], labels, mine, number, count), renamed=speakers)
+        replace(_part(source, lines[first:last], labels, mine, number, count), renamed=renamed)
         for number, (first, last) in enumerate(pairwise(bounds), 1)
     )
     return Plan(

@@ -34,7 +34,7 @@ class Line:
 class Recording:
     """One conversation of a file. A naive `started_at` is in the person's timezone; `clock` is a start without a day.
 
-    `estimated`: the times were guessed from the number of words.
+    `estimated`: the times were guessed from the number of words. `dated`: each line had a day of its own.
     """
 
     lines: tuple[Line, ...]
@@ -43,6 +43,7 @@ class Recording:
     title: str | None = None
     language: str | None = None
     estimated: bool = False
+    dated: bool = False
 
 
 def timed(lines: Sequence[Line]) -> tuple[tuple[Line, ...], bool]:

@@ -25,6 +25,9 @@ _SOUNDS = re.compile(
     re.IGNORECASE,
 )
 _USER = frozenset({"me", "myself"})
+NAMELESS = _USER | {"you", "user"}
+"""What stands for a person in a file, and is no name."""
+
 _NUMBERED = re.compile(r"(?:speaker|participant|person)[ _-]?(?:\d{1,3}|[a-z])", re.IGNORECASE)
 
 _ORDINARY = """

@@ -68,6 +68,9 @@ _CREDIT = re.compile(
 NEAR_THE_BEGINNING = 300.0
 """Seconds. Stamps of two numbers that begin this small are minutes of a recording; others may be hours of a day."""
 
+FEW_WORDS = 50
+"""Omi hides conversations in which it finds too little."""
+
 LONGEST_GUESS = 60.0
 """Seconds that a message of a chat lasts at most, if the next one comes later and it has no more words than that."""
 
@@ -175,16 +178,30 @@ def _chat(rows: Sequence[_Row]) -> list[Recording]:
             sent[-1] = moment, replace(line, text=f"{line.text} {row.text}".strip())
         else:
             above.append(row.text)
-    days = [list(messages) for _, messages in groupby(sent, key=lambda message: message[0].date())]
-    recordings = [Recording(tuple(_posted(day)), min(moment for moment, _ in day)) for day in days]
+    recordings = [
+        Recording(tuple(_posted(messages)), min(moment for moment, _ in messages), dated=True)
+        for messages in _days(sent)
+    ]
     return [with_preamble(recordings[0], above), *recordings[1:]] if recordings else []
 
 
-def _posted(day: Sequence[tuple[datetime, Line]]) -> Turns:
+def _days(sent: Sequence[tuple[datetime, Line]]) -> list[list[tuple[datetime, Line]]]:
+    """The messages of each day; with those of the next days, where there are few."""
+    found: list[list[tuple[datetime, Line]]] = []
+    for day, messages in groupby(sent, key=lambda message: message[0].date()):
+        few = found and sum(len(line.text.split()) for _, line in found[-1]) < FEW_WORDS
+        if few and timedelta() <= day - found[-1][0][0].date() < timedelta(days=7):
+            found[-1] += messages
+        else:
+            found.append(list(messages))
+    return found
+
+
+def _posted(messages: Sequence[tuple[datetime, Line]]) -> Turns:
     """Messages last as long as it takes to say them, and those of one minute follow each other."""
-    began = min(moment for moment, _ in day)
+    began = min(moment for moment, _ in messages)
     end = before = -1.0
-    for moment, line in day:
+    for moment, line in messages:
         sent = (moment - began).total_seconds()
         start = end if sent == before else sent
         before, end = sent, round(start + spoken_seconds(line.text), 3)
@@ -355,7 +372,8 @@ def _turn(head: _Head, below: Sequence[_Row], written: Collection[str]) -> Turns
 
 
 def _said(words: Sequence[str], at: float, end: float | None, speaker: str | None) -> Turns:
-    if text := " ".join(" ".join(words).split()):
+    text = " ".join(" ".join(words).split())
+    if text or speaker:  # where somebody says nothing, still nobody else is speaking
         yield Line(text, at, end, speaker)
 
 

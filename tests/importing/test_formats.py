@@ -104,6 +104,8 @@ Overview: not speech.
 [00:00:00] **Ana:** hello \\*you\\*
 
 [00:00:03.250] **Ben B.:** ok: fine
+
+[00:00:07] **Ana:**
 """
 WHISPER = {"text": "x", "language": "en", "segments": [{"id": 0, "start": 0.0, "end": 2.5, "text": " Hello"}]}
 WHISPER_CPP = {"transcription": [{"offsets": {"from": 100, "to": 2500}, "text": " Hello"}]}
@@ -195,7 +197,10 @@ READ: dict[str, tuple[str, list[Said]]] = {
         "Dear diary. Today was: good.\n\nShopping: milk and eggs.\n",
         [(0.0, 2.0, None, "Dear diary. Today was: good."), (2.0, 3.6, None, "Shopping: milk and eggs.")],
     ),
-    "ours.md": (MARKDOWN, [(0.0, 3.25, "Ana", "hello *you*"), (3.25, 4.05, "Ben B.", "ok: fine")]),
+    "ours.md": (
+        MARKDOWN,
+        [(0.0, 3.25, "Ana", "hello *you*"), (3.25, 7.0, "Ben B.", "ok: fine"), (7.0, 7.5, "Ana", "")],
+    ),
     "bold.md": (
         "# Notes\n**Ana:** yes\n**Ben:** no\n**Ana:** why\n",
         [(0.0, 0.5, None, "Notes"), (0.5, 1.0, "Ana", "yes"), (1.0, 1.5, "Ben", "no"), (1.5, 2.0, "Ana", "why")],
@@ -370,16 +375,18 @@ def test_it_is_read_who_said_what_and_when(name: str, tmp_path: Path) -> None:
     ],
     ids=["iPhone", "Android, USA", "Android, Germany"],
 )
-def test_each_day_of_a_chat_is_a_conversation(content: str, tmp_path: Path) -> None:
+def test_each_day_of_a_chat_is_a_conversation_unless_little_was_said(content: str, tmp_path: Path) -> None:
     file = tmp_path / "chat.txt"
-    file.write_text(content.format("Ana: hello\nmore: of it\n", "+49 1: hi\n", "Ana: bye\n"), encoding="utf-8")
-    first, second = read_file(file, BERLIN)
-    assert [source.started_at.isoformat()[:16] for source in (first, second)] == [
-        "2025-03-14T09:30",
-        "2025-03-15T08:00",
-    ]
-    said = [(line.start, line.end, line.speaker, line.text) for line in first.recording.lines]
-    assert said == [(0.0, 1.6, "Ana", "hello more: of it"), (1.6, 2.1, "+49 1", "hi")]
+    for more, days in (("of it " * 30, 2), ("", 1)):
+        file.write_text(content.format(f"Ana: hello\nmore: {more}\n", "+49 1: hi\n", "Ana: bye\n"), encoding="utf-8")
+        sources = read_file(file, BERLIN)
+        began = ["2025-03-14T09:30", "2025-03-15T08:00"]
+        assert [source.started_at.isoformat()[:16] for source in sources] == began[:days]
+        said = [line for source in sources for line in source.recording.lines]
+        assert [line.speaker for line in said] == ["Ana", "+49 1", "Ana"]
+        assert said[0].text == f"hello more: {more}".strip()
+        assert said[1].start == said[0].end
+    assert said[2].start == 22.5 * 3600
 
 
 def test_json_lines_are_several_recordings_and_those_without_words_are_none(tmp_path: Path) -> None:

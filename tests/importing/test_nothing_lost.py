@@ -176,3 +176,12 @@ def test_of_json(spoken: list[str], shape: str, lines: bool) -> None:
         check("file.jsonl", "\n".join(json.dumps(each) for each in (value if isinstance(value, list) else [value])))
     else:
         check("file.json", json.dumps(value, ensure_ascii=False))
+
+
+def test_of_a_long_file_whose_cues_are_out_of_order() -> None:
+    places = [*range(5, 1100), 3, 4]
+    stamps = [f"{place // 60:02}:{place % 60:02}" for place in places]
+    cues = [
+        f"00:{stamp},000 --> 00:{stamp},900\nAna: wq{place}z\n" for place, stamp in zip(places, stamps, strict=True)
+    ]
+    check("file.srt", "\n".join(cues))
