@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
@@ -21,7 +22,15 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 import anyio
 
 from omi_mcp import database
-from omi_mcp.api.errors import InvalidRequest, NotConfigured, NotFound, OmiError, PaymentRequired
+from omi_mcp.api.errors import (
+    BudgetSpent,
+    InvalidRequest,
+    NotConfigured,
+    NotFound,
+    OmiError,
+    PaymentRequired,
+    RateLimited,
+)
 from omi_mcp.clock import Clock, SystemClock
 from omi_mcp.views.text import clean_name, fold
 
@@ -51,6 +60,11 @@ MOST_ALIKE = 5
 
 READ_THROUGH_SECONDS = 10.0
 """How long the answer to a create waits for the new conversation to be mirrored."""
+
+FEW = 10
+"""Conversations that are asked for one by one; among more, lists of 100 tell faster."""
+
+A_DAY = timedelta(days=1)
 
 LONGEST_NAME = 100
 """Characters of a name given to a speaker."""
@@ -320,7 +334,7 @@ class Library:
 
         async def create() -> Created:
             created = await account.writer.create_from_segments(draft)
-            await account.keeper.learn_names(created.receipt.id, _local_names(draft))
+            await account.keeper.learn_names(created.receipt.id, _usable(draft.names))
             await self._mirror_created(account, created, transcript=True)
             return created
 
@@ -331,10 +345,39 @@ class Library:
         account = await self._open()
         return await database.run(account.imports.known, sessions)
 
-    async def learn_names(self, conversation_id: str, draft: SegmentsDraft) -> None:
-        """Keep the names of speakers in `draft`, which became this conversation before, where none were given since."""
+    async def learn_names(self, conversation_id: str, names: Names) -> None:
+        """Keep these names, by what the API calls each speaker, where none were given on this side before."""
         account = await self._open()
-        await account.keeper.learn_names(conversation_id, _local_names(draft))
+        await account.keeper.learn_names(conversation_id, _usable(names))
+
+    async def existing(self, began: Mapping[str, datetime]) -> set[str]:
+        """Which of these conversations are certainly there, by the copy; where many are not in it, by the API's list.
+
+        `began` has about when each began. The others may be hidden or locked: `exists` tells.
+        """
+        account = await self._open()
+        found = await database.run(account.store.present, began)
+        moments = sorted(moment for each, moment in began.items() if each not in found)
+        if len(moments) <= FEW:
+            return found
+        first, last = moments[0] - A_DAY, moments[-1] + A_DAY
+        with suppress(BudgetSpent, RateLimited):
+            for _ in range(len(moments) // FEW):
+                page = await account.client.list_conversations(start=first, end=last)
+                found |= {each.id for each in page.conversations} & began.keys()
+                oldest = min((each.created_at for each in page.conversations), default=first)
+                if oldest <= first or oldest >= last:
+                    break
+                last = oldest
+        return found
+
+    async def exists(self, conversation_id: str) -> bool:
+        """Whether the API has this conversation now, hidden or not; a locked one it says nothing of."""
+        try:
+            await self.current(conversation_id)
+        except NotFound:
+            return False
+        return True
 
     async def speakers(self, conversation_id: str) -> tuple[Speaker, ...]:
         """Who speaks in a conversation, in order of appearance; nobody where it has no transcript.
@@ -378,12 +421,22 @@ class Library:
             raise InvalidRequest("name", f"it is lost when this program ends: {account.names.warning}")
         return named
 
-    async def import_segments(self, draft: SegmentsDraft, *, title: str | None = None) -> Created:
-        """`create_from_segments`, with a title of one's own if one is given, noted for `imported` once all is done."""
+    async def import_segments(
+        self, draft: SegmentsDraft, *, title: str | None = None, visible: bool = False
+    ) -> Created:
+        """`create_from_segments`, with a title of one's own if one is given, noted for `imported` once all is done.
+
+        `visible`: what the API hides, because it takes it for too little, is brought back at once.
+        """
         account = await self._open()
         created = await self.create_from_segments(draft)
+        if visible and created.receipt.discarded:
+            await self.restore(created.receipt.id)
+            created = replace(created, receipt=created.receipt.model_copy(update={"discarded": False}))
         if title is not None and not created.receipt.discarded:
-            await self.update_title(created.receipt.id, title)
+            stored = await self.copied(created.receipt.id)
+            if stored is None or stored.conversation.structured.title != title:
+                await self.update_title(created.receipt.id, title)
         with suppress(sqlite3.Error, database.Damaged):  # the API knows as well
             await database.run(account.imports.note, draft.client_session_id, created.receipt.id)
         return created
@@ -556,8 +609,9 @@ class Library:
             await account.close()
 
 
-def _local_names(draft: SegmentsDraft) -> Names:
-    called = {label: clean_name(name)[:LONGEST_NAME].strip() for label, name in draft.names.items()}
+def _usable(names: Names) -> Names:
+    """From a file or a model, made fit to show."""
+    called = {label: clean_name(name)[:LONGEST_NAME].strip() for label, name in names.items()}
     return {label: name for label, name in called.items() if name}
 
 

@@ -107,6 +107,10 @@ def _int_or_none(value: Any) -> int | None:
     return value if type(value) is int and abs(value) < 2**63 else None
 
 
+def _float_or_none(value: Any) -> float | None:
+    return float(value) if type(value) in (int, float) and math.isfinite(value) else None
+
+
 def _list_of_objects(value: Any) -> list[Any]:
     return [item for item in value if isinstance(item, dict | BaseModel)] if isinstance(value, list | tuple) else []
 
@@ -134,6 +138,7 @@ OptionalMoment = Annotated[datetime | None, BeforeValidator(_aware_or_none)]
 Text = Annotated[str, BeforeValidator(_text)]
 OptionalText = Annotated[str | None, BeforeValidator(_text_or_none)]
 Seconds = Annotated[float, BeforeValidator(_seconds)]
+OptionalFloat = Annotated[float | None, BeforeValidator(_float_or_none)]
 OptionalInt = Annotated[int | None, BeforeValidator(_int_or_none)]
 
 
@@ -193,6 +198,10 @@ class Structured(_Record):
 
 
 class Geolocation(_Record):
+    """Where it was; degrees."""
+
+    latitude: OptionalFloat = None
+    longitude: OptionalFloat = None
     address: OptionalText = None
 
 

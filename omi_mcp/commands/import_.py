@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
 
 async def main(desk: "Desk", options: argparse.Namespace) -> int:
     from omi_mcp.commands.desk import DONE, FAILED, INCOMPLETE, USAGE, CommandFailed
-    from omi_mcp.commands.sending import estimate, send
+    from omi_mcp.commands.sending import estimate, send, writes
 
     if desk.settings.read_only and not options.dry_run:
         raise CommandFailed("OMI_MCP_READ_ONLY is on: only --dry-run is possible", USAGE)
@@ -57,11 +57,11 @@ async def main(desk: "Desk", options: argparse.Namespace) -> int:
     known: dict[str, str] = {}
     if not options.dry_run and plans:
         sessions = [part.client_session_id for plan in plans for part in plan.parts]
-        known = {} if options.again else await desk.library.imported(sessions)
+        known = {} if options.again else await desk.library.imported(sessions) | await _themselves(desk, plans)
     if not options.json:
         _print_plans(desk, options, plans, known)
     left = sum(part.client_session_id not in known for plan in plans for part in plan.parts)
-    desk.note(estimate(left, titled=options.titles) if left else None)
+    desk.note(estimate(left, writes(plans, known, titled=options.titles)) if left else None)
     if options.dry_run:
         if options.json:
             desk.json([_planned(plan) for plan in plans])
@@ -73,6 +73,8 @@ async def main(desk: "Desk", options: argparse.Namespace) -> int:
         for plan in plans:
             _print_made(desk, plan, report.made.get(plan.source.key, []))
         desk.out.print(report.said())
+    for note in report.notes():
+        desk.note(note)
     for name, why in report.failed:
         desk.err.print(desk.err.paint(f"{name}: {why}", "red"))
     if report.stopped:
@@ -80,6 +82,13 @@ async def main(desk: "Desk", options: argparse.Namespace) -> int:
     if report.failed or refused:
         return FAILED
     return INCOMPLETE if report.left else DONE
+
+
+async def _themselves(desk: "Desk", plans: Sequence["Plan"]) -> dict[str, str]:
+    """By session id, the conversations that were exported from this very account and are still there."""
+    exported = [(plan, origin) for plan in plans if (origin := plan.source.recording.origin) is not None]
+    there = await desk.library.existing({origin.id: plan.source.started_at for plan, origin in exported})
+    return {part.client_session_id: origin.id for plan, origin in exported if origin.id in there for part in plan.parts}
 
 
 def _read(desk: "Desk", options: argparse.Namespace) -> tuple[list["Plan"], list[tuple[str, str]]]:
@@ -95,11 +104,18 @@ def _read(desk: "Desk", options: argparse.Namespace) -> tuple[list["Plan"], list
     refused = []
     for file in files:
         try:
-            plans += [plan(source, me=options.me) for source in read_file(file, desk.settings.timezone, started)]
+            sources = read_file(file, desk.settings.timezone, started)
         except Unreadable as error:
             refused.append((str(file), str(error)))
+            continue
         except OSError as error:
             refused.append((str(file), error.strerror or "it cannot be read"))
+            continue
+        for source in sources:
+            try:
+                plans.append(plan(source, me=options.me))
+            except Unreadable as error:
+                refused.append((str(file) + (f" #{source.number}" if source.number else ""), str(error)))
     if started and len(plans) > 1:
         raise CommandFailed("--started: this file holds several conversations, which cannot all begin then", USAGE)
     if not files:
@@ -154,6 +170,8 @@ def _facts(desk: "Desk", plan: "Plan", wanted: str | None) -> list[str]:
         f"began {dates.weekday(started)} {started:%Y-%m-%d %H:%M}, from {witness}",
     ]
     facts += _doubts(plan)
+    if plan.source.recording.origin and plan.source.recording.origin.summed_up:
+        facts.append("it has no transcript: what Omi wrote about it is saved as its words")
     if plan.speakers:
         facts.append("speakers: " + ", ".join(f"{name} = {_label(plan, label)}" for name, label in plan.speakers))
     if wanted and plan.me is None:

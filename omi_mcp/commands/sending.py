@@ -1,7 +1,7 @@
 """Sending what was planned, one conversation after the other, as fast as the hourly limit for writes allows."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -10,10 +10,12 @@ from typing import Any
 from omi_mcp import dates
 from omi_mcp.api.drafts import SegmentsDraft
 from omi_mcp.api.errors import BudgetSpent, Conflict, OmiError, RateLimited, Rejected, ServerFault
+from omi_mcp.api.models import Receipt
 from omi_mcp.commands.desk import Desk
 from omi_mcp.commands.failures import duration, in_words
 from omi_mcp.commands.terminal import bar
 from omi_mcp.importing.planning import Plan
+from omi_mcp.views.text import clean_line
 from omi_mcp.writes import Created, NotCreated, OutcomeUnknown
 
 WRITES_AN_HOUR = 25
@@ -41,6 +43,12 @@ class Report:
     made: dict[tuple[str, int], list[dict[str, Any]]] = field(default_factory=dict)
     failed: list[tuple[str, str]] = field(default_factory=list)
     stopped: str | None = None
+    folders: dict[str, list[str]] = field(default_factory=dict)
+
+    def notes(self) -> Iterator[str]:
+        """What could not be restored."""
+        for folder, ids in self.folders.items():
+            yield f"Omi takes no folders through its API. In {clean_line(folder)} belong: {', '.join(ids)}."
 
     def said(self) -> str:
         """One sentence for a person."""
@@ -54,10 +62,19 @@ class Report:
         return ", ".join(f"{count:,} {what}" for count, what in counts if count or what == "imported") + "."
 
 
-def estimate(conversations: int, *, titled: bool) -> str:
+def writes(plans: Sequence[Plan], known: Mapping[str, str], *, titled: bool) -> int:
+    """How many requests it takes to send what is not `known`: one for each, and one more for a title."""
+    return sum(
+        2 if _title(plan, number, titled) else 1
+        for plan in plans
+        for number, part in enumerate(plan.parts, 1)
+        if part.client_session_id not in known
+    )
+
+
+def estimate(conversations: int, requests: int) -> str:
     """How long it takes to send that many."""
-    writes = conversations * (2 if titled else 1)
-    hours = (writes - 1) // WRITES_AN_HOUR
+    hours = (requests - 1) // WRITES_AN_HOUR
     time = hours * 3600 + (conversations * SECONDS_EACH if hours == 0 else 0)
     what = "1 conversation" if conversations == 1 else f"{conversations:,} conversations"
     if not hours:
@@ -66,12 +83,14 @@ def estimate(conversations: int, *, titled: bool) -> str:
 
 
 async def send(desk: Desk, plans: Sequence[Plan], known: Mapping[str, str], *, titled: bool, wait: bool) -> Report:
-    """Send every part that is not `known`; waits for the hourly limit if it may. One that fails holds up no other."""
+    """Send every part that is not `known`; waits for the hourly limit if it may. One that fails holds up no other.
+
+    What was exported comes back with its title, and listed. `titled` gives all others one, too.
+    """
     report = Report()
     parts = [(plan, number, part) for plan in plans for number, part in enumerate(plan.parts, 1)]
-    writes = sum(part.client_session_id not in known for _, _, part in parts) * (2 if titled else 1)
     # Beyond the hourly limit, how fast the first ones went says nothing of when the last one goes.
-    pace = "" if writes > WRITES_AN_HOUR else None
+    pace = "" if writes(plans, known, titled=titled) > WRITES_AN_HOUR else None
     with bar(desk.err) as progress:
         for place, (plan, number, part) in enumerate(parts):
             name = plan.source.name + (f" (part {number} of {len(plan.parts)})" if len(plan.parts) > 1 else "")
@@ -79,13 +98,13 @@ async def send(desk: Desk, plans: Sequence[Plan], known: Mapping[str, str], *, t
             which = {"part": number} if len(plan.parts) > 1 else {}
             if part.client_session_id in known:
                 report.before += 1
-                await desk.library.learn_names(known[part.client_session_id], part)
+                await _learn_names(desk, known[part.client_session_id], plan, part)
                 made.append({"id": known[part.client_session_id], "status": "exists"} | which)
             else:
                 show = partial(progress.show, "Importing", place, len(parts))
                 show(instead=pace)
                 try:
-                    created = await _send(desk, part, _title(plan, number) if titled else None, show, wait=wait)
+                    created = await _send(desk, plan, part, _title(plan, number, titled), show, wait=wait)
                 except (Rejected, ServerFault, Conflict, NotCreated, OutcomeUnknown) as error:
                     report.failed.append((name, in_words(error)))
                 except OmiError as error:
@@ -96,18 +115,25 @@ async def send(desk: Desk, plans: Sequence[Plan], known: Mapping[str, str], *, t
                     report.sent += not created.repeated
                     report.before += created.repeated
                     report.hidden += created.receipt.discarded
+                    origin = plan.source.recording.origin
+                    if origin and origin.folder and not created.repeated:
+                        report.folders.setdefault(origin.folder, []).append(created.receipt.id)
                     status = "hidden" if created.receipt.discarded else created.receipt.status
                     made.append({"id": created.receipt.id, "status": status} | which)
     return report
 
 
 async def _send(
-    desk: Desk, part: SegmentsDraft, title: str | None, show: Callable[..., None], *, wait: bool
+    desk: Desk, plan: Plan, part: SegmentsDraft, title: str | None, show: Callable[..., None], *, wait: bool
 ) -> Created:
     """Send until it is answered; the hourly limit is waited for, and `show` says until when."""
     while True:
         try:
-            return await desk.library.import_segments(part, title=title)
+            origin = plan.source.recording.origin
+            if origin and await desk.library.exists(origin.id):
+                await _learn_names(desk, origin.id, plan, part)
+                return Created(Receipt(id=origin.id), repeated=True)
+            return await desk.library.import_segments(part, title=title, visible=origin is not None)
         except (BudgetSpent, RateLimited) as error:
             if not wait:
                 raise
@@ -121,6 +147,17 @@ async def _send(
             await desk.clock.sleep(seconds)
 
 
-def _title(plan: Plan, number: int) -> str:
-    title = plan.source.recording.title or plan.source.path.stem
+async def _learn_names(desk: Desk, conversation_id: str, plan: Plan, part: SegmentsDraft) -> None:
+    """The names of a conversation that was there before. Of one that is itself again, those of this side alone."""
+    origin = plan.source.recording.origin
+    itself = origin is not None and origin.id == conversation_id
+    await desk.library.learn_names(conversation_id, origin.local_names if origin and itself else part.names)
+
+
+def _title(plan: Plan, number: int, titled: bool) -> str | None:
+    """What was exported has its title, or none; others get one if they are `titled`."""
+    recording = plan.source.recording
+    if not (recording.title if recording.origin else titled):
+        return None
+    title = recording.title or plan.source.path.stem
     return f"{title[:450]} ({number} of {len(plan.parts)})" if len(plan.parts) > 1 else title[:500]

@@ -11,12 +11,12 @@ from datetime import tzinfo
 
 from omi_mcp import dates
 from omi_mcp.api.models import Segment
-from omi_mcp.exporting.records import fingerprint
+from omi_mcp.exporting.records import fingerprint, local_names
 from omi_mcp.mirror.types import Stored
 from omi_mcp.views.cards import UNTITLED
 from omi_mcp.views.text import clean_line, clean_prose
 
-VERSION = 1
+VERSION = 2
 """Changes with the layout: files of an older one are written anew."""
 
 FINGERPRINT = re.compile(r"\A---\n(?:.*\n)*?fingerprint: (\S+)\n")
@@ -48,7 +48,9 @@ def escape(text: str) -> str:
 
 def _front_matter(stored: Stored, zone: tzinfo) -> Iterator[str]:
     conversation = stored.conversation
-    speakers = dict.fromkeys(clean_line(segment.speaker) for segment in conversation.transcript_segments or ())
+    segments = conversation.transcript_segments or ()
+    speakers = {clean_line(segment.speaker): segment.speaker_id for segment in segments}
+    place = conversation.geolocation
     facts = {
         "title": clean_line(conversation.structured.title),
         "id": conversation.id,
@@ -57,10 +59,14 @@ def _front_matter(stored: Stored, zone: tzinfo) -> Iterator[str]:
         "category": clean_line(conversation.structured.category),
         "folder": conversation.folder_name and clean_line(conversation.folder_name),
         "starred": stored.starred or None,
-        "speakers": list(speakers) or None,
+        "speakers": list(speakers),
+        "numbers": list(speakers.values()),
+        "names": local_names(segments),
+        "transcript": None if stored.transcript == "stored" else stored.transcript,
         "language": conversation.language,
         "source": conversation.source,
-        "place": clean_line(conversation.geolocation.address or "") if conversation.geolocation else None,
+        "place": place and clean_line(place.address or ""),
+        "coordinates": place and place.latitude is not None and [place.latitude, place.longitude],
     }
     yield "---"
     for name, value in facts.items():
@@ -95,7 +101,7 @@ def _body(stored: Stored, zone: tzinfo) -> Iterator[str]:
 
 def _line(segment: Segment) -> str:
     name = escape(clean_line(segment.speaker)) or "Speaker"
-    return f"[{_stamp(segment.start)}] **{name}:** {escape(clean_line(segment.text))}".rstrip()
+    return f"[{_stamp(segment.start)}-{_stamp(segment.end)}] **{name}:** {escape(clean_line(segment.text))}".rstrip()
 
 
 def _stamp(seconds: float) -> str:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
+from omi_mcp.importing.exported import read_record
 from omi_mcp.importing.recordings import Line, Recording, Unreadable, seconds_of, timed
 from omi_mcp.importing.texts import paragraphs
 
@@ -273,7 +274,11 @@ def read_json(text: str) -> list[Recording]:
     elif len(values) > 1 and all(_is_segment(value) for value in values):
         values = [values]
     recordings = [_read(value) for value in values]
-    spoken = [recording for recording in recordings if any(line.text.strip() for line in recording.lines)]
+    spoken = [
+        each
+        for each in recordings
+        if (each.origin and each.origin.locked) or any(line.text.strip() for line in each.lines)
+    ]
     if not spoken:
         raise Unreadable("nobody says anything in it")
     return spoken
@@ -295,6 +300,8 @@ def _read(value: Any) -> Recording:
         value = {"segments": [value]}
     if not isinstance(value, dict):
         raise Unreadable("this JSON is no transcript")
+    if (exported := read_record(value)) is not None:
+        return exported
     for key, kind, shape in SHAPES:
         if isinstance(value.get(key), kind):
             try:

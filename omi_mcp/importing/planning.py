@@ -5,13 +5,16 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import pairwise
 
-from omi_mcp.api.drafts import SEGMENT_LIMIT, SegmentsDraft, draft_segments, speaker_numbers
+from omi_mcp.api.drafts import ACCEPTED_SOURCES, SEGMENT_LIMIT, SegmentsDraft, draft_segments, speaker_numbers
 from omi_mcp.api.errors import InvalidRequest
 from omi_mcp.api.fields import LANGUAGES
 from omi_mcp.importing.reading import Source
-from omi_mcp.importing.recordings import Line, Unreadable
+from omi_mcp.importing.recordings import Line, Origin, Unreadable
 from omi_mcp.importing.speakers import NAMELESS, is_user
 from omi_mcp.views.text import fold
+
+RESTORED_SOURCES = tuple(source for source in ACCEPTED_SOURCES if source != "desktop")
+"""OMI API: on a free plan a recording of the desktop is not listed before it is opened in the app."""
 
 LONGEST_TURN = 60.0
 """Seconds. Lines of one speaker are merged up to this, so that what was said can still be found by its time."""
@@ -58,15 +61,25 @@ def plan(source: Source, *, me: str | None = None) -> Plan:
     """
     # In order of time, before they are cut into parts: no part may hold what was said before it began.
     lines = sorted((line for line in source.recording.lines if line.text.strip()), key=lambda line: line.start or 0.0)
+    origin = source.recording.origin
+    if not lines:
+        locked = origin is not None and origin.locked
+        raise Unreadable("its transcript was locked when it was exported" if locked else "there are no words in it")
+    given = {(line.speaker or "").casefold(): line.number for line in lines}
     whole = len(lines)
     if whole > SEGMENT_LIMIT:
         lines = list(_merged(lines))
     # Words of nobody are numbered last, so that a title does not become Speaker 0.
-    numbers = speaker_numbers(sorted((line.speaker or "" for line in lines), key=lambda name: not name))
+    numbers = _whole(given) or speaker_numbers(
+        sorted((line.speaker or "" for line in lines), key=lambda name: not name)
+    )
     labels = {speaker: f"SPEAKER_{number:02d}" for speaker, number in numbers.items()}
     named = dict.fromkeys(line.speaker for line in lines if line.speaker)
-    known = any(line.is_user for line in lines)
-    mine = _named(me, named) if me else next((name for name in named if not known and is_user(name, named)), None)
+    mine = None
+    if me:
+        mine = _named(me, named)
+    elif origin is None and not any(line.is_user for line in lines):
+        mine = next((name for name in named if is_user(name, named)), None)
     speakers = tuple((name, labels[name.casefold()]) for name in named)
     renamed = tuple((name, label) for name, label in speakers if name.casefold() not in NAMELESS)
     count = -(-len(lines) // SEGMENT_LIMIT)
@@ -84,18 +97,30 @@ def plan(source: Source, *, me: str | None = None) -> Plan:
     )
 
 
+def _whole(given: dict[str, int | None]) -> dict[str, int] | None:
+    """The numbers that Omi had for the speakers, where it had one for each."""
+    numbers = {name: number for name, number in given.items() if number is not None and 0 <= number < 10_000}
+    return numbers if len(numbers) == len(given) and len(set(numbers.values())) == len(given) else None
+
+
 def _part(
     source: Source, lines: Sequence[Line], labels: dict[str, str], me: str | None, number: int, count: int
 ) -> SegmentsDraft:
     """One conversation; its times count from its own beginning, which is that of the whole for the first."""
     offset = 0.0 if number == 1 else lines[0].start or 0.0
     started = source.started_at + timedelta(seconds=offset)
+    origin = source.recording.origin or Origin("")
+    finished = origin.finished_at if number == count and (origin.finished_at or started) > started else None
     try:
         return draft_segments(
             [_segment(line, offset, labels, me) for line in lines],
             now=started,
             started_at=started,
-            client_session_id=f"import-{source.digest}-{source.number}-part-{number}-of-{count}",
+            finished_at=finished,
+            source=origin.source if origin.source in RESTORED_SOURCES else None,
+            latitude=origin.latitude,
+            longitude=origin.longitude,
+            client_session_id=f"{source.session}-part-{number}-of-{count}",
             language=_language(source.recording.language),
         )
     except InvalidRequest as error:
@@ -103,8 +128,9 @@ def _part(
 
 
 def _segment(line: Line, offset: float, labels: dict[str, str], me: str | None) -> dict[str, object]:
-    start = round((line.start or 0.0) - offset, 3)
-    end = round((line.end or 0.0) - offset, 3)
+    start, end = line.start or 0.0, line.end or 0.0
+    if offset:
+        start, end = round(start - offset, 3), round(end - offset, 3)
     return {
         "text": line.text,
         "start": start,

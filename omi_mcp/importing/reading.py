@@ -10,6 +10,7 @@ from typing import Literal
 
 from omi_mcp.importing.captions import read_captions
 from omi_mcp.importing.documents import read_json
+from omi_mcp.importing.exported import read_markdown
 from omi_mcp.importing.recordings import Recording, Unreadable
 from omi_mcp.importing.texts import read_text
 
@@ -19,8 +20,8 @@ FORMATS: dict[str, Callable[[str], list[Recording]]] = {
     ".json": read_json,
     ".jsonl": read_json,
     ".txt": read_text,
-    ".md": lambda text: read_text(text, markdown=True),
-    ".markdown": lambda text: read_text(text, markdown=True),
+    ".md": lambda text: _read_markdown(text),
+    ".markdown": lambda text: _read_markdown(text),
 }
 """How a file is read, by the end of its name."""
 
@@ -37,11 +38,11 @@ _DAY = re.compile(
 
 @dataclass(frozen=True)
 class Source:
-    """One recording of a file. `digest` is of the file's text and tells it from all others, wherever it lies."""
+    """One recording of a file. `session` tells it from all others, whatever the file is called and wherever it lies."""
 
     path: Path
     number: int
-    digest: str
+    session: str
     recording: Recording
     started_at: datetime
     started_from: StartedFrom
@@ -85,12 +86,29 @@ def read_file(path: Path, zone: tzinfo, started_at: datetime | None = None) -> l
         raise Unreadable(f"more than {LARGEST // 1_000_000} MB")
     text = _decoded(path.read_bytes())
     recordings = reader(text)
-    digest = hashlib.sha256(text.encode()).hexdigest()[:40]
     several = len(recordings) > 1
     return [
-        Source(path, number if several else 0, digest, recording, *_start(path, recording, zone, started_at))
+        Source(
+            path,
+            number if several else 0,
+            _session(text, recording, number if several else 0),
+            recording,
+            *_start(path, recording, zone, started_at),
+        )
         for number, recording in enumerate(recordings, 1)
     ]
+
+
+def _read_markdown(text: str) -> list[Recording]:
+    exported = read_markdown(text)
+    return read_text(text, markdown=True) if exported is None else [exported]
+
+
+def _session(text: str, recording: Recording, number: int) -> str:
+    """By the conversation it was exported from, in whatever form; else by the file's text."""
+    told_by = recording.origin.id if recording.origin else text
+    digest = hashlib.sha256(told_by.encode()).hexdigest()[:40]
+    return f"export-{digest}" if recording.origin else f"import-{digest}-{number}"
 
 
 def _decoded(content: bytes) -> str:

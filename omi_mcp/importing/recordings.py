@@ -1,7 +1,7 @@
 """What every format is read into: who said what, when."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, time
 from itertools import groupby
 
@@ -20,7 +20,7 @@ class Unreadable(Exception):
 class Line:
     """One stretch of speech. `start` and `end` are seconds from the beginning; None where the file does not say.
 
-    `speaker` is the name or label the file has, None where it has none.
+    `speaker` is the name or label the file has, None where it has none; `number` the one Omi had for them.
     """
 
     text: str
@@ -28,13 +28,34 @@ class Line:
     end: float | None = None
     speaker: str | None = None
     is_user: bool = False
+    number: int | None = None
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The conversation of an Omi account that a file was exported from, and what can be set where it is created anew.
+
+    `local_names` are those given outside the account. `summed_up`: there was no transcript, the lines are what Omi
+    wrote about it. `locked`: there is one, which the account's plan did not show.
+    """
+
+    id: str
+    finished_at: datetime | None = None
+    source: str | None = None
+    latitude: float | None = None
+    longitude: float | None = None
+    folder: str | None = None
+    local_names: dict[str, str] = field(default_factory=dict)
+    summed_up: bool = False
+    locked: bool = False
 
 
 @dataclass(frozen=True)
 class Recording:
     """One conversation of a file. A naive `started_at` is in the person's timezone; `clock` is a start without a day.
 
-    `estimated`: the times were guessed from the number of words. `dated`: each line had a day of its own.
+    `estimated`: the times were guessed from the number of words. `dated`: each line had a day of its own. `origin` is
+    there where an export wrote the file.
     """
 
     lines: tuple[Line, ...]
@@ -44,6 +65,7 @@ class Recording:
     language: str | None = None
     estimated: bool = False
     dated: bool = False
+    origin: Origin | None = None
 
 
 def timed(lines: Sequence[Line]) -> tuple[tuple[Line, ...], bool]:

@@ -180,6 +180,15 @@ class Store:
                 _set_transcript(connection, row, called, row["transcript"], indexed=not row["hidden"])
             _write_state(connection, "names_followed", last)
 
+    def present(self, ids: Iterable[str]) -> set[str]:
+        """Which of these are mirrored, hidden ones too."""
+        wanted = json.dumps([storable(each) for each in ids])
+        with self.database.reading() as connection:
+            rows = connection.execute(
+                "select id from conversations where id in (select value from json_each(?))", (wanted,)
+            ).fetchall()
+        return {row["id"] for row in rows}
+
     def note_change(self, conversation_id: str) -> None:
         """We had the API change or delete it: what was asked for before now is outdated."""
         now = self._clock.now()

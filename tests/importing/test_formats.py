@@ -419,14 +419,14 @@ def test_what_is_no_transcript_is_refused_with_the_reason(name: str, content: st
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
-def test_any_encoding_and_line_end_gives_the_same_recording_and_digest(encoding: str, tmp_path: Path) -> None:
+def test_any_encoding_and_line_end_gives_the_same_recording_and_session(encoding: str, tmp_path: Path) -> None:
     words = "Ana: gr\u00fc\u00df dich\nBen: ja\nAna: gut\nBen: sch\u00f6n\n"
     first, second = tmp_path / "a.txt", tmp_path / "b.txt"
     first.write_bytes(words.encode(encoding))
     second.write_bytes(words.replace("\n", "\r\n").encode())
     ours, theirs = read_file(first, BERLIN)[0], read_file(second, BERLIN)[0]
     assert ours.recording == theirs.recording
-    assert ours.digest == theirs.digest
+    assert ours.session == theirs.session
 
 
 @pytest.mark.parametrize(

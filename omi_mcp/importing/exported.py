@@ -1,0 +1,144 @@
+"""What `omi-mcp export` wrote, read back as it was: which conversation it is, and everything the API lets one set."""
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from pydantic import ValidationError
+
+from omi_mcp.api.drafts import USER_LABEL
+from omi_mcp.api.models import Conversation, is_conversation_id
+from omi_mcp.importing.recordings import Line, Origin, Recording, seconds_of, timed
+
+_FRONT = re.compile(r"---\n(.*?)\n---\n", re.DOTALL)
+_TRANSCRIPT = re.compile(r"^## Transcript\n", re.MULTILINE)
+_SAID = re.compile(r"\[([\d:.]+)(?:-([\d:.]+))?\] \*\*((?:\\.|[^\\*])+?):\*\* ?(.*)")
+_ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
+_MARKUP = re.compile(r"- (?:\[[ x]\] )?")
+
+SUMMARY = "Summary"
+"""Who "says" the summary of a conversation that has no transcript."""
+
+
+def read_record(value: dict[str, Any]) -> Recording | None:
+    """A conversation in JSON; None where it is not one of the Omi API or of an export."""
+    if not {"id", "created_at", "structured", "transcript_segments"} <= value.keys():
+        return None
+    try:
+        conversation = Conversation.model_validate(value)
+    except ValidationError:
+        return None
+    given = value.get("local_names")
+    names = {str(label): str(name) for label, name in given.items()} if isinstance(given, dict) else {}
+    segments = conversation.transcript_segments
+    lines = [Line(each.text, each.start, each.end, each.label, number=each.speaker_id) for each in segments or ()]
+    structured = conversation.structured
+    written = [
+        *structured.overview.splitlines(),
+        *(item.description for item in structured.action_items),
+        *(f"{event.title}: {event.description}" if event.description else event.title for event in structured.events),
+    ]
+    place = conversation.geolocation
+    origin = Origin(
+        id=conversation.id,
+        finished_at=conversation.finished_at,
+        source=conversation.source,
+        latitude=place.latitude if place else None,
+        longitude=place.longitude if place else None,
+        folder=conversation.folder_name,
+        local_names=names,
+        locked=segments is None,
+    )
+    title = structured.title or None
+    return _recording(lines, written, Recording((), conversation.began, None, title, conversation.language), origin)
+
+
+def read_markdown(text: str) -> Recording | None:
+    """The same of a Markdown file, by its front matter; None where no export wrote it."""
+    front = _front_matter(text)
+    marked = _TRANSCRIPT.search(text)
+    if front is None or marked is None or not is_conversation_id(str(front.get("id", ""))):
+        return None
+    above, below = text[: marked.start()].partition("\n---\n")[2], text[marked.end() :]
+    state = front.get("transcript", "stored")
+    lines = _said(below.splitlines(), front) if state == "stored" else []
+    if state == "stored" and not lines:
+        return None
+    place = front.get("coordinates") or [None, None]
+    origin = Origin(
+        id=front["id"],
+        finished_at=_moment(front.get("finished")),
+        source=front.get("source"),
+        latitude=place[0],
+        longitude=place[1],
+        folder=front.get("folder"),
+        local_names=front.get("names", {}),
+        locked=state == "locked",
+    )
+    recording = Recording((), _moment(front.get("started")), None, front.get("title"), front.get("language"))
+    return _recording(lines, list(_written(above)), recording, origin)
+
+
+def _recording(lines: list[Line], written: Iterable[str], recording: Recording, origin: Origin) -> Recording:
+    """With its lines; without a transcript, with what Omi wrote about it, as words of nobody but a summary."""
+    if lines or origin.locked:
+        user = {USER_LABEL, origin.local_names.get(USER_LABEL)}
+        return replace(
+            recording,
+            lines=tuple(replace(line, is_user=line.speaker in user) for line in lines),
+            origin=origin,
+        )
+    summed_up, _ = timed([Line(each, speaker=SUMMARY, number=0) for each in written if each.strip()])
+    return replace(recording, lines=summed_up, estimated=True, origin=replace(origin, summed_up=True))
+
+
+def _front_matter(text: str) -> dict[str, Any] | None:
+    """Its values are JSON, but for the fingerprint, which tells that an export wrote it."""
+    match = _FRONT.match(text)
+    if match is None or "\nfingerprint: " not in match[0]:
+        return None
+    front: dict[str, Any] = {}
+    for row in match[1].splitlines():
+        name, _, value = row.partition(": ")
+        if name != "fingerprint":
+            try:
+                front[name] = json.loads(value)
+            except ValueError:
+                continue  # a property that the person added
+    return front
+
+
+def _said(rows: Iterable[str], front: dict[str, Any]) -> list[Line]:
+    """Every segment; what a person wrote below one belongs to it."""
+    speakers, numbers = front.get("speakers", []), front.get("numbers", [])
+    numbered = dict(zip(speakers, numbers, strict=False)) if len(speakers) == len(numbers) else {}
+    lines: list[Line] = []
+    for row in rows:
+        if match := _SAID.fullmatch(row):
+            speaker = _unescaped(match[3])
+            end = seconds_of(match[2]) if match[2] else None
+            lines.append(Line(_unescaped(match[4]), seconds_of(match[1]), end, speaker, number=numbered.get(speaker)))
+        elif lines and row.strip():
+            lines[-1] = replace(lines[-1], text=f"{lines[-1].text} {_unescaped(row.strip())}")
+    return lines if all(line.end for line in lines) else list(timed(lines)[0])
+
+
+def _written(body: str) -> Iterator[str]:
+    """The summary, without headings."""
+    for row in body.splitlines():
+        if row.strip() and not row.startswith("#"):
+            yield _unescaped(_MARKUP.sub("", row, count=1))
+
+
+def _unescaped(text: str) -> str:
+    return _ESCAPED.sub(r"\1", text)
+
+
+def _moment(text: object) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
