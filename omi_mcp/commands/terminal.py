@@ -60,11 +60,12 @@ class Terminal:
 
 
 def agreed(question: str) -> bool:
-    """The answer of the person at the keyboard. Blocks; Ctrl-C raises at once, in an event loop too."""
+    """Whether the person at the keyboard says yes. Blocks; Ctrl-C is a no at once, in an event loop too."""
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         return input(question).strip().lower() in ("y", "yes")
-    except EOFError:
+    except (EOFError, KeyboardInterrupt):
+        print()
         return False
     finally:
         signal.signal(signal.SIGINT, handler)
