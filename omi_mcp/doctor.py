@@ -170,7 +170,8 @@ def _key(settings: Settings, machine: Machine, *, saved: bool, connected: bool) 
             "key",
             "note" if connected else "problem",
             "no key is set here, for the commands at the terminal",
-            f"{KEY_HELP} `omi-mcp install HOST` does that for you, and for the terminal.",
+            "Create one in the Omi app (Settings > Developer), then: omi-mcp install HOST. It keeps the key for the "
+            "host and for the terminal. Or set OMI_API_KEY.",
         )
         return
     where = ", the one that `install` keeps" if saved else ""

@@ -57,16 +57,24 @@ def render(document: Document, format: Format, before: str) -> str:
         import tomlkit
 
         text = tomlkit.dumps(document)
-        return text.replace("\n", "\r\n") if "\r\n" in before else text
+        return _proven(text.replace("\n", "\r\n") if "\r\n" in before else text, format, document)
     text = before
     if _after_gap(text, 0) == len(text):
         indented = json.dumps(document, indent=2, ensure_ascii=False)
         return f"{text.rstrip()}\n{indented}\n" if text.strip() else f"{indented}\n"
     while edit := _first_edit(text, _after_gap(text, 0), document):
         text = text[: edit.start] + edit.text + text[edit.end :]
-    if parse(text, format) != document:
-        raise UnusableConfig("the entry cannot be put into it without harm")
-    return text
+    return _proven(text, format, document)
+
+
+def _proven(text: str, format: Format, document: Document) -> str:
+    """`text`, if it says what the document holds: a person's file is not the place to find a mistake."""
+    try:
+        if parse(text, format) == document:
+            return text
+    except UnusableConfig:
+        pass
+    raise UnusableConfig("the entry cannot be put into it without harm")
 
 
 def table(document: Document, name: str) -> Document:

@@ -124,7 +124,7 @@ def install(host: Host, path: Path, launch: Launch, now: datetime, earlier: Mapp
     before = deepcopy(dict(servers[NAME])) if NAME in servers else None
     _put(document, host, launch, earlier or {})
     change = _write(path, original, text, document, host, now)
-    return replace(change, before=before, after=dict(servers[NAME]))
+    return replace(change, before=before, after=dict(table(document, host.section)[NAME]))
 
 
 def uninstall(host: Host, path: Path, now: datetime) -> Change:
@@ -135,6 +135,8 @@ def uninstall(host: Host, path: Path, now: datetime) -> Change:
     if not isinstance(servers, MutableMapping) or not is_own(servers.get(NAME)):
         return Change(path, changed=False)
     del servers[NAME]
+    if host.format == "toml" and not servers:
+        del document[host.section]  # in TOML, a table that holds only tables is nowhere once they are gone
     if host.asks_for_key and isinstance(document.get("inputs"), list):
         document["inputs"] = [one for one in document["inputs"] if not _is_key_input(one)]
     return _write(path, original, text, document, host, now)

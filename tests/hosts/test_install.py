@@ -289,6 +289,29 @@ def test_nothing_else_in_a_file_is_written_anew(tmp_path: Path) -> None:
         assert path.read_bytes().decode() == text
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        'model = "x"\n# the end',
+        'mcp_servers = { docs = { command = "x" } }\n',
+        '[mcp_servers]\ndocs.command = "x"\n\n',
+        '[mcp_servers.docs]\ncommand="x"\n[projects."/a"]\ntrust = "y"\n[mcp_servers.b]\ncommand="y"\n',
+        '[mcp_servers.docs]\r\ncommand = "x"\r\n\r\n[other]\r\na = 1\r\n',
+    ],
+)
+def test_a_toml_file_of_any_order_takes_the_entry_and_gives_it_back(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "config.toml"
+    path.write_bytes(text.encode())
+    for arguments in (("--demo",), ("--profile", "full")):
+        launch = Launch(LAUNCH.command, arguments, LAUNCH.environment)
+        change = entries.install(HOSTS["codex"], path, launch, NOW)
+        assert change.after == entries.entry(HOSTS["codex"], launch)
+        assert read(HOSTS["codex"], path)["mcp_servers"]["omi"] == change.after
+    entries.uninstall(HOSTS["codex"], path, NOW)
+    assert path.read_bytes().decode().split() == text.split()
+
+
 def test_windows_line_ends_stay_and_a_byte_order_mark_is_no_obstacle(tmp_path: Path) -> None:
     path = tmp_path / "config"
     path.write_bytes(b"\xef\xbb\xbf" + REAL["gemini"].replace("\n", "\r\n").encode())
