@@ -122,6 +122,10 @@ class Range(NamedTuple):
     first: datetime | None = None
     last: datetime | None = None
 
+    def is_ahead(self, now: datetime) -> bool:
+        """Whether it has not begun yet."""
+        return self.first is not None and self.first > now
+
 
 class _Ambiguous(ValueError):
     """A date that is one day in one country and another day in another."""

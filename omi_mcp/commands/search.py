@@ -43,6 +43,7 @@ async def main(desk: "Desk", options: argparse.Namespace) -> int:
     from omi_mcp.mirror.types import Filters
     from omi_mcp.views import notes
     from omi_mcp.views.cards import search_cards
+    from omi_mcp.views.transcripts import user_name
 
     if not 1 <= options.limit <= MOST:
         raise CommandFailed(f"--limit: must be 1 to {MOST}", USAGE)
@@ -64,12 +65,18 @@ async def main(desk: "Desk", options: argparse.Namespace) -> int:
         desk.err.status("")
     results = found.results
     cards = search_cards(results.matches, desk.settings.timezone)
-    note = notes.found(results.method, results.total, filtered=filters != Filters() or options.folder is not None)
+    note = notes.found(
+        results.method,
+        results.total,
+        filtered=filters != Filters() or options.folder is not None,
+        ahead=wanted.is_ahead(desk.clock.now()),
+    )
     reach = notes.coverage(found.counts, found.progress, desk.settings.timezone, desk.clock.now(), copying=False)
     within = notes.understood(wanted)
     if options.json:
         answer = {
             "range": within and within.dump(),
+            "user": user_name(found.user),
             "conversations": [card.dump() for card in cards],
             "matched": results.total,
             "note": note,

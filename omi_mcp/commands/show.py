@@ -45,6 +45,9 @@ async def main(desk: "Desk", options: argparse.Namespace) -> int:
     reading = await desk.library.get(options.id, transcript=asked)
     conversation = reading.stored.conversation
     transcript = Transcript(conversation.id, conversation.transcript_segments or (), conversation.seconds)
+    people = await desk.library.people()
+    if options.speaker and people.means_user(options.speaker):
+        options.speaker = transcript.user(people.user) or options.speaker
     card = detail_card(reading.stored, desk.settings.timezone, transcript.speakers)
     why = None
     if reading.obstacle is not None:

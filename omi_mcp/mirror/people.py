@@ -57,8 +57,12 @@ class People:
         return self.user
 
     def means_user(self, speaker: str) -> bool:
-        """Whether `speaker` stands for the person: "me", "you" or their name in the settings."""
-        return bare(speaker) in _ONESELF or (self.called is not None and bare(speaker) == bare(self.called))
+        """Whether `speaker` stands for the person: "me", "you" or their name in the settings. Whoever is really called
+        that is not meant."""
+        wanted = bare(speaker)
+        if any(bare(name) == wanted for name in self.names):
+            return False
+        return wanted in _ONESELF or (self.called is not None and wanted == bare(self.called))
 
 
 def _is(name: str, called: str) -> bool:

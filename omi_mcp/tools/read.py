@@ -75,7 +75,7 @@ def register(server: MCPServer[None], library: Library, settings: Settings, repl
             return replies.reply(card.model_copy(update={"note": " ".join(notes)}))
         people = await library.people()
         transcript = Transcript(stored.conversation.id, segments, stored.conversation.seconds)
-        user = next((name for name in transcript.speakers if name in ("You", user_name(people.user))), None)
+        user = transcript.user(people.user)
         if speaker and people.means_user(speaker):
             speaker = user or speaker
         moments = _moments(transcript, hits, speaker)

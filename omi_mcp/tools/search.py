@@ -104,7 +104,12 @@ def register(server: MCPServer[None], library: Library, settings: Settings, cloc
                 conversations=search_cards(results.matches, settings.timezone, detail),
                 matched=results.total,
                 next_cursor=_cursor(results.next_offset, binding) if results.next_offset is not None else None,
-                note=notes.found(results.method, results.total, filtered=filters != Filters() or folder is not None),
+                note=notes.found(
+                    results.method,
+                    results.total,
+                    filtered=filters != Filters() or folder is not None,
+                    ahead=wanted.is_ahead(clock.now()),
+                ),
                 coverage=notes.coverage(
                     found.counts,
                     found.progress,

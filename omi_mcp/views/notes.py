@@ -32,10 +32,15 @@ STALE = timedelta(minutes=2)
 """A look at the newest conversations older than this is worth a word."""
 
 
-def found(method: Method, total: int, *, filtered: bool) -> str | None:
-    """How else than asked a search found what it did, or why it found nothing and what to try next."""
+def found(method: Method, total: int, *, filtered: bool, ahead: bool = False) -> str | None:
+    """How else than asked a search found what it did, or why it found nothing and what to try next.
+
+    `ahead`: what was asked about is still to come.
+    """
     if total:
         return RELAXED.get(method)
+    if ahead:
+        return "That time is still to come: conversations are of the past."
     if method == "listed":
         return "No conversation passes these filters: widen or drop them." if filtered else "There are none yet."
     if filtered:

@@ -94,6 +94,10 @@ class Transcript:
             spoken[name] += len(segment.text.split())
         return tuple(name for name, _ in spoken.most_common())
 
+    def user(self, name: str | None) -> str | None:
+        """Which of the speakers is the user, who is called `name` in transcripts where that is known."""
+        return next((speaker for speaker in self.speakers if speaker in ("You", name and speaker_name(name))), None)
+
     def says(self, speaker: str, index: int) -> bool:
         """Whether segment `index` is spoken by the one called `speaker`, by whole name or one word of it."""
         return self._names[index] in self._called(speaker)

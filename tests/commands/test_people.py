@@ -27,6 +27,24 @@ def test_a_search_shows_the_moments_and_a_reading_opens_there(tmp_path: Path) ->
     live(story, tmp_path)
 
 
+def test_a_person_says_when_and_who_as_people_do(tmp_path: Path) -> None:
+    async def story(account: Account) -> None:
+        account.sandbox.load([talk("harbour"), talk("kitchen"), talk("garden", began="2025-12-31T09:30:00+00:00")])
+        found = (await account.run("search", "--period", "feb 14, 2026", "--speaker", "ben", "--json")).json
+        assert (found["matched"], found["range"]) == (2, {"start": "2026-02-14", "end": "2026-02-14"})
+        shown = await account.run("search", "--start", "Q4 2025", "--end", "before 2026")
+        assert "About the garden" in shown.out
+        assert "From 2025-10-01 to 2025-12-31." in shown.err
+        refused = await account.run("search", "--period", "03/04/2026")
+        assert refused.code == 2
+        assert "--period: can be two days: write 2026-03-04 or 2026-04-03." in refused.err
+        read = await account.run("show", "harbour", "--speaker", "me")
+        assert read.code == 2
+        assert "Ana, Ben" in read.err
+
+    live(story, tmp_path)
+
+
 def test_json_is_for_programs(tmp_path: Path) -> None:
     async def story(account: Account) -> None:
         account.sandbox.load([talk("harbour")])
@@ -57,6 +75,8 @@ def test_whoever_is_shown_as_you_is_found_as_you(tmp_path: Path) -> None:
         account.sandbox.load([talk("harbour"), talk("mine", segments=[said])])
         found = (await account.run("search", "--speaker", "You", "--json")).json
         assert [card["speakers"] for card in found["conversations"]] == [["You"]]
+        read = await account.run("show", "mine", "--speaker", "me")
+        assert "You: I will book the boathouse." in read.out
 
     live(story, tmp_path)
 

@@ -67,6 +67,12 @@ async def test_a_guess_is_refused_with_what_to_write(
         assert expected in await refusal(client, "search_conversations", **asked)
 
 
+async def test_a_time_that_is_still_to_come_is_told_as_that(connect: Connect, sandbox: Sandbox) -> None:
+    sandbox.load([talk("harbour")])
+    async with connect() as client:
+        assert "still to come" in (await call(client, "search_conversations", period="next week"))["note"]
+
+
 async def test_a_create_takes_a_day_in_words_and_tells_when_that_was(connect: Connect, sandbox: Sandbox) -> None:
     def yesterdays_three() -> str:
         day = datetime.now(BERLIN).date() - timedelta(days=1)

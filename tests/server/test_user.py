@@ -67,6 +67,14 @@ async def test_the_own_name_finds_the_user_whom_the_service_calls_user(connect: 
         assert (await call(client, "search_conversations", speaker="Ana Lima"))["matched"] == 1
 
 
+async def test_who_is_really_called_me_is_found(connect: Connect, sandbox: Sandbox) -> None:
+    sandbox.load([*MAYAS, spoken("imported", "Me", "Ben", days_ago=5)])
+    async with connect() as client:
+        await copied(client, 5)
+        answer = await call(client, "search_conversations", speaker="me")
+        assert [card["id"] for card in answer["conversations"]] == ["imported"]
+
+
 async def test_nobody_is_taken_for_the_user_on_thin_evidence(connect: Connect, sandbox: Sandbox) -> None:
     sandbox.load([spoken(f"talk-{number}", "Ana", "Ben", days_ago=number) for number in range(1, 7)])
     async with connect() as client:
