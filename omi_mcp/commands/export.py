@@ -14,11 +14,15 @@ HELP = "write every conversation to a folder, and keep the folder up to date"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", type=Path, metavar="DIR", help="made where there is none; run again to update it")
+    parser.add_argument(
+        "folder",
+        type=Path,
+        metavar="DIR",
+        help="made where there is none; run again to update it. -: standard output, as jsonl",
+    )
     parser.add_argument(
         "--format",
         choices=("markdown", "json", "jsonl"),
-        default="markdown",
         help="markdown or json: a file for each conversation; jsonl: one stream (default markdown)",
     )
     parser.add_argument("--since", metavar="DATE", help="only what began on or after: 2025-03-14, 'last month', ...")
@@ -42,17 +46,23 @@ def run(options: argparse.Namespace) -> int:
 
 
 async def main(desk: "Desk", options: argparse.Namespace) -> int:
-    from omi_mcp.commands.desk import DONE, INCOMPLETE
+    from omi_mcp.commands.desk import DONE, INCOMPLETE, USAGE, CommandFailed
     from omi_mcp.commands.following import follow
     from omi_mcp.commands.writing import Export
 
     since = desk.span("--since", options.since)
     first: datetime | None = since and since.first
-    export = Export.begin(desk, options.folder, options.format, first)
+    stdout = str(options.folder) == "-"
+    if stdout and options.format not in (None, "jsonl"):
+        raise CommandFailed("to standard output conversations are written as jsonl; name a folder for others", USAGE)
+    export = Export.begin(desk, None if stdout else options.folder, options.format or "markdown", first)
     await desk.library.sync(full=options.full)
     standing = await follow(desk, wait=not options.no_wait, step=export.step)
     report = await export.finish(standing)
-    desk.out.print(report.said())
+    if stdout:
+        desk.note(report.said())
+    else:
+        desk.out.print(report.said())
     for note in report.notes():
         desk.note(note)
     return INCOMPLETE if report.incomplete else DONE

@@ -6,14 +6,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from omi_mcp import files
 from omi_mcp.commands.desk import CommandFailed, Desk
 from omi_mcp.commands.failures import duration
-from omi_mcp.exporting.folder import STREAM, Folder, Format, Outcome
+from omi_mcp.exporting.folder import Folder, Format, Outcome
 from omi_mcp.exporting.records import line
+from omi_mcp.exporting.stream import Stream
 from omi_mcp.library import Standing
 from omi_mcp.mirror.types import Entry
 from omi_mcp.views.notes import OBSTACLES
+
+MOST_NAMED = 20
+"""Files that are named of those no longer in the account."""
 
 
 @dataclass(frozen=True)
@@ -21,18 +24,18 @@ class Report:
     """What lies in the folder now, against what the account has.
 
     `listed` is how many conversations the API listed when everything was last compared or since, `unlisted` how many of
-    the copy it did not; `lost` have no file although they should. `compared` is False where the list could not be read
-    to its end.
+    the copy it did not; `lost` have no file although they should; `others` names what there is of other conversations.
+    `compared` is False where the list could not be read to its end. Without a `folder` it went to standard output.
     """
 
-    folder: Path
+    folder: Path | None
     written: Counter[Outcome]
     listed: int
     unlisted: int
     pending: int
     locked: int
     lost: int
-    others: int
+    others: list[str]
     compared: bool
     standing: Standing
 
@@ -44,8 +47,9 @@ class Report:
         """One sentence for a person."""
         total = self.written.total()
         counts = ", ".join(f"{count:,} {what}" for what, count in sorted(self.written.items()) if count)
-        return f"{total:,} of {self.listed + self.unlisted:,} conversations are in {self.folder}" + (
-            f" ({counts})." if counts else "."
+        where = f"in {self.folder}" if self.folder else "written"
+        return f"{total:,} of {self.listed + self.unlisted:,} conversations are {where}" + (
+            f" ({counts})." if counts and self.folder else "."
         )
 
     def notes(self) -> Iterator[str]:
@@ -66,7 +70,12 @@ class Report:
         if self.lost:
             yield f"{_files(self.lost)} missing after they were written: is another program at work in there?"
         if self.others:
-            yield f"{_files(self.others)} of conversations that are no longer in the account, and left alone."
+            count = len(self.others)
+            kept = "1 conversation that is" if count == 1 else f"{count:,} conversations that are"
+            named = ", ".join(self.others[:MOST_NAMED]) + (
+                f" and {count - MOST_NAMED:,} more" if count > MOST_NAMED else ""
+            )
+            yield f"Kept is what was exported of {kept} no longer in the account: {named}."
         if self.standing.progress.warning:
             yield f"{self.standing.progress.warning}."
         if self.incomplete:
@@ -76,9 +85,9 @@ class Report:
 class Export:
     """One run. `step` writes what has become ready; `finish` counts."""
 
-    def __init__(self, desk: Desk, folder: Folder | None, path: Path, since: datetime | None) -> None:
+    def __init__(self, desk: Desk, target: Folder | Stream | None, path: Path | None, since: datetime | None) -> None:
         self._desk = desk
-        self._folder = folder
+        self._target = target
         self._path = path
         self._since = since
         self._written: dict[str, datetime] = {}
@@ -86,39 +95,46 @@ class Export:
         self._outcomes: dict[str, Outcome] = {}
 
     @classmethod
-    def begin(cls, desk: Desk, path: Path, form: Format, since: datetime | None) -> "Export":
-        """Raises OSError where the folder cannot be made or read, and CommandFailed where it is a file."""
+    def begin(cls, desk: Desk, path: Path | None, form: Format, since: datetime | None) -> "Export":
+        """`path` None is standard output, in JSON lines.
+
+        Raises OSError where the folder cannot be made or read, and CommandFailed where it is a file.
+        """
+        if path is None:
+            return cls(desk, None, None, since)
         if path.exists() and not path.is_dir():
             raise CommandFailed(f"{path} is a file, and a folder is needed")
-        if form == "jsonl":
-            path.mkdir(parents=True, exist_ok=True)
-            return cls(desk, None, path, since)
-        return cls(desk, Folder(path, form, desk.settings.timezone), path, since)
+        target = Stream(path) if form == "jsonl" else Folder(path, form, desk.settings.timezone)
+        return cls(desk, target, path, since)
 
     async def step(self, standing: Standing) -> bool:
         """Write what can be written by now. True when all that was asked for is there."""
         if (standing.looking or standing.settling) and standing.remains == 0:
             return False  # in a moment more is known of what is copied
         entries = await self._desk.library.catalogue(self._since)
-        if self._folder is not None:
-            await self._write_ready(self._folder, entries)
-        elif standing.remains and (ready := [entry for entry in entries if _ready(entry)]) != self._streamed:
+        if isinstance(self._target, Folder):
+            await self._write_ready(self._target, entries)
+        elif (
+            self._target
+            and standing.remains
+            and (ready := [entry for entry in entries if _ready(entry)]) != self._streamed
+        ):
             self._streamed = ready  # copying waits: what there is must not
-            await self._write_stream(ready)
+            await self._write_lines(self._target, ready)
         return not (standing.looking or standing.comparing or standing.settling) and all(map(_ready, entries))
 
     async def finish(self, standing: Standing) -> Report:
         """Write the stream, if it is one, and compare the folder with the copy and the copy with the account."""
         entries = await self._desk.library.catalogue(self._since)
         ready = [entry for entry in entries if _ready(entry)]
-        if self._folder is None:
-            await self._write_stream(ready)
-            lost = others = 0
+        lost = 0
+        if isinstance(self._target, Folder):
+            await self._write_ready(self._target, entries)
+            lost = len(self._target.missing([entry.id for entry in ready]))
         else:
-            await self._write_ready(self._folder, entries)
-            ids = [entry.id for entry in entries]
-            lost = len(self._folder.missing([entry.id for entry in ready]))
-            others = 0 if self._since else self._folder.others(ids)
+            await self._write_lines(self._target, ready)
+        ids = [entry.id for entry in entries]
+        others = [] if self._since or not self._target else self._target.others(ids)
         compared = standing.progress.compared
         listed = sum(compared is not None and entry.synced_at >= compared for entry in entries)
         return Report(
@@ -147,14 +163,16 @@ class Export:
             if self._outcomes.get(entry.id, "unchanged") == "unchanged":
                 self._outcomes[entry.id] = outcome
 
-    async def _write_stream(self, ready: Sequence[Entry]) -> None:
-        lines = []
-        for entry in ready:
-            if (stored := await self._desk.library.copied(entry.id)) is not None:
-                lines.append(line(stored))
-        content = "".join(lines).encode()
-        outcome = _replace(self._path / STREAM, content)
-        self._outcomes = {entry.id: outcome for entry in ready}
+    async def _write_lines(self, stream: Stream | None, ready: Sequence[Entry]) -> None:
+        copied = [stored for entry in ready if (stored := await self._desk.library.copied(entry.id)) is not None]
+        if stream is not None:
+            for each, outcome in stream.write(copied).items():
+                if self._outcomes.get(each, "unchanged") == "unchanged":
+                    self._outcomes[each] = outcome
+            return
+        for stored in copied:
+            self._desk.out.print(line(stored).removesuffix("\n"))
+            self._outcomes[stored.conversation.id] = "new"
 
 
 def _files(count: int) -> str:
@@ -163,11 +181,3 @@ def _files(count: int) -> str:
 
 def _ready(entry: Entry) -> bool:
     return entry.transcript != "pending"
-
-
-def _replace(path: Path, content: bytes) -> Outcome:
-    outcome: Outcome = "updated" if path.exists() else "new"
-    if outcome == "updated" and path.read_bytes() == content:
-        return "unchanged"
-    files.replace(path, content)
-    return outcome

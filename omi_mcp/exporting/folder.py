@@ -18,8 +18,6 @@ Outcome = Literal["new", "updated", "unchanged"]
 
 ENDINGS: dict[Format, str] = {"markdown": ".md", "json": ".json"}
 
-STREAM = "conversations.jsonl"
-
 _HEAD = 20_000
 """Characters of a file in which its fingerprint is looked for; speakers' names come before it."""
 
@@ -85,9 +83,10 @@ class Folder:
         present = self._present()
         return [each for each in ids if names.key(each) not in present]
 
-    def others(self, ids: Iterable[str]) -> int:
-        """How many files are of other conversations: deleted or hidden ones, which are kept."""
-        return len(self._present().keys() - {names.key(each) for each in ids})
+    def others(self, ids: Iterable[str]) -> list[str]:
+        """The names of the files of other conversations: deleted or hidden ones, which are kept."""
+        known = {names.key(each) for each in ids}
+        return sorted(path.name for key, path in self._present().items() if key not in known)
 
     def _present(self) -> dict[str, Path]:
         found = {}

@@ -107,12 +107,52 @@ def test_a_second_run_writes_only_what_is_new_and_keeps_names(tmp_path: Path) ->
         ended = await account.run("export", out)
         assert "2 of 2 conversations" in ended.out
         assert "1 new, 1 updated" in ended.out
-        assert "1 file is of conversations that are no longer in the account" in ended.err
+        assert f"1 conversation that is no longer in the account: {names[1]}." in ended.err
         assert set(names) < set(files(out))
         assert "# The port" in files(out)[names[0]]
         assert (out / names[1]).stat().st_mtime_ns == kept.st_mtime_ns
         again = await account.run("export", out)
         assert "(2 unchanged)" in again.out
+
+    live(story, tmp_path)
+
+
+def test_a_stream_keeps_what_left_the_account_and_says_of_each_line_what_became_of_it(tmp_path: Path) -> None:
+    stream = tmp_path / "out" / "conversations.jsonl"
+
+    async def story(account: Account) -> None:
+        account.sandbox.load([talk("harbour", began=EARLIEST), talk("kitchen", began=EARLIER), talk("attic")])
+        await account.run("export", tmp_path / "out", "--format", "jsonl")
+        before = stream.read_text("utf-8").splitlines()
+        stream.write_text("# mine\n" + stream.read_text("utf-8"))
+        account.sandbox.edit("harbour", title="The port")
+        account.sandbox.insert(talk("garden"))
+        account.sandbox.delete("kitchen")
+        ended = await account.run("export", tmp_path / "out", "--format", "jsonl", "--full")
+        assert "(1 new, 1 unchanged, 1 updated)" in ended.out
+        assert "1 conversation that is no longer in the account: kitchen." in ended.err
+        after = stream.read_text("utf-8").splitlines()
+        assert after[0] == "# mine"
+        assert [json.loads(each)["id"] for each in after[1:]] == ["harbour", "kitchen", "attic", "garden"]
+        assert after[2] == before[1]
+        await account.run("export", tmp_path / "out", "--format", "jsonl", "--since", "2026-02")
+        assert stream.read_text("utf-8").splitlines() == after, "what began before is kept, too"
+
+    live(story, tmp_path)
+
+
+def test_a_dash_is_standard_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    async def story(account: Account) -> None:
+        account.sandbox.load([talk("harbour"), talk("kitchen", began=EARLIER)])
+        ended = await account.run("export", "-")
+        assert [json.loads(each)["id"] for each in ended.out.splitlines()] == ["kitchen", "harbour"]
+        assert "2 of 2 conversations are written." in ended.err
+        assert not (tmp_path / "-").exists()
+        wrong = await account.run("export", "-", "--format", "markdown")
+        assert (wrong.code, wrong.out) == (2, "")
+        assert "as jsonl" in wrong.err
 
     live(story, tmp_path)
 
