@@ -98,9 +98,9 @@ def build_server(
 
     server = OmiServer(
         furnish,
-        may_write,
-        _instructions(replace(settings, read_only=True)),
         "omi",
+        may_write=may_write,
+        reading_instructions=_instructions(replace(settings, read_only=True)),
         title="Omi conversations",
         version=__version__,
         instructions=_instructions(settings),
@@ -151,9 +151,10 @@ class OmiServer(MCPServer[None]):
     def __init__(
         self,
         furnish: Callable[[], None],
-        may_write: Callable[[], bool],
-        reading_instructions: str,
         name: str,
+        *,
+        may_write: Callable[[], bool] = lambda: True,
+        reading_instructions: str | None = None,
         **settings: Any,
     ) -> None:
         super().__init__(name, middleware=[self._furnished, self._instructed], **settings)
