@@ -465,7 +465,7 @@ async def test_the_hosts_token_is_never_passed_on_to_omi(sandbox: Sandbox, tmp_p
         "jsonrpc": "2.0",
         "id": 2,
         "method": "tools/call",
-        "params": {"name": "search_conversations", "arguments": {"query": "winter"}},
+        "params": {"name": "search_conversations", "arguments": {}},
     }
     token = issuer.token()
     async with reached(sandbox, tmp_path, OAUTH, issuer=issuer.transport, omi=Watched(), base_url=BASE_URL) as client:
