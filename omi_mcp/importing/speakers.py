@@ -12,7 +12,7 @@ LONGEST_NAME = 120
 _LABEL = re.compile(
     r"(?:>>\s*)?"
     r"(?:(?P<bold>\*\*|__)(?P<strong>[^*:\uff1a\[\]<>]{1,120}?)(?::(?P=bold)|(?P=bold)\s*:)"
-    r"|\[(?P<boxed>[^\[\]:]{1,120})\]:?|\((?P<round>[^():]{1,120})\):|(?P<plain>[^:\uff1a\[\]<>*]{1,120}?)\s*[:\uff1a])"
+    r"|\[(?P<boxed>[^\[\]:]{1,120})\]:?|\((?P<round>[^():]{1,120})\):|<(?P<angled>[^\s<>:][^<>:]{0,60})>|(?P<plain>[^:\uff1a\[\]<>*]{1,120}?)\s*[:\uff1a])"
     r"(?:\s+|$|(?<=\uff1a))(?!//)"
 )
 _WORDS = re.compile(r"[^\W\d_][\w.'\u2019&-]*|\d{1,4}")
@@ -60,15 +60,12 @@ class _Label:
     name: str
     text: str
     bold: bool
+    weak: bool
+    """Not written as names are, or without a colon: it may be a mark."""
 
     @property
     def key(self) -> str:
         return same(self.name)
-
-    @property
-    def weak(self) -> bool:
-        """Not written as names are."""
-        return not is_name(self.name)
 
     def without_asides(self, names: Collection[str]) -> "_Label":
         name, text = without_asides(self.name, self.text, names)
@@ -96,7 +93,7 @@ def split_labels(texts: Sequence[str], *, captions: bool = False, listed: Collec
             current = label.name
             said.append(Labelled(current, label.text, begins=True))
         else:
-            if label and not label.weak and not captions:
+            if not captions and ((label and not label.weak) or _is_ordinary(text)):
                 current = None
             said.append(Labelled(current, text))
     return said
@@ -150,25 +147,22 @@ def without_asides(name: str, text: str, names: Collection[str]) -> tuple[str, s
 
 
 def _proven(labels: Sequence[_Label], listed: Collection[str]) -> set[str]:
-    count = Counter(label.key for label in labels)
-    back = {label.key for label in labels if count[label.key] > 1 and (not label.weak or len(count) > 1)}
-    weak = {label.key for label in labels if label.weak}
-    if weak and not _take_turns([label.key for label in labels if label.key in back]):
-        back -= weak
+    keys = [label.key for label in labels]
+    back = {key for key, times in Counter(keys).items() if times > 1}
+    if not _take_turns(keys):
+        back -= {label.key for label in labels if label.weak}
     bold = any(label.bold for label in labels if label.key in back)
+    weak = any(label.weak for label in labels if label.key in back)
     proven = set(back)
-    for place, label in enumerate(labels):
-        if label.weak or label.key in back:
-            continue
-        around = {labels[other].key for other in (place - 1, place + 1) if 0 <= other < len(labels)}
-        answers = 0 < place < len(labels) - 1 and len(around) == 1 and around <= back
-        if (
-            answers
-            or (bold and label.bold)
+    for before, label, after in zip(["", *keys], labels, [*keys[1:], ""], strict=False):
+        answers = before == after and before in back
+        itself = (
+            (bold and label.bold)
             or _NUMBERED.fullmatch(label.key)
             or label.key in _USER
             or all(part in listed for part in label.key.split())
-        ):
+        )
+        if (answers and (weak or not label.weak)) or (itself and not label.weak):
             proven.add(label.key)
     return proven
 
@@ -188,10 +182,23 @@ def _label(text: str) -> _Label | None:
     match = _LABEL.match(text)
     if match is None:
         return None
-    name = next(group for group in match.group("strong", "boxed", "round", "plain") if group is not None).strip()
+    name = next(
+        group for group in match.group("strong", "boxed", "round", "angled", "plain") if group is not None
+    ).strip()
     words = same(name).split()
     if not words or all(word in _NO_NAMES or word.isdigit() for word in words) or _SOUNDS.fullmatch(name):
         return None
     if not is_name(name) and not (len(words) == 1 and _WORDS.fullmatch(words[0]) and not words[0].isdigit()):
         return None
-    return _Label(name, text[match.end() :].strip(), bold=match["bold"] is not None)
+    weak = not is_name(name) or (match["plain"] is None and ":" not in match[0])
+    return _Label(name, text[match.end() :].strip(), bold=match["bold"] is not None, weak=weak)
+
+
+def _is_ordinary(text: str) -> bool:
+    """Whether `text` begins with a word such as Note: or Next steps:, which is no name and belongs to nobody's turn."""
+    match = _LABEL.match(text)
+    return (
+        match is not None
+        and _label(text) is None
+        and all(word in _NO_NAMES for word in same(match[0].rstrip(" :\uff1a")).split())
+    )

@@ -45,7 +45,10 @@ _BARE = re.compile(
 )
 """[00:00.000 --> 00:02.000] words (Whisper at a terminal), of nobody in particular"""
 
-_FORMS = (_STAMPED, _NAMED, _HEADED, _LED, _ADDRESSED, _BARE)
+_ANGLED = re.compile(rf"\[?(?P<at>{_STAMP}){_HALF}\]?\s+<(?P<name>[^<>]{{1,60}})>\s+(?P<text>.*)")
+"""[09:30] <ana> words (IRC, time of day)"""
+
+_FORMS = (_STAMPED, _NAMED, _HEADED, _LED, _ADDRESSED, _ANGLED, _BARE)
 
 _SENT = re.compile(
     r"\u200e?\[?(?P<first>\d{1,4})(?P<dot>[./-])(?P<second>\d{1,2})(?P=dot)(?P<third>\d{1,4}),?[T\s]\s*"
@@ -85,6 +88,7 @@ _ISO = re.compile(
 )
 _ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
 _BOLD = re.compile(r"(?<!\\)\*\*(?=\S)(.+?)(?<=[^\s\\])\*\*")
+_ALL_BOLD = re.compile(r"\*\*([^*]+[^*:])\*\*")
 _FRONT = re.compile(r"---\n(.*?)\n---(?:\n|\Z)", re.DOTALL)
 _TRANSCRIPT = re.compile(r"^## Transcript\n", re.MULTILINE)
 _HEADING = re.compile(r"#{1,6}[ \t]+")
@@ -145,7 +149,9 @@ def paragraphs(text: str) -> Recording:
 def _row(row: str, markdown: bool) -> _Row:
     row = row.strip()
     if not markdown:
-        return _Row(row)
+        return _Row(row, item=_MARKUP.match(row) is not None)
+    if (whole := _ALL_BOLD.fullmatch(row)) is not None:
+        row = whole[1]
     if heading := _HEADING.match(row):
         return _Row(row[heading.end() :].rstrip("#").rstrip(), heading=True)
     if set(row) <= set("-=*_ "):
@@ -157,7 +163,8 @@ def _row(row: str, markdown: bool) -> _Row:
 def _chat(rows: Sequence[_Row]) -> list[Recording]:
     """Messages that each have a day and a time: a recording for each day. Empty where this is none."""
     found = [match for row in rows if (match := _SENT.fullmatch(row.text))]
-    if not found or (len(found) < 2 and len(rows) > 4):
+    written = sum(bool(row.text) for row in rows)
+    if not found or (len(found) < 2 and len(rows) > 4) or len(found) * 8 < written:
         return []
     day_first = _day_first(found)
     sent: list[tuple[datetime, Line]] = []
@@ -302,21 +309,21 @@ def _head(form: re.Pattern[str], row: str) -> _Head | None:
     groups = match.groupdict()
     name = groups.get("bold") or groups.get("boxed") or groups.get("name")
     name = name and " ".join(name.strip(" *").split())
-    if name and not groups.get("bold") and form is not _ADDRESSED and not is_name(name):
+    if name and not groups.get("bold") and form not in (_ADDRESSED, _ANGLED) and not is_name(name):
         return None
     at, half = groups.get("at") or groups.get("from") or "", groups.get("half")
     end = groups.get("end") or groups.get("to")
     text = (groups.get("text") or "").strip()
     if (whom := groups.get("whom")) and whom.strip().casefold() != "everyone":
         text = f"(to {whom.strip()}) {text}"
-    clock = half is not None or groups.get("boxed") is not None or form is _ADDRESSED
+    clock = half is not None or groups.get("boxed") is not None or form in (_ADDRESSED, _ANGLED)
     return _Head(
         at=_time_of_day(at, half) if clock else seconds_of(at),
         end=seconds_of(end) if end else None,
         name=name or None,
         text=text,
         clock=clock,
-        exact=at.count(":") == 2 or "." in at,
+        exact=at.count(":") == 2 or "." in at or form is _ANGLED,
     )
 
 
@@ -337,6 +344,12 @@ def _turns(rows: Sequence[_Row], heads: dict[int, _Head]) -> Recording:
     lines: list[Line] = []
     for place, following in pairwise([*heads, len(rows)]):
         lines += _turn(heads[place], rows[place + 1 : following], written)
+    if not written:
+        said = split_labels([line.text for line in lines], captions=True)
+        lines = [
+            replace(line, text=each.text or line.text, speaker=each.speaker if each.text else None)
+            for line, each in zip(lines, said, strict=True)
+        ]
     first = next(iter(heads))
     began = heads[first].at
     if not heads[first].clock:
@@ -405,10 +418,11 @@ def _spoken(rows: Sequence[_Row], *, clocked: bool, listed: Collection[str]) -> 
     """The lines; `start` is known where the rows are `clocked`."""
     marks = [clocked and _ALONE.fullmatch(row.text) is not None for row in rows]
     spoken = [row for row, mark in zip(rows, marks, strict=True) if row.text and not row.heading and not mark]
-    # The items of a list are no turns, unless nothing else is.
+    # The items of a list are no turns, unless they have names in bold type and nothing else is one.
     said = split_labels([row.text if not row.item else "" for row in spoken], listed=listed)
     if not any(each.begins for each in said):
-        said = split_labels([row.text for row in spoken], listed=listed)
+        said = split_labels([row.text if row.text.startswith("**") else "" for row in spoken], listed=listed)
+    said = [each if each.begins else each._replace(text=row.text) for each, row in zip(said, spoken, strict=True)]
     taking_turns = any(each.begins for each in said)
     following = iter(said)
     at = 0.0 if clocked else None
@@ -424,7 +438,7 @@ def _spoken(rows: Sequence[_Row], *, clocked: bool, listed: Collection[str]) -> 
         words.clear()
         alone = ""
 
-    for row, mark in zip(rows, marks, strict=True):
+    for place, (row, mark) in enumerate(zip(rows, marks, strict=True)):
         if not row.text:
             if not alone:
                 yield from ended()
@@ -447,7 +461,8 @@ def _spoken(rows: Sequence[_Row], *, clocked: bool, listed: Collection[str]) -> 
                 yield from ended()
             if words and (taking_turns or row.item or _ENTRY.match(row.text)):
                 yield from ended()
-            if each.speaker is None or _CREDIT.fullmatch(row.text):
+            stands_apart = row.item and place > 0 and not rows[place - 1].text
+            if each.speaker is None or stands_apart or _CREDIT.fullmatch(row.text):
                 speaker = None
             words.append(row.text)
             alone = ""

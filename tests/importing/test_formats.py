@@ -265,6 +265,19 @@ GRANOLA = """# Pricing
 
 **Me:** ok
 """
+MINUTES = """Present: Ana, Ben, Eve
+
+1. Budget
+Ana: less
+Ben: agreed
+Eve: yes
+Ana: good
+Decision: less
+
+2. Room
+None.
+"""
+RECIPE = "## Bread\n- Flour: 500 g\n- Water: 300 g\n- Flour: a little\n"
 ROLLING = """WEBVTT
 Kind: captions
 
@@ -338,6 +351,41 @@ READ |= {
             (2.3, 2.8, "Them", "*nine*."),
             (2.8, 3.3, "Me", "ok"),
         ],
+    ),
+    "minutes.txt": (
+        MINUTES,
+        [
+            (0.0, 1.6, None, "Present: Ana, Ben, Eve"),
+            (1.6, 2.4, None, "1. Budget"),
+            (2.4, 2.9, "Ana", "less"),
+            (2.9, 3.4, "Ben", "agreed"),
+            (3.4, 3.9, "Eve", "yes"),
+            (3.9, 4.4, "Ana", "good"),
+            (4.4, 5.2, None, "Decision: less"),
+            (5.2, 6.0, None, "2. Room"),
+            (6.0, 6.5, None, "None."),
+        ],
+    ),
+    "recipe.md": (
+        RECIPE,
+        [
+            (0.0, 0.5, None, "Bread"),
+            (0.5, 1.7, None, "Flour: 500 g"),
+            (1.7, 2.9, None, "Water: 300 g"),
+            (2.9, 4.1, None, "Flour: a little"),
+        ],
+    ),
+    "list.md": (
+        "- **Ana:** hi\n- **Ben:** hi\n- **Ana:** bye\n",
+        [(0.0, 0.5, "Ana", "hi"), (0.5, 1.0, "Ben", "hi"), (1.0, 1.5, "Ana", "bye")],
+    ),
+    "irc.txt": (
+        "[09:30] <ana> hi\n[09:31] <ben> hi: you\n",
+        [(0.0, 60.0, "ana", "hi"), (60.0, 60.8, "ben", "hi: you")],
+    ),
+    "whisperx.txt": (
+        "[00:00:01.000 --> 00:00:03.000] [SPEAKER_00]: hi\n[00:00:03.000 --> 00:00:05.000] [SPEAKER_01]: hello\n",
+        [(1.0, 3.0, "SPEAKER_00", "hi"), (3.0, 5.0, "SPEAKER_01", "hello")],
     ),
     "rolling.vtt": (ROLLING, [(0.0, 2.0, None, "hello world"), (2.01, 4.0, None, "next line")]),
     "webex.vtt": (WEBEX, [(3.0, 5.0, "Ana Lima", "5 < 6: hello there")]),

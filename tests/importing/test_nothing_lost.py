@@ -28,7 +28,7 @@ N  1:02:05 | 00:07 - N | 0:09 N | N (00:41): wx | **N** [00:00:50] wx | 00:00:05
 **N:** wx | **N**: wx | **wx wx** wx | wx ** wx | > wx | 1. wx | --- | ==== | (wx) N: wx | N (wx): wx | [wx] wx
 [N] wx | (Wx): wx | Attendees: N, Wx | Transcribed by https://wx.org | SPEAKERS | SUMMARY KEYWORDS
 March 4, 2024, 10:00AM | 45m 12s wx | 5 < wx and wx > 3 | wx <wx> wx | >> N: wx | N\uff1a wx | -- wx | wx --> wx
-NOTE wx | 2025 wx | Wx\u2028wx | \u200ewx
+NOTE wx | <N> wx | [09:30] <N> wx | **N: wx** | **Wx wx** | Decision: wx | 2025 wx | Wx\u2028wx | \u200ewx
 """.replace("\n", " | ")
 
 Fill = Callable[[str], str]
