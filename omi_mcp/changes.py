@@ -1,6 +1,7 @@
 """Changes to a conversation that exists: harmless to repeat, so repeated and read back until they are confirmed.
 
-Each function raises `Unconfirmed` when no answer said whether the change was applied, else what the API refused.
+Each function raises `Unconfirmed` when no answer said whether the change was applied, else what the API refused. One
+that is cancelled returns what the request that is out brings, and repeats nothing.
 """
 
 import unicodedata

@@ -12,7 +12,7 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -51,6 +51,9 @@ if TYPE_CHECKING:
 
 DELIVERY_SECONDS = 10.0
 """After so long an answer has left the process, and reaches the host whatever becomes of the process."""
+
+FINISH_SECONDS = 3.0
+"""How long a write that is out may still be answered when the library closes. Hosts kill what does not end soon."""
 
 RECENT_SECONDS = 3.0
 """How long a list of the recent ones waits: hosts ask for it while they connect."""
@@ -154,6 +157,8 @@ class Library:
                     yield
                 finally:
                     self._tasks.cancel_scope.cancel()
+                    if self._account is not None:
+                        self._account.client.hurry(FINISH_SECONDS)
         finally:
             with anyio.CancelScope(shield=True):
                 await self._close()
@@ -323,7 +328,9 @@ class Library:
             await self._mirror_created(account, created, transcript=False)
             return created
 
-        return await self._told(account, await self._carry_through(create))
+        async with nullcontext() if allow_duplicate else account.writer.turn(draft, dated=dated):
+            created = await self._carry_out(create)
+        return await self._told(account, created)
 
     async def create_from_segments(self, draft: SegmentsDraft) -> Created:
         """Create from a diarised transcript, once: the session id makes a repeat return the first.
@@ -334,11 +341,14 @@ class Library:
 
         async def create() -> Created:
             created = await account.writer.create_from_segments(draft)
-            await account.keeper.learn_names(created.receipt.id, _usable(draft.names))
+            with anyio.CancelScope(shield=True):
+                await account.keeper.learn_names(created.receipt.id, _usable(draft.names))
             await self._mirror_created(account, created, transcript=True)
             return created
 
-        return await self._told(account, await self._carry_through(create))
+        async with account.writer.turn(draft):
+            created = await self._carry_out(create)
+        return await self._told(account, created)
 
     async def imported(self, sessions: Sequence[str]) -> dict[str, str]:
         """Which of these session ids `import_segments` has sent before, and the conversations they became."""
@@ -470,17 +480,12 @@ class Library:
         account = await self._open()
 
         async def delete() -> None:
-            try:
+            async with _absence_noted(account, conversation_id):
                 await changes.delete(account.client, self._clock, conversation_id)
-            except PaymentRequired:
-                await account.keeper.locked(conversation_id)
-                raise
-            except NotFound:
-                await account.keeper.gone(conversation_id)
-                raise
-            await account.keeper.deleted(conversation_id)
+            with anyio.CancelScope(shield=True):
+                await account.keeper.deleted(conversation_id)
 
-        await self._carry_through(delete)
+        await self._carry_out(delete)
 
     async def _set_discarded(self, conversation_id: str, discarded: bool) -> Conversation:
         from omi_mcp import changes
@@ -498,21 +503,19 @@ class Library:
         hidden: bool | None = None,
     ) -> Conversation:
         async def carry_out() -> Conversation:
-            try:
+            async with _absence_noted(account, conversation_id):
                 changed = await change()
-            except NotFound:
-                await account.keeper.gone(conversation_id)
-                raise
-            except PaymentRequired:
-                await account.keeper.locked(conversation_id)
-                raise
-            await account.keeper.keep(changed, hidden=hidden)
+            with anyio.CancelScope(shield=True):
+                await account.keeper.keep(changed, hidden=hidden)
             return changed
 
-        return await self._carry_through(carry_out)
+        return await self._carry_out(carry_out)
 
-    async def _carry_through(self, write: Callable[[], Awaitable[Result]]) -> Result:
-        """`write`, to its end: a call that is cancelled stops waiting for it, and does not cut it off halfway."""
+    async def _carry_out(self, write: Callable[[], Awaitable[Result]]) -> Result:
+        """`write`, in a task of its own. A call that is cancelled waits for it no longer, and cancels it.
+
+        A write that is cancelled sends nothing more. The request that is out is not cut off: it is finished and noted.
+        """
         from omi_mcp.writes import OutcomeUnknown
 
         if self._tasks is None:
@@ -520,17 +523,22 @@ class Library:
         results: list[Result] = []
         failures: list[Exception] = []
         ended = anyio.Event()
+        wanted = anyio.CancelScope()
 
         async def carry() -> None:
             try:
-                results.append(await write())
+                with wanted:
+                    results.append(await write())
             except Exception as error:
                 failures.append(error)
             finally:
                 ended.set()
 
         self._tasks.start_soon(carry)
-        await ended.wait()
+        try:
+            await ended.wait()
+        finally:
+            wanted.cancel()
         if failures:
             raise failures[0]
         if not results:
@@ -646,6 +654,21 @@ def _filter_speaker(filters: Filters, people: People) -> Filters:
     if speaker is None:
         raise InvalidRequest("speaker", UNKNOWN_USER)
     return replace(filters, speaker=speaker)
+
+
+@asynccontextmanager
+async def _absence_noted(account: Account, conversation_id: str) -> AsyncIterator[None]:
+    """Let the mirror know what a refused change says about the conversation."""
+    try:
+        yield
+    except PaymentRequired:
+        with anyio.CancelScope(shield=True):
+            await account.keeper.locked(conversation_id)
+        raise
+    except NotFound:
+        with anyio.CancelScope(shield=True):
+            await account.keeper.gone(conversation_id)
+        raise
 
 
 def _filter_folder(filters: Filters, folder: str, folders: Sequence[Folder]) -> Filters:

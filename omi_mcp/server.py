@@ -64,6 +64,9 @@ NULLS = frozenset({"null", "None", "undefined"})
 SOUGHT = frozenset({"query", "find"})
 """Arguments in which such a word may be meant: it is looked for."""
 
+UNANSWERED = "Resolver "
+"""How the SDK begins what it says when a host's answer to a question for the user cannot be read."""
+
 log = logging.getLogger(__name__)
 
 
@@ -210,6 +213,8 @@ class OmiServer(MCPServer[None]):
             if isinstance(error.__cause__, ValidationError):
                 raise ToolError(f"Invalid arguments, nothing was done. {_problems(error.__cause__)}") from None
             if isinstance(error.__cause__, ToolError):
+                if tool is not None and str(error.__cause__).startswith(UNANSWERED):
+                    raise ToolError(_no_answer(tool)) from None
                 raise error.__cause__ from None
             raise
 
@@ -222,6 +227,11 @@ class OmiServer(MCPServer[None]):
             raise MCPError(INVALID_PARAMS, f"There is no prompt {_shown(name)}. Prompts: {', '.join(known)}.")
         given = {key: value for key, value in (arguments or {}).items() if not _is_blank(key, value)}
         return await super().get_prompt(name, given, context)
+
+
+def _no_answer(tool: Tool) -> str:
+    deletes = tool.annotations is not None and tool.annotations.destructive_hint
+    return f"The host sent no usable answer of the user. Nothing was {'deleted' if deletes else 'done'}."
 
 
 def _is_blank(argument: str, value: Any) -> bool:

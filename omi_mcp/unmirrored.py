@@ -14,6 +14,9 @@ from omi_mcp.mirror.types import Counts, Filters, Obstacle, Progress, Results
 MOST_PAGES = 10
 """How many list pages (100 conversations each) one search may ask for."""
 
+PAGING = timedelta(seconds=20)
+"""No further page is asked for after so long: someone is waiting for the answer."""
+
 WARNING = "nothing is copied (OMI_MCP_MIRROR=off), so what was said is never searched"
 
 
@@ -37,7 +40,11 @@ async def search_listed(
 async def _list_into(store: Store, client: OmiClient, clock: Clock, filters: Filters) -> Progress:
     complete, retry_at, oldest, listed = False, None, None, 0
     blocked: Obstacle | None = None
+    began = clock.now()
     for page_number in range(MOST_PAGES):
+        if clock.now() - began > PAGING:
+            blocked = "failing"
+            break
         try:
             page = await client.list_conversations(
                 offset=page_number * LIST_LIMIT,

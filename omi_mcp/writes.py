@@ -25,7 +25,7 @@ from omi_mcp.api.errors import (
     ServerFault,
     Unreachable,
 )
-from omi_mcp.api.models import Receipt
+from omi_mcp.api.models import Conversation, Receipt
 from omi_mcp.clock import Clock
 from omi_mcp.mirror.journal import Entry, Journal
 
@@ -38,13 +38,13 @@ SENDING = timedelta(seconds=210)
 FAILING = timedelta(seconds=6)
 """The same as `WORKING` where the service itself says that it failed: then no work goes on behind the answer."""
 
-ASKING = timedelta(seconds=120)
-"""How long the API is asked at least before "unknown" is said."""
+ASKING = timedelta(seconds=40)
+"""How long an API that cannot be asked is asked again before "unknown" is said. Hosts give up after a minute."""
 
 LONGEST_PAUSE = 60.0
 
-REPEATS = (2.0, 8.0, 30.0, 85.0)
-"""Seconds between repeats of a create with a session id, in all `WORKING`. Each costs one of 25 writes an hour."""
+REPEATS = (2.0, 8.0, 25.0)
+"""Seconds between repeats of a create with a session id. Each costs one of 25 writes an hour."""
 
 FAILURES = 3
 """How often the service itself must say that a create with a session id failed until that is believed."""
@@ -79,6 +79,10 @@ class NotCreated(OmiError):
     """A create was sent and failed: the API lists no such conversation, or said of every repeat that it failed."""
 
 
+class Unfinished(OmiError):
+    """The service is still at work on a create that was sent. Asking for the same create gives its outcome."""
+
+
 class NotBooked(OmiError):
     """The journal cannot be written, so the create was not sent."""
 
@@ -86,7 +90,10 @@ class NotBooked(OmiError):
 class Writer:
     """Sends creates and finds out what became of them.
 
-    Raises, besides `OmiError` for what was refused: `NotBooked`, `NotCreated`, `OutcomeUnknown`.
+    Raises, besides `OmiError` for what was refused: `NotBooked`, `NotCreated`, `OutcomeUnknown`, `Unfinished`.
+
+    A create that is cancelled sends nothing more: what is out is waited for and noted, and what is found open is left
+    to `settle`, or to the next who asks for the same.
     """
 
     def __init__(self, client: OmiClient, journal: Journal, clock: Clock, *, rng: random.Random | None = None) -> None:
@@ -94,37 +101,54 @@ class Writer:
         self._journal = journal
         self._clock = clock
         self._rng = rng or random.Random()
-        self._under_way: dict[str, anyio.Lock] = {}
+        self._turns: dict[str, anyio.Lock] = {}
+        self._out: set[str] = set()
+
+    @asynccontextmanager
+    async def turn(self, draft: TextDraft | SegmentsDraft, *, dated: bool = True) -> AsyncIterator[None]:
+        """Wait as long as another call in this process waits for the same create: then it can be told the same.
+
+        To be held by the one who waits, not by what is sent: whoever comes after one who gave up need not wait too.
+        """
+        content = _content(draft, dated=dated)
+        lock = self._turns.setdefault(content, anyio.Lock())
+        try:
+            async with lock:
+                yield
+        finally:
+            if not lock.locked():
+                self._turns.pop(content, None)
 
     async def create_from_text(self, draft: TextDraft, *, dated: bool, allow_duplicate: bool = False) -> Created:
         """Create once. The API has no idempotency for text, so the exact start instant identifies the conversation."""
-        content = _content(draft, dated=dated)
         draft = self._exact(draft)
-        if allow_duplicate:
-            entry = Entry(content, draft.started_at, self._clock.now())
-            await self._book(entry, again=True)
-            return await self._send(entry, draft)
-        async with self._one_at_a_time(content):
-            while True:
-                entry = Entry(content, draft.started_at, self._clock.now())
-                earlier = await self._book(entry, again=False)
-                if earlier is None:
-                    return await self._send(entry, draft)
-                receipt = earlier.receipt or await self._settle(earlier, self._still_working(earlier), sent_here=False)
-                if receipt is not None:
-                    return Created(receipt, repeated=True)
+        while True:
+            entry = Entry(_content(draft, dated=dated), draft.started_at, self._clock.now())
+            earlier = await self._book(entry, again=allow_duplicate)
+            if earlier is None:
+                return await self._send(entry, draft)
+            receipt = earlier.receipt or await self._settle(earlier, self._still_working(earlier), sent_here=False)
+            if receipt is not None:
+                return Created(receipt, repeated=True)
 
     async def create_from_segments(self, draft: SegmentsDraft) -> Created:
         """Create once: `client_session_id` lets the same request be sent until an answer arrives."""
-        content = hashlib.sha256(f"session:{draft.client_session_id}".encode()).hexdigest()
-        async with self._one_at_a_time(content):
-            earlier = await self._earlier(content)
-            if earlier and earlier.receipt and earlier.receipt.status == "completed":
-                return Created(earlier.receipt, repeated=True)
-            created = await self._send_until_answered(draft)
-            entry = Entry(content, draft.started_at, self._clock.now(), receipt=created.receipt)
-            await self._note(partial(self._journal.keep, entry))
-            return created
+        content = _content(draft)
+        again = False
+        while True:
+            entry = Entry(content, draft.started_at, self._clock.now())
+            earlier = await self._book_if_possible(entry, again=again)
+            if earlier is None:
+                return await self._send_until_answered(entry, draft)
+            receipt = earlier.receipt
+            if receipt is None and earlier.id in self._out:
+                receipt = await self._settle(earlier, self._still_working(earlier), sent_here=False, draft=draft)
+            elif receipt is None:
+                receipt, again = await self._glance(earlier, draft), True
+            elif receipt.status != "completed":
+                receipt, again = None, True
+            if receipt is not None:
+                return Created(receipt, repeated=True)
 
     async def settle(self) -> None:
         """Find out, until cancelled, about creates that nobody waits for any more, of an earlier run too."""
@@ -152,6 +176,12 @@ class Writer:
         except (sqlite3.Error, database.Damaged) as error:
             raise NotBooked(f"the journal cannot be written ({type(error).__name__})") from None
 
+    async def _book_if_possible(self, entry: Entry, *, again: bool) -> Entry | None:
+        try:
+            return await self._book(entry, again=again)
+        except NotBooked:
+            return None  # the API knows as well
+
     async def _send(self, entry: Entry, draft: TextDraft) -> Created:
         try:
             receipt = await self._client.create_from_text(draft)
@@ -161,11 +191,8 @@ class Writer:
             if found is None:
                 raise NotCreated(str(error)) from error
             return Created(found, recovered=True)
-        except OmiError:
+        except BaseException:  # refused, or cancelled before it was out: see `OmiClient`
             await self._note(partial(self._journal.forget, entry))
-            raise
-        except BaseException:
-            await self._lose(entry)
             raise
         await self._note(partial(self._journal.keep, replace(entry, receipt=receipt)))
         return Created(receipt)
@@ -175,14 +202,15 @@ class Writer:
         await self._note(partial(self._journal.keep, entry))
         return entry
 
-    async def _settle(self, entry: Entry, working: timedelta, *, sent_here: bool) -> Receipt | None:
+    async def _settle(
+        self, entry: Entry, working: timedelta, *, sent_here: bool, draft: SegmentsDraft | None = None
+    ) -> Receipt | None:
         """Look until the conversation is there, or cannot appear any more: then None. `working` is how long it may.
 
         Raises:
             OutcomeUnknown: the API cannot be asked.
         """
         due = min(working, SENDING + WORKING).total_seconds()
-        asking = max(due, ASKING.total_seconds())
         waited, pauses = 0.0, _growing()
         while True:
             current = await self._recall(entry)
@@ -192,10 +220,10 @@ class Writer:
                 return None
             pause = next(pauses)
             try:
-                receipt = await self._look(entry)
+                receipt = await self._look(entry, draft)
             except OmiError as error:
                 asked_again = _pause_after(error, pause)
-                if asked_again is None or waited + asked_again > asking:
+                if asked_again is None or waited + asked_again > ASKING.total_seconds():
                     raise OutcomeUnknown(str(error), retry_after=getattr(error, "retry_after", None)) from error
                 pause = asked_again
             else:
@@ -206,17 +234,29 @@ class Writer:
             await self._clock.sleep(pause)
             waited += pause
 
-    async def _look(self, entry: Entry, *, background: bool = False) -> Receipt | None:
+    async def _look(
+        self, entry: Entry, draft: SegmentsDraft | None = None, *, background: bool = False
+    ) -> Receipt | None:
         """The conversation that starts at the entry's instant, if the API lists one."""
         instant = entry.started_at
         page = await self._client.list_conversations(start=instant, end=instant, background=background)
         for conversation in page.conversations:
-            if conversation.created_at == instant:
+            if _is_meant(conversation, entry, draft):
                 return Receipt(id=conversation.id)
         if page.unusable or page.received >= LIST_LIMIT:
             # A full page is not one of a single instant: the API did not filter, and there may be more behind it.
             raise AnswerLost("what the Omi API lists does not tell")
         return None
+
+    async def _glance(self, entry: Entry, draft: SegmentsDraft) -> Receipt | None:
+        """One look, where the API can be asked: a read is cheaper than a repeat."""
+        try:
+            receipt = await self._look(entry, draft)
+        except OmiError:
+            return None
+        if receipt is not None:
+            await self._conclude(entry, receipt)
+        return receipt
 
     async def _recall(self, entry: Entry) -> Entry | None:
         """The entry as it is now, None when it was forgotten; as it was where the journal cannot be read."""
@@ -224,12 +264,6 @@ class Writer:
             return await database.run(self._journal.find, entry)
         except (sqlite3.Error, database.Damaged):
             return entry
-
-    async def _earlier(self, content: str) -> Entry | None:
-        try:
-            return await database.run(self._journal.earlier, content)
-        except (sqlite3.Error, database.Damaged):
-            return None  # the API knows as well
 
     async def _conclude(self, entry: Entry, receipt: Receipt | None) -> None:
         if receipt is None:
@@ -242,13 +276,13 @@ class Writer:
         end = (entry.lost_at or entry.asked_at + SENDING) + WORKING
         return end - self._clock.now()
 
-    async def _send_until_answered(self, draft: SegmentsDraft) -> Created:
+    async def _send_until_answered(self, entry: Entry, draft: SegmentsDraft) -> Created:
         failures: list[OmiError] = []
         receipt: Receipt | None = None
         waits = iter(REPEATS)
         while True:
             try:
-                receipt = await self._client.create_from_segments(draft)
+                receipt = await self._send_segments(entry, draft, first=not failures)
             except OmiError as error:
                 if not failures and not isinstance(error, AnswerLost | ServerFault | Conflict):
                     raise
@@ -258,31 +292,43 @@ class Writer:
                 if receipt.status != "processing" or not failures:
                     return Created(receipt, recovered=bool(failures))
             if len(failures) >= FAILURES and all(map(_final, failures)):
+                await self._note(partial(self._journal.forget, entry))
                 raise NotCreated(str(failures[-1]))
             wait = next(waits, None)
             pause = wait and (_pause_after(failures[-1], wait) if receipt is None else wait)
             if pause is None or pause > sum(REPEATS):
                 break
             await self._clock.sleep(pause)
+            if not _final(failures[-1]) and (found := await self._glance(entry, draft)):
+                return Created(found, recovered=True)
         if receipt is not None:
             return Created(receipt, recovered=True)
+        if isinstance(failures[-1], Conflict):
+            raise Unfinished(str(failures[-1]))
         raise OutcomeUnknown(str(failures[-1]), retry_after=getattr(failures[-1], "retry_after", None))
+
+    async def _send_segments(self, entry: Entry, draft: SegmentsDraft, *, first: bool) -> Receipt:
+        """Send once, and note what came of it."""
+        self._out.add(entry.id)
+        try:
+            receipt = await self._client.create_from_segments(draft)
+        except (AnswerLost, ServerFault, Conflict):
+            await self._lose(entry)
+            raise
+        except BaseException:  # refused, or cancelled before it was out: see `OmiClient`
+            if first:
+                await self._note(partial(self._journal.forget, entry))
+            raise
+        finally:
+            self._out.discard(entry.id)
+        await self._note(partial(self._journal.keep, replace(entry, receipt=receipt)))
+        return receipt
 
     def _exact(self, draft: TextDraft) -> TextDraft:
         """`draft` at an instant of its own: the API keeps microseconds, and a list call finds exactly that one."""
         started = draft.started_at.replace(microsecond=self._rng.randrange(1, 1_000_000))
         finished = max(started, draft.finished_at) if draft.finished_at else None
         return replace(draft, started_at=started, finished_at=finished)
-
-    @asynccontextmanager
-    async def _one_at_a_time(self, content: str) -> AsyncIterator[None]:
-        lock = self._under_way.setdefault(content, anyio.Lock())
-        try:
-            async with lock:
-                yield
-        finally:
-            if not lock.locked():
-                self._under_way.pop(content, None)
 
     @staticmethod
     async def _note(book: Callable[[], None]) -> None:
@@ -294,12 +340,29 @@ class Writer:
                 log.warning("the outcome of a create could not be journaled: %s", type(error).__name__)
 
 
-def _content(draft: TextDraft, *, dated: bool) -> str:
-    """What makes two creates the same: everything sent, but for a time that only says "now"."""
+def _content(draft: TextDraft | SegmentsDraft, *, dated: bool = True) -> str:
+    """What makes two creates the same: the session, or everything sent, but for a time that only says "now"."""
+    if isinstance(draft, SegmentsDraft):
+        return hashlib.sha256(f"session:{draft.client_session_id}".encode()).hexdigest()
     body = draft.body()
     if not dated:
         del body["started_at"]
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+def _is_meant(conversation: Conversation, entry: Entry, draft: SegmentsDraft | None) -> bool:
+    """Whether a conversation is what became of a create.
+
+    An instant with microseconds is the create's own. Another may be that of several, so the rest has to agree.
+    """
+    if conversation.created_at != entry.started_at:
+        return False
+    if entry.started_at.microsecond:
+        return True
+    if draft is None or draft.finished_at is None or conversation.finished_at is None:
+        return False
+    length = conversation.finished_at - conversation.created_at
+    return (length, conversation.source) == (draft.finished_at - draft.started_at, draft.source)
 
 
 def _final(error: OmiError) -> bool:

@@ -48,7 +48,11 @@ class Page:
 
 
 class OmiClient:
-    """Raises only `omi_mcp.api.errors`. Nothing is opened before the first call."""
+    """Raises only `omi_mcp.api.errors`. Nothing is opened before the first call.
+
+    A write that is cancelled is carried to the end of the request that is out, and comes back as if it had not been
+    cancelled; where none was out, the cancellation comes through, and nothing was sent.
+    """
 
     def __init__(
         self,
@@ -171,6 +175,10 @@ class OmiClient:
         if scopes is None:
             await self.list_conversations(limit=1)
         return scopes
+
+    def hurry(self, seconds: float) -> None:
+        """Give the writes that are out no longer than that: then they fail with `AnswerLost`."""
+        self._connection.hurry(seconds)
 
     async def aclose(self) -> None:
         await self._connection.aclose()

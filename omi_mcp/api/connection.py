@@ -3,12 +3,14 @@
 import json
 import random
 import re
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
 from datetime import timedelta
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Literal, TypeVar
 
+import anyio
+import anyio.lowlevel
 import anyio.to_thread
 import httpx
 from pydantic import SecretStr
@@ -88,6 +90,7 @@ class Connection:
         self._transport = transport
         self._rng = rng or random.Random()
         self._http: httpx.AsyncClient | None = None
+        self._writing: set[anyio.CancelScope] = set()
 
     async def request(
         self,
@@ -103,32 +106,41 @@ class Connection:
         """What `read` makes of the JSON of a 2xx answer; it runs in a worker thread, for answers can be megabytes.
 
         A request is tried again only where it cannot be applied twice: when nothing was sent, or when it only reads.
+        When this is cancelled, a write that has gone out is waited for, and its outcome returned or raised as ever; so
+        a cancellation that comes out of here means that nothing was sent whose outcome is not known.
 
         Raises:
             OmiError: any of them; see `omi_mcp.api.errors`.
         """
         request = self._request(method, path, params, body)
         began = self._clock.now()
-        failure: OmiError | None = None
+        failure: OmiError = Unreachable("nothing was sent")
         tries = 0
         while True:
             tries += 1
             try:
                 await self._book(buckets, background)
             except BudgetSpent as spent:
-                raise (failure or spent) from None
-            outcome = await self._try(request)
-            if isinstance(outcome, bytes):
-                return await anyio.to_thread.run_sync(_answer, outcome, read)
-            failure = outcome
-            if self._budget is not None and isinstance(failure, RateLimited):
-                await self._budget.refused(buckets, failure)
-            if self._budget is not None and isinstance(failure, Unreachable):
-                await self._budget.unsent(buckets)
+                raise (failure if tries > 1 else spent) from None
+            await anyio.lowlevel.checkpoint_if_cancelled()  # what was cancelled while it was booked is not sent
+            with anyio.CancelScope(shield=method != "GET"):
+                outcome = await self._try(request)
+                if isinstance(outcome, bytes):
+                    return await anyio.to_thread.run_sync(_answer, outcome, read)
+                failure = outcome
+                if self._budget is not None and isinstance(failure, RateLimited):
+                    await self._budget.refused(buckets, failure)
+                if self._budget is not None and isinstance(failure, Unreachable):
+                    await self._budget.unsent(buckets)
             wait = self._wait(method, failure, tries)
             if wait is None or self._clock.now() - began >= PATIENCE:
                 raise failure
             await self._clock.sleep(wait)
+
+    def hurry(self, seconds: float) -> None:
+        """Give the writes that are out no longer than that to be answered."""
+        for scope in self._writing:
+            scope.deadline = min(scope.deadline, anyio.current_time() + seconds)
 
     async def aclose(self) -> None:
         http, self._http = self._http, None
@@ -188,7 +200,7 @@ class Connection:
         headers: Mapping[str, str] = {}
         lost: AnswerLost | None = None
         try:
-            with anyio.fail_after(READ_DEADLINE if request.method == "GET" else WRITE_DEADLINE):
+            with self._deadline(request):
                 async with aclosing(await self._client().send(request, stream=True)) as response:
                     status, headers = response.status_code, response.headers
                     body = await _read(response)
@@ -198,12 +210,31 @@ class Connection:
             lost = AnswerLost("the Omi API did not answer in time")
         except (httpx.RequestError, OSError):
             lost = AnswerLost("the connection to the Omi API broke before its answer was complete")
+        except anyio.get_cancelled_exc_class():
+            if request.method == "GET":
+                raise
+            # No cancellation comes through the shield around a write, so this is the event loop being torn down.
+            lost = AnswerLost("the program was stopped before the Omi API answered")
         succeeded = 200 <= status < 300
         if lost is not None and (succeeded or not status):
             return lost
         if succeeded:
             return body
         return refusal(status, headers, body, mcp_key=self._key.get_secret_value().startswith("omi_mcp_"))
+
+    @contextmanager
+    def _deadline(self, request: httpx.Request) -> Iterator[None]:
+        """Raises TimeoutError when the block takes too long."""
+        if request.method == "GET":
+            with anyio.fail_after(READ_DEADLINE):
+                yield
+            return
+        with anyio.fail_after(WRITE_DEADLINE) as scope:
+            self._writing.add(scope)
+            try:
+                yield
+            finally:
+                self._writing.discard(scope)
 
     def _wait(self, method: Method, failure: OmiError, tries: int) -> float | None:
         """Seconds until the next try, None for none."""

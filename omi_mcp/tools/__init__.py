@@ -13,7 +13,7 @@ def register(server: MCPServer[None], library: Library, settings: Settings, cloc
     """Add the tools; those that write are left out in read-only mode, and deleting must be allowed."""
     replies = Replies(settings)
     search.register(server, library, settings, clock, replies)
-    read.register(server, library, settings, replies)
+    read.register(server, library, settings, clock, replies)
     if settings.profile == "search-fetch":
         search_fetch.register(server, library, settings, clock, replies)
     if not settings.read_only:

@@ -25,7 +25,7 @@ FROM_TEXT = f"""\
 Save text as a new Omi conversation: notes, a message, a summary the user wants to keep. Omi writes title, overview, \
 category and action items itself; they cannot be given. The text itself cannot be read back later, only Omi's \
 summary of it; for a transcript with speakers use create_from_segments. At most {TEXT_LIMIT:,} characters. The call \
-waits while Omi works, up to two minutes; the same text within ten minutes returns the first conversation."""
+waits while Omi works, 45 seconds at most; the same text within ten minutes returns the first conversation."""
 
 FROM_SEGMENTS = f"""\
 Save a diarised transcript (who said what, when) as a new Omi conversation that can be searched and read back. Omi \

@@ -10,6 +10,7 @@ from mcp.types import CallToolResult
 from pydantic import BaseModel, BeforeValidator, Field
 
 from omi_mcp import dates
+from omi_mcp.api.errors import AnswerLost
 from omi_mcp.api.models import Conversation
 from omi_mcp.clock import Clock
 from omi_mcp.library import Library
@@ -17,7 +18,7 @@ from omi_mcp.settings import Settings
 from omi_mcp.tools.arguments import ConversationId, Words
 from omi_mcp.tools.errors import NOTHING, explained
 from omi_mcp.tools.replies import DESTROY, Replies
-from omi_mcp.tools.waiting import kept_posted
+from omi_mcp.tools.waiting import ANSWER_SECONDS, WAITING, TimeUp, kept_posted
 from omi_mcp.views import cards
 from omi_mcp.views.models import View
 
@@ -29,9 +30,16 @@ confirm_title must be the conversation's current title. Memories and action item
 STAYS = "Deleted for good. Memories and action items that Omi made of it stay in the Omi app."
 
 
+READ_SECONDS = 15.0
+DELETE_SECONDS = ANSWER_SECONDS - READ_SECONDS
+"""A call looks at the conversation first, and both together have to be answered in time."""
+
+
 class Confirmation(BaseModel):
+    """What the person is asked. Some hosts leave out what was not ticked."""
+
     delete: Annotated[bool, BeforeValidator(lambda value: value is True)] = Field(
-        title="Delete", description="Yes, delete this conversation for good"
+        False, title="Delete", description="Yes, delete this conversation for good"
     )
 
 
@@ -43,9 +51,13 @@ class Deleted(View):
 
 
 def register(server: MCPServer[None], library: Library, settings: Settings, clock: Clock, replies: Replies) -> None:
-    async def current(conversation_id: str) -> Conversation:
+    async def current(conversation_id: str, ctx: Context) -> Conversation:
         with explained("delete"):
-            return await library.current(conversation_id)
+            try:
+                async with kept_posted(ctx, clock, WAITING, seconds=READ_SECONDS):
+                    return await library.current(conversation_id)
+            except TimeUp:
+                raise AnswerLost("the Omi API does not answer") from None
 
     async def confirmation(
         confirm_title: str | None, conversation: Annotated[Conversation, Resolve(current)], ctx: Context
@@ -81,7 +93,7 @@ def register(server: MCPServer[None], library: Library, settings: Settings, cloc
                 f"{NOTHING['delete']}"
             )
         with explained("delete"):
-            async with kept_posted(ctx, clock, "Waiting for Omi"):
+            async with kept_posted(ctx, clock, WAITING, seconds=DELETE_SECONDS, after=READ_SECONDS):
                 await library.delete(conversation_id)
         return replies.reply(Deleted(id=conversation_id, title=cards.title(conversation)))
 

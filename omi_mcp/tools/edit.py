@@ -12,7 +12,7 @@ from omi_mcp.library import Library
 from omi_mcp.tools.arguments import ConversationId, Switch, as_text
 from omi_mcp.tools.errors import explained
 from omi_mcp.tools.replies import CHANGE, Replies
-from omi_mcp.tools.waiting import kept_posted
+from omi_mcp.tools.waiting import WAITING, kept_posted
 from omi_mcp.views import cards
 from omi_mcp.views.models import View
 
@@ -48,7 +48,7 @@ def register(server: MCPServer[None], library: Library, clock: Clock, replies: R
         ctx: Context,
     ) -> Annotated[CallToolResult, Renamed]:
         with explained("edit"):
-            async with kept_posted(ctx, clock, "Waiting for Omi"):
+            async with kept_posted(ctx, clock, WAITING):
                 conversation = await library.update_title(conversation_id, title)
         return replies.reply(Renamed(id=conversation.id, title=cards.title(conversation)))
 
@@ -59,7 +59,7 @@ def register(server: MCPServer[None], library: Library, clock: Clock, replies: R
         restore: Annotated[Switch, Field(description="true: bring a hidden conversation back")] = None,
     ) -> Annotated[CallToolResult, Discarded]:
         with explained("edit"):
-            async with kept_posted(ctx, clock, "Waiting for Omi"):
+            async with kept_posted(ctx, clock, WAITING):
                 conversation = await (library.restore if restore else library.discard)(conversation_id)
         return replies.reply(
             Discarded(

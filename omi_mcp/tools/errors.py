@@ -26,9 +26,10 @@ from omi_mcp.api.errors import (
     Unreachable,
 )
 from omi_mcp.changes import Unconfirmed
+from omi_mcp.tools.waiting import TimeUp
 from omi_mcp.views.budgets import shorten
 from omi_mcp.views.text import clean_line
-from omi_mcp.writes import NotBooked, NotCreated, OutcomeUnknown
+from omi_mcp.writes import NotBooked, NotCreated, OutcomeUnknown, Unfinished
 
 Action = Literal["read", "create", "duplicate", "segments", "edit", "delete"]
 """What was asked for; `duplicate` is a create with allow_duplicate, `segments` one from segments."""
@@ -70,12 +71,19 @@ def explain(error: OmiError, action: Action = "read") -> str:
             wrong = shorten(clean_line(str(error)), LONGEST)
             return f"{wrong}{'' if wrong.endswith('.') else '.'}{nothing}"
         case OutcomeUnknown():
-            call = "the same call without allow_duplicate" if action == "duplicate" else "exactly the same call again"
             return (
                 "The answer was lost and the Omi API cannot be asked now: the conversation may or may not exist. "
-                f"Make {call} {_later(error.retry_after)}: it first looks for what this one created, and does not "
+                f"Make {_same_create(action)} {_later(error.retry_after)}: it first looks for what this one created, "
+                "and does not create it twice."
+            )
+        case Unfinished() | TimeUp() if action in ("create", "duplicate", "segments"):
+            return (
+                "Not finished yet: Omi may still be working on it, which can take two minutes, and nothing more is "
+                f"sent for it now. Make {_same_create(action)} in two minutes: it gives the outcome, and does not "
                 "create it twice."
             )
+        case TimeUp() if action == "read":
+            return "The Omi API has not answered in time. Make the same call again in a minute."
         case NotCreated() if action == "segments":
             return f"The Omi API failed on it again and again.{nothing} Make the same call later to try again."
         case NotCreated():
@@ -88,7 +96,7 @@ def explain(error: OmiError, action: Action = "read") -> str:
                 f"The server cannot write to its own file (is the disk full?), and so did not send anything.{nothing} "
                 "Free some space, or set OMI_MCP_MIRROR=memory, and make the same call again."
             )
-        case Unconfirmed():
+        case Unconfirmed() | TimeUp():
             if action == "delete":
                 return (
                     "The Omi API did not confirm the deletion: the conversation may or may not be gone. Make the same "
@@ -145,6 +153,10 @@ def explain(error: OmiError, action: Action = "read") -> str:
 def _sentence(error: OmiError) -> str:
     words = str(error)
     return f"{words[:1].upper()}{words[1:]}."
+
+
+def _same_create(action: Action) -> str:
+    return "the same call without allow_duplicate" if action == "duplicate" else "exactly the same call again"
 
 
 def _later(seconds: float | None) -> str:

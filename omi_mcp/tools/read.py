@@ -4,17 +4,20 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from mcp.server import MCPServer
+from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import CallToolResult
 from pydantic import Field
 
 from omi_mcp import dates
+from omi_mcp.clock import Clock
 from omi_mcp.library import Library, Reading
 from omi_mcp.mirror.types import Hit
 from omi_mcp.settings import Settings
 from omi_mcp.tools.arguments import ConversationId, Index, WindowSize, Words
 from omi_mcp.tools.errors import explain, explained
 from omi_mcp.tools.replies import READ, Replies
+from omi_mcp.tools.waiting import WAITING, kept_posted
 from omi_mcp.views import budgets
 from omi_mcp.views.cards import detail_card, heading_card, hit
 from omi_mcp.views.models import ConversationDetail
@@ -36,10 +39,11 @@ CANDIDATES = 5 * budgets.MOMENTS
 HIDDEN = "This conversation is hidden (discarded): not in lists or search. discard with restore=true brings it back."
 
 
-def register(server: MCPServer[None], library: Library, settings: Settings, replies: Replies) -> None:
+def register(server: MCPServer[None], library: Library, settings: Settings, clock: Clock, replies: Replies) -> None:
     @replies.tool(server, title="Read a conversation", description=DESCRIPTION, annotations=READ)
     async def get_conversation(
         conversation_id: ConversationId,
+        ctx: Context[None],
         include_transcript: Annotated[bool, Field(description="default true; false: only the summary")] = True,
         find: Annotated[Words, Field(description="Open at the best match for these words")] = None,
         at: Annotated[Words, Field(description="Open at this time: 00:41:00, 41:00 or seconds")] = None,
@@ -64,7 +68,8 @@ def register(server: MCPServer[None], library: Library, settings: Settings, repl
             raise ToolError(f"Give one of find, at, segment and cursor, not {' and '.join(given)}.")
         include_transcript = include_transcript or bool(given)
         with explained("read"):
-            reading = await library.get(conversation_id, transcript=include_transcript)
+            async with kept_posted(ctx, clock, WAITING):
+                reading = await library.get(conversation_id, transcript=include_transcript)
             stored = reading.stored
             hits = await library.find_in(stored.conversation.id, find, CANDIDATES) if find else ()
         segments = stored.conversation.transcript_segments

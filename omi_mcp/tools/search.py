@@ -18,6 +18,7 @@ from omi_mcp.settings import Settings
 from omi_mcp.tools.arguments import MAX_LIMIT, Categories, PageSize, Switch, Words, check_categories, time_range
 from omi_mcp.tools.errors import explained
 from omi_mcp.tools.replies import READ, Replies
+from omi_mcp.tools.waiting import WAITING, kept_posted
 from omi_mcp.views import notes
 from omi_mcp.views.cards import Detail, search_cards
 from omi_mcp.views.models import ConversationCard, CoverageBlock, RangeBlock, View
@@ -85,13 +86,20 @@ def register(server: MCPServer[None], library: Library, settings: Settings, cloc
         binding = _binding(text, start, end, period, filters.categories, folder, filters.starred, speaker)
         offset = _offset(cursor, binding) if cursor else 0
 
+        copied = 0
+
         async def report(progress: Progress) -> None:
-            await ctx.report_progress(progress.conversations, None, "Reading your conversations for the first time")
+            nonlocal copied
+            copied = progress.conversations
+
+        def message() -> str:
+            return f"Reading your conversations for the first time: {copied:,} so far" if copied else WAITING
 
         with explained("read"):
-            found = await library.search(
-                text, filters, folder=folder, limit=limit or DEFAULT_LIMIT, offset=offset, report=report
-            )
+            async with kept_posted(ctx, clock, message):
+                found = await library.search(
+                    text, filters, folder=folder, limit=limit or DEFAULT_LIMIT, offset=offset, report=report
+                )
         results = found.results
         if offset and not results.matches:
             raise ToolError(

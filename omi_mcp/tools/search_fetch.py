@@ -6,6 +6,7 @@ Those hosts check the shapes: `{"results": [{id, title, url}]}` and `{id, title,
 from typing import Annotated
 
 from mcp.server import MCPServer
+from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import CallToolResult
 from pydantic import Field
@@ -18,6 +19,7 @@ from omi_mcp.settings import Settings
 from omi_mcp.tools.errors import explained
 from omi_mcp.tools.read import absence
 from omi_mcp.tools.replies import READ, Replies
+from omi_mcp.tools.waiting import WAITING, kept_posted
 from omi_mcp.views import budgets, cards
 from omi_mcp.views.models import ConversationDetail, View
 from omi_mcp.views.notes import RECORDED_SPEECH, coverage
@@ -62,9 +64,11 @@ def register(server: MCPServer[None], library: Library, settings: Settings, cloc
     @replies.tool(server, title="Search", description=SEARCH, annotations=READ)
     async def search(
         query: Annotated[str, Field(description='Words, "quoted phrases", names')],
+        ctx: Context[None],
     ) -> Annotated[CallToolResult, SearchResults]:
         with explained("read"):
-            found = await library.search(query, Filters(), limit=RESULTS)
+            async with kept_posted(ctx, clock, WAITING):
+                found = await library.search(query, Filters(), limit=RESULTS)
         copying = settings.mirror != "off"
         seen = coverage(found.counts, found.progress, settings.timezone, clock.now(), copying=copying)
         if not (found.results.matches or seen.complete):
@@ -77,10 +81,12 @@ def register(server: MCPServer[None], library: Library, settings: Settings, cloc
     @replies.tool(server, title="Fetch", description=FETCH, annotations=READ)
     async def fetch(
         id: Annotated[str, Field(min_length=1, max_length=512, description="id from search, or a next_id")],
+        ctx: Context[None],
     ) -> Annotated[CallToolResult, Document]:
         conversation_id, _, cursor = id.partition("#")
         with explained("read"):
-            reading = await library.get(conversation_id)
+            async with kept_posted(ctx, clock, WAITING):
+                reading = await library.get(conversation_id)
         try:
             return replies.reply(_document(reading, id, cursor, settings))
         except ValueError as error:

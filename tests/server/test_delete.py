@@ -97,6 +97,21 @@ async def test_a_form_that_is_filled_in_wrongly_deletes_nothing(account: Account
 
 
 @eras
+@pytest.mark.parametrize("content", [None, {}, {"other": 1}, {"delete": None}])
+async def test_a_form_that_comes_back_empty_deletes_nothing(
+    account: Account, mode: str, content: dict[str, Any] | None
+) -> None:
+    async def answer(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+        return ElicitResult.model_validate({"action": "accept", "content": content})
+
+    async with account.server(mode, allow_delete=True, elicitation=answer) as client:
+        said = await refusal(client, "delete_conversation", conversation_id="harbour")
+    assert said.endswith("Nothing was deleted.")
+    assert "omi_mcp" not in said
+    assert account.saved() == ["harbour", "kitchen"]
+
+
+@eras
 async def test_elsewhere_the_current_title_confirms(account: Account, mode: str) -> None:
     async with account.server(mode, allow_delete=True) as client:
         for wrong in ({}, {"confirm_title": "About the kitchen"}, {"confirm_title": ""}):

@@ -77,3 +77,10 @@ def create(tool: str, subject: str) -> dict[str, Any]:
 async def said(client: Client, tool: str, **arguments: Any) -> str:
     """What the model is told, right or wrong."""
     return text_of(await client.call_tool(tool, arguments))
+
+
+async def outcome(account: Account, client: Client, tool: str, **arguments: Any) -> str:
+    """What the model is told in the end, if it makes the same call again as often and as late as it is told to."""
+    while "Not finished yet" in (answer := await said(client, tool, **arguments)):
+        await account.clock.sleep(120)
+    return answer

@@ -42,8 +42,8 @@ TRANSCRIPT_READS: Sequence[Bucket] = ("reads", "transcripts")
 ANSWER_SECONDS = 8.0
 """How long a call waits for a look at the head, with conversations at hand that can be served without."""
 
-FIRST_SECONDS = 60.0
-"""How long a call waits for the first page of all."""
+FIRST_SECONDS = 30.0
+"""How long a call waits for the first page of all. Hosts give up after a minute."""
 
 START_SECONDS = 3.0
 """How much longer it waits for the rest: enough for all of a small account."""
