@@ -338,12 +338,14 @@ async def _host(entered: _Entered, machine: Machine, inquiry: _Inquiry, start: S
         return finding("note", "not connected", again)
     if entry.get("disabled") is True or entry.get("enabled") is False:
         return finding("note", "switched off in the host", "Switch it on there.")
-    command, arguments = str(entry.get("command", "")), [str(argument) for argument in entry.get("args") or ()]
+    command, arguments = str(entry.get("command", "")), entries.arguments(entry)
     if not shutil.which(command):
         home = " (hosts do not know ~)" if command.startswith("~") else ""
         return finding("problem", f"its command does not exist: {command}{home}", again)
-    variables = {str(name): str(value) for name, value in (entry.get("env") or {}).items()}
-    variables = trial.filled(variables, machine.env, machine.home)
+    for name, kind in (("args", list), ("env", Mapping)):
+        if entry.get(name) is not None and not isinstance(entry[name], kind):
+            return finding("problem", f"its {name} is not in the form that hosts take", again)
+    variables = trial.filled(entries.variables(entry), machine.env, machine.home)
     try:
         tools = await start(command, arguments, variables, machine.home)
     except trial.NoServer as error:

@@ -202,10 +202,13 @@ async def test_what_is_no_configuration_and_who_is_not_connected_is_told(
     sandbox: Sandbox, settings: Settings, machine: Machine
 ) -> None:
     HOSTS["claude-code"].config(machine).write_text('{"mcpServers": {}}')
+    script = machine.home / "omi-mcp"
+    script.touch(mode=0o755)
     for name, text in (
         ("vscode", "{"),
         ("claude-desktop", '{"mcpServers": {}} // mine'),
         ("windsurf", json.dumps({"mcpServers": {"omi": {"command": COMMAND, "args": RUN, "disabled": True}}})),
+        ("gemini", json.dumps({"mcpServers": {"omi": {"command": str(script), "args": 3}}})),
     ):
         path = HOSTS[name].config(machine)
         path.parent.mkdir(parents=True)
@@ -213,6 +216,7 @@ async def test_what_is_no_configuration_and_who_is_not_connected_is_told(
     found = await examined(settings, machine, Dated(sandbox))
     assert (found["VS Code"].level, found["Claude Desktop"].level) == ("problem", "problem")
     assert "comments" in found["Claude Desktop"].found
+    assert (found["Gemini CLI"].level, "its args" in found["Gemini CLI"].found) == ("problem", True)
     assert (found["Claude Code"].level, found["Windsurf"].level) == ("note", "note")
     assert "Cursor" not in found
 

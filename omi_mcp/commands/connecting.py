@@ -261,7 +261,7 @@ def _done(change: Change) -> str:
 
 def _settings_told(change: Change, wanted: Mapping[str, str]) -> list[str]:
     """What became of the settings in an entry that was there before."""
-    before, after = _variables(change.before), _variables(change.after)
+    before, after = entries.variables(change.before), entries.variables(change.after)
     lines = []
     if change.before is not None:
         for name in sorted(NAMES & (before.keys() | after.keys()) - {"OMI_API_KEY"}):
@@ -274,7 +274,7 @@ def _settings_told(change: Change, wanted: Mapping[str, str]) -> list[str]:
 
 
 def _key_told(host: Host, change: Change) -> str:
-    variables = _variables(change.after)
+    variables = entries.variables(change.after)
     if host.asks_for_key:
         return f"The key: {host.title} asks for it and keeps it secret itself."
     if "OMI_API_KEY_FILE" in variables:
@@ -288,7 +288,7 @@ def _key_told(host: Host, change: Change) -> str:
 
 
 def _has_key(host: Host, path: Path) -> bool:
-    return not {"OMI_API_KEY", "OMI_API_KEY_FILE"}.isdisjoint(_variables(_entry(host, path)))
+    return not {"OMI_API_KEY", "OMI_API_KEY_FILE"}.isdisjoint(entries.variables(_entry(host, path)))
 
 
 def _entry(host: Host, path: Path) -> Mapping[str, Any] | None:
@@ -298,13 +298,8 @@ def _entry(host: Host, path: Path) -> Mapping[str, Any] | None:
         return None
 
 
-def _variables(entry: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    found = (entry or {}).get("env")
-    return found if isinstance(found, Mapping) else {}
-
-
 def _is_left_behind(entry: Mapping[str, Any] | None, access: Mapping[str, str]) -> bool:
-    variables = _variables(entry)
+    variables = entries.variables(entry)
     same_key = variables.get("OMI_API_KEY_FILE") == access["OMI_API_KEY_FILE"]
     return same_key and variables.get("OMI_API_BASE_URL") != access.get("OMI_API_BASE_URL")
 

@@ -35,6 +35,9 @@ def read(*, saved: bool = True) -> tuple[Settings, bool]:
     kept = Saved.here().environment()
     # A key is for the address it was saved with, and goes to no other.
     elsewhere = is_set(os.environ, "OMI_API_BASE_URL") and found.base_url != Saved.here().base_url
+    if kept and elsewhere:
+        its_own = Saved.here().base_url
+        print(f"omi-mcp: the key that `install` keeps is for {its_own}, and is not used elsewhere", file=sys.stderr)
     if not kept or elsewhere:
         return found, False
     return _checked(Settings.from_env({**os.environ, **kept})), True

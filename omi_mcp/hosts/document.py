@@ -83,7 +83,7 @@ def table(document: Document, name: str) -> Document:
     Raises:
         UnusableConfig: something else has that name.
     """
-    if name not in document:
+    if document.get(name) is None:
         document[name] = {}
     found = document[name]
     if not isinstance(found, MutableMapping):

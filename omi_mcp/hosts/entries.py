@@ -156,8 +156,20 @@ def is_own(found: Any) -> bool:
         return False
     # A path of any platform: the file may come from another computer.
     command = str(found.get("command", "")).replace("\\", "/").rsplit("/", 1)[-1].removesuffix(".exe")
-    arguments = [str(argument) for argument in found.get("args") or ()]
-    return command in OWN_COMMANDS or "omi_mcp" in arguments or not OWN_COMMANDS.isdisjoint(arguments)
+    given = arguments(found)
+    return command in OWN_COMMANDS or "omi_mcp" in given or not OWN_COMMANDS.isdisjoint(given)
+
+
+def arguments(entry: Mapping[str, Any]) -> list[str]:
+    """What the entry gives to its command; nothing where it is not the list that hosts take."""
+    given = entry.get("args")
+    return [str(argument) for argument in given] if isinstance(given, list) else []
+
+
+def variables(entry: Mapping[str, Any] | None) -> dict[str, str]:
+    """What the entry adds to the environment; nothing where it is not the table that hosts take."""
+    given = (entry or {}).get("env")
+    return {str(name): str(value) for name, value in given.items()} if isinstance(given, Mapping) else {}
 
 
 def _put(document: Document, host: Host, launch: Launch, earlier: Mapping[str, str]) -> None:
@@ -182,8 +194,8 @@ def _update(current: Document, wanted: Mapping[str, Any], earlier: Mapping[str, 
     for name, value in wanted.items():
         if name != "env" and current.get(name) != value:
             current[name] = value
-    if current.get("env") is None:
-        current.pop("env", None)
+    if "env" in current and not isinstance(current["env"], MutableMapping):
+        del current["env"]
     if not environment and "env" not in current:
         return
     kept = table(current, "env")

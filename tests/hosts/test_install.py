@@ -367,6 +367,15 @@ def test_a_file_that_cannot_be_changed_without_harm_is_left_as_it_is(
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("broken", [{"env": None}, {"env": []}, {"args": 3}, {"args": "-m omi_mcp"}])
+def test_an_entry_in_no_form_that_hosts_take_is_mended(tmp_path: Path, broken: dict[str, Any]) -> None:
+    path = tmp_path / "config"
+    for text in ({"mcpServers": {"omi": {"command": "/x/omi-mcp", **broken}}}, {"mcpServers": None}):
+        path.write_text(json.dumps(text))
+        assert install(HOSTS["cursor"], path).changed
+        assert entries.installed(HOSTS["cursor"], path) == entries.entry(HOSTS["cursor"], LAUNCH)
+
+
 def test_a_file_that_was_made_read_only_is_left_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "config"
     path.write_text("{}")

@@ -102,6 +102,7 @@ def test_the_terminal_uses_the_saved_key_at_its_address_and_says_so(run: Run, ad
     assert f"`install` keeps for {address} is used" in found.err
     elsewhere = run("search", "price", OMI_API_BASE_URL=NOBODY, **data)
     assert "no Omi API key is set" in elsewhere.err
+    assert f"is for {address}, and is not used elsewhere" in elsewhere.err
     other = run("search", "price", OMI_API_KEY="omi_dev_other", OMI_API_BASE_URL=address, **data)
     assert "does not accept the key" in other.err
 
