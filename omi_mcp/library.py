@@ -360,13 +360,14 @@ class Library:
         account = await self._open()
         await account.keeper.learn_names(conversation_id, _usable(names))
 
-    async def existing(self, began: Mapping[str, datetime]) -> set[str]:
+    async def existing(self, began: Mapping[str, datetime], *, now: bool = False) -> set[str]:
         """Which of these conversations are certainly there, by the copy; where many are not in it, by the API's list.
 
-        `began` has about when each began. The others may be hidden or locked: `exists` tells.
+        `began` has about when each began; `now` leaves out the copy. The others may be there all the same, hidden
+        ones above all: `exists` tells.
         """
         account = await self._open()
-        found = await database.run(account.store.present, began)
+        found = set() if now else await database.run(account.store.present, began)
         moments = sorted(moment for each, moment in began.items() if each not in found)
         if len(moments) <= FEW:
             return found

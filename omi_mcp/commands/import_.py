@@ -57,7 +57,8 @@ async def main(desk: "Desk", options: argparse.Namespace) -> int:
     known: dict[str, str] = {}
     if not options.dry_run and plans:
         sessions = [part.client_session_id for plan in plans for part in plan.parts]
-        known = {} if options.again else await desk.library.imported(sessions) | await _themselves(desk, plans)
+        known = {} if options.again else await desk.library.imported(sessions)
+        known |= await _themselves(desk, plans, now=options.again)
     if not options.json:
         _print_plans(desk, options, plans, known)
     left = sum(part.client_session_id not in known for plan in plans for part in plan.parts)
@@ -84,10 +85,10 @@ async def main(desk: "Desk", options: argparse.Namespace) -> int:
     return INCOMPLETE if report.left else DONE
 
 
-async def _themselves(desk: "Desk", plans: Sequence["Plan"]) -> dict[str, str]:
+async def _themselves(desk: "Desk", plans: Sequence["Plan"], *, now: bool) -> dict[str, str]:
     """By session id, the conversations that were exported from this very account and are still there."""
     exported = [(plan, origin) for plan in plans if (origin := plan.source.recording.origin) is not None]
-    there = await desk.library.existing({origin.id: plan.source.started_at for plan, origin in exported})
+    there = await desk.library.existing({origin.id: plan.source.started_at for plan, origin in exported}, now=now)
     return {part.client_session_id: origin.id for plan, origin in exported if origin.id in there for part in plan.parts}
 
 

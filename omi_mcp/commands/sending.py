@@ -118,7 +118,8 @@ async def send(desk: Desk, plans: Sequence[Plan], known: Mapping[str, str], *, t
                     origin = plan.source.recording.origin
                     if origin and origin.folder and not created.repeated:
                         report.folders.setdefault(origin.folder, []).append(created.receipt.id)
-                    status = "hidden" if created.receipt.discarded else created.receipt.status
+                    status = "exists" if created.repeated else created.receipt.status
+                    status = "hidden" if created.receipt.discarded else status
                     made.append({"id": created.receipt.id, "status": status} | which)
     return report
 

@@ -96,7 +96,10 @@ class Transcript:
 
     def user(self, name: str | None) -> str | None:
         """Which of the speakers is the user, who is called `name` in transcripts where that is known."""
-        return next((speaker for speaker in self.speakers if speaker in ("You", name and speaker_name(name))), None)
+        for shown, segment in zip(self._names, self._segments, strict=True):
+            if segment.label.casefold() == _PROFILE_FALLBACK:
+                return shown  # whatever they are called on this side
+        return next((speaker for speaker in self.speakers if name and speaker == speaker_name(name)), None)
 
     def says(self, speaker: str, index: int) -> bool:
         """Whether segment `index` is spoken by the one called `speaker`, by whole name or one word of it."""
@@ -202,7 +205,13 @@ class Transcript:
             return names
         wanted = fold(speaker_name(speaker))
         exactly = frozenset(name for name in names if wanted == fold(name))
-        return exactly or frozenset(name for name in names if f" {wanted} " in f" {fold(name)} ")
+        partly = frozenset(name for name in names if f" {wanted} " in f" {fold(name)} ")
+        return exactly or partly or self._labelled(wanted)
+
+    def _labelled(self, wanted: str) -> frozenset[str]:
+        """The names given on this side to whom the API calls so."""
+        pairs = zip(self._names, self._segments, strict=True)
+        return frozenset(name for name, segment in pairs if fold(speaker_name(segment.label)) == wanted)
 
     def _words(self, index: int) -> str:
         if index not in self._cleaned:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from desk_kit import Account, live, talk
+from desk_kit import Account, live, talk, talks
 
 SPOKEN = [
     {
@@ -94,6 +94,19 @@ def test_another_account_has_everything_back_once(tmp_path: Path, form: str) -> 
         assert "0 imported, 3 imported before." in again.out
         assert written(other) == expected
         other.sandbox.close()
+
+    live(story, tmp_path)
+
+
+def test_many_are_found_there_by_the_list_and_not_one_by_one(tmp_path: Path) -> None:
+    async def story(account: Account) -> None:
+        account.sandbox.load(talks(60))
+        await account.run("export", tmp_path / "out", "--format", "jsonl")
+        for arguments, data in ((["--again"], "data"), ([], "a new computer")):
+            asked = len(account.sandbox.requests)
+            ended = await account.run("import", tmp_path / "out", *arguments, data_dir=tmp_path / data)
+            assert "0 imported, 60 imported before." in ended.out
+            assert len(account.sandbox.requests) - asked <= 3
 
     live(story, tmp_path)
 

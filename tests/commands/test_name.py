@@ -48,6 +48,9 @@ def test_names_of_an_import_are_found_shown_and_never_sent(tmp_path: Path) -> No
         assert [hit["speaker"] for hit in await found(account, "pelican", speaker="Ana Lima")] == ["Ana Lima"]
         assert await found(account, "pelican", speaker="You"), "the user stays the user"
         assert "[00:00:05] Bob Ray: I would" in (await account.run("show", identity)).out
+        for speaker in ("Speaker 1", "Bob"):
+            assert "Ana" not in (await account.run("show", identity, "--speaker", speaker)).out.partition("[")[2]
+        assert "[00:00:01] Ana Lima" in (await account.run("show", identity, "--speaker", "me")).out
         again = await account.run("name", identity, "Bob Ray", "Robert")
         assert "Speaker 1 = Robert (named here)" in again.out
         await account.run("import", tmp_path / "2025-03-14 0930 stand-up.vtt")
