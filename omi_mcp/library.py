@@ -83,13 +83,24 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Found:
-    """A search's answer, and how far the search could see."""
+    """A search's answer, and how far the search could see.
+
+    `counts` are of what passes `filters`, leaving out the speaker. `newest` is False for a later page of a list by
+    date, which cannot hold the newest ones.
+    """
 
     results: Results
     counts: Counts
     progress: Progress
+    filters: Filters
+    newest: bool
     user: str | None = None
     """What the person is called in transcripts, where that is known."""
+
+    @property
+    def unheard(self) -> int:
+        """Of how many it is not known yet whether the speaker asked for is in them."""
+        return self.counts.pending if self.filters.speaker else 0
 
 
 @dataclass(frozen=True)
@@ -183,7 +194,7 @@ class Library:
             InvalidRequest: there is no such folder, or it is not known which speaker is the user.
             OmiError: nothing is mirrored and the API cannot be asked.
         """
-        from omi_mcp.mirror.search.engine import search
+        from omi_mcp.mirror.search.engine import reach, search
 
         account = await self._open()
         if self._settings.mirror == "off":
@@ -195,10 +206,14 @@ class Library:
         def look() -> tuple[Results, Counts, People]:
             people = self._people(account)
             wanted = _filter_speaker(filters, people)
-            return search(account.store, text, wanted, limit=limit, offset=offset), account.store.counts(), people
+            results = search(account.store, text, wanted, limit=limit, offset=offset)
+            return results, reach(account.store, filters), people
 
         results, counts, people = await database.run(look)
-        return Found(results, counts, account.sync.progress(), people.user)
+        if counts.pending:
+            await account.sync.fetch_first(filters.start, filters.end)
+        newest = not offset or bool(text.strip())
+        return Found(results, counts, account.sync.progress(), filters, newest, people.user)
 
     async def get(self, conversation_id: str, *, transcript: bool = True) -> Reading:
         """One conversation, from the mirror where it has what is asked for, else from the API.
@@ -593,7 +608,8 @@ class Library:
 
         if folder is not None:
             filters = _filter_folder(filters, folder, await account.client.folders())
-        return Found(*await search_listed(account.client, self._clock, text, filters, limit=limit, offset=offset))
+        found = await search_listed(account.client, self._clock, text, filters, limit=limit, offset=offset)
+        return Found(*found, filters, newest=True)
 
     async def _open(self) -> Account:
         if not self._settings.api_key:

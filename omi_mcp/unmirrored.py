@@ -7,7 +7,7 @@ from omi_mcp.api.client import LIST_LIMIT, OmiClient
 from omi_mcp.api.errors import BudgetSpent, RateLimited
 from omi_mcp.clock import Clock
 from omi_mcp.database import Database
-from omi_mcp.mirror.search.engine import search
+from omi_mcp.mirror.search.engine import reach, search
 from omi_mcp.mirror.store import Store
 from omi_mcp.mirror.types import Counts, Filters, Obstacle, Progress, Results
 
@@ -32,7 +32,7 @@ async def search_listed(
     try:
         progress = await _list_into(passing, client, clock, filters)
         results = await database.run(lambda: search(passing, text, filters, limit=limit, offset=offset))
-        return results, await database.run(passing.counts), progress
+        return results, await database.run(reach, passing, filters), progress
     finally:
         await database.run(passing.database.close)
 

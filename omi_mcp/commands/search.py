@@ -70,8 +70,11 @@ async def main(desk: "Desk", options: argparse.Namespace) -> int:
         results.total,
         filtered=filters != Filters() or options.folder is not None,
         ahead=wanted.is_ahead(desk.clock.now()),
+        unheard=found.unheard,
     )
-    reach = notes.coverage(found.counts, found.progress, desk.settings.timezone, desk.clock.now(), copying=False)
+    reach = notes.coverage(
+        found.counts, found.progress, desk.settings.timezone, desk.clock.now(), filters=found.filters, copying=False
+    )
     within = notes.understood(wanted)
     if options.json:
         answer = {

@@ -258,33 +258,23 @@ class Store:
         with self.database.reading() as connection:
             return {row["id"]: row["fingerprint"] for row in connection.execute(statement, values)}
 
-    def pending_transcripts(self, limit: int) -> list[tuple[str, datetime]]:
-        """Visible conversations whose transcript is still to be fetched, newest `created_at` first."""
+    def pending_transcripts(
+        self, limit: int, start: datetime | None = None, end: datetime | None = None
+    ) -> list[tuple[str, datetime]]:
+        """Visible conversations that `began` in the window (inclusive) and whose transcript is still to be fetched,
+        newest `created_at` first."""
         with self.database.reading() as connection:
             rows = connection.execute(
                 "select id, created from conversations where hidden = 0 and transcript = 'pending'"
-                " order by created desc limit ?",
-                (limit,),
+                " and began between ? and ? order by created desc limit ?",
+                (*_bounds(start, end), limit),
             ).fetchall()
         return [(row["id"], moment(row["created"])) for row in rows]
 
     def counts(self) -> Counts:
         """How much is mirrored; `oldest` and `newest` are by `created_at`."""
         with self.database.reading() as connection:
-            tally = "select transcript, count(*) from conversations where hidden = 0 group by transcript"
-            states = dict(connection.execute(tally).fetchall())
-            oldest, newest = (
-                connection.execute(f"select {extreme}(created) from conversations where hidden = 0").fetchone()[0]
-                for extreme in ("min", "max")
-            )
-        return Counts(
-            conversations=sum(states.values()),
-            transcripts=states.get("stored", 0) + states.get("none", 0),
-            pending=states.get("pending", 0),
-            locked=states.get("locked", 0),
-            oldest=None if oldest is None else moment(oldest),
-            newest=None if newest is None else moment(newest),
-        )
+            return count(connection, "hidden = 0", ())
 
     def titles(self, words: str, limit: int) -> list[Stored]:
         """Visible conversations in whose title words begin with each of `words`, newest first; light."""
@@ -322,12 +312,11 @@ class Store:
 
     def catalogue(self, start: datetime | None, end: datetime | None) -> list[Entry]:
         """Visible conversations that `began` in the window (inclusive), oldest first."""
-        bounds = (-_FOREVER if start is None else ticks(start), _FOREVER if end is None else ticks(end))
         with self.database.reading() as connection:
             rows = connection.execute(
                 "select id, began, transcript, synced from conversations"
                 " where hidden = 0 and began between ? and ? order by began, id",
-                bounds,
+                _bounds(start, end),
             ).fetchall()
         return [Entry(row["id"], moment(row["began"]), row["transcript"], moment(row["synced"])) for row in rows]
 
@@ -398,6 +387,24 @@ class Store:
         return "changed" if replaced and outcome == "same" else outcome
 
 
+def count(connection: sqlite3.Connection, condition: str, values: Sequence[object]) -> Counts:
+    """How much is mirrored of the conversations that meet `condition`."""
+    where = f"from conversations where {condition}"
+    tally = connection.execute(f"select transcript, count(*) {where} group by transcript", values).fetchall()
+    states: dict[str, int] = dict(tally)
+    oldest, newest = (
+        connection.execute(f"select {extreme}(created) {where}", values).fetchone()[0] for extreme in ("min", "max")
+    )
+    return Counts(
+        conversations=sum(states.values()),
+        transcripts=states.get("stored", 0) + states.get("none", 0),
+        pending=states.get("pending", 0),
+        locked=states.get("locked", 0),
+        oldest=None if oldest is None else moment(oldest),
+        newest=None if newest is None else moment(newest),
+    )
+
+
 def ticks(moment: datetime) -> int:
     """Microseconds since 1970 began, UTC: how times are stored."""
     return (moment - _EPOCH) // _MICROSECOND
@@ -422,6 +429,10 @@ def stored_from(row: sqlite3.Row) -> Stored:
         hidden=bool(row["hidden"]),
         synced_at=moment(row["synced"]),
     )
+
+
+def _bounds(start: datetime | None, end: datetime | None) -> tuple[int, int]:
+    return (-_FOREVER if start is None else ticks(start), _FOREVER if end is None else ticks(end))
 
 
 def _light_json(conversation: Conversation) -> str:

@@ -102,7 +102,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class Counts:
-    """How much is mirrored, hidden ones left out. `transcripts` are those with nothing left to fetch."""
+    """How much is mirrored, of all or of what passes a search's filters, hidden ones left out.
+
+    `transcripts` are those with nothing left to fetch.
+    """
 
     conversations: int
     transcripts: int

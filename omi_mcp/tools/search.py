@@ -117,12 +117,15 @@ def register(server: MCPServer[None], library: Library, settings: Settings, cloc
                     results.total,
                     filtered=filters != Filters() or folder is not None,
                     ahead=wanted.is_ahead(clock.now()),
+                    unheard=found.unheard,
                 ),
                 coverage=notes.coverage(
                     found.counts,
                     found.progress,
                     settings.timezone,
                     clock.now(),
+                    filters=found.filters,
+                    newest=found.newest,
                     copying=settings.mirror != "off",
                 ),
             )

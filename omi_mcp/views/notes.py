@@ -5,7 +5,7 @@ from datetime import datetime, timedelta, tzinfo
 from math import ceil
 
 from omi_mcp import dates
-from omi_mcp.mirror.types import Counts, Method, Obstacle, Progress, TranscriptState
+from omi_mcp.mirror.types import Counts, Filters, Method, Obstacle, Progress, TranscriptState
 from omi_mcp.views import budgets
 from omi_mcp.views.models import CoverageBlock, RangeBlock
 
@@ -28,19 +28,28 @@ OBSTACLES: dict[Obstacle, str] = {
 }
 """Why copying waits."""
 
-STALE = timedelta(minutes=2)
+STALE = timedelta(minutes=1)
 """A look at the newest conversations older than this is worth a word."""
 
+JUST_COMPARED = timedelta(days=7)
+"""Of what is not older, the looks compare everything."""
 
-def found(method: Method, total: int, *, filtered: bool, ahead: bool = False) -> str | None:
+NO_FILTERS = Filters()
+
+
+def found(method: Method, total: int, *, filtered: bool, ahead: bool = False, unheard: int = 0) -> str | None:
     """How else than asked a search found what it did, or why it found nothing and what to try next.
 
-    `ahead`: what was asked about is still to come.
+    `ahead`: what was asked about is still to come. `unheard`: of so many conversations that pass the other filters it
+    is not known yet whether this speaker is in them.
     """
     if total:
         return RELAXED.get(method)
     if ahead:
         return "That time is still to come: conversations are of the past."
+    if unheard:
+        are = "one conversation" if unheard == 1 else f"{unheard:,} conversations"
+        return f"Who speaks is not known yet of {are} within the other filters: the transcripts are fetched first."
     if method == "listed":
         return "No conversation passes these filters: widen or drop them." if filtered else "There are none yet."
     if filtered:
@@ -54,24 +63,41 @@ def understood(wanted: dates.Range) -> RangeBlock | None:
     return RangeBlock(start=start, end=end) if start or end else None
 
 
-def coverage(counts: Counts, progress: Progress, zone: tzinfo, now: datetime, *, copying: bool = True) -> CoverageBlock:
+def coverage(
+    counts: Counts,
+    progress: Progress,
+    zone: tzinfo,
+    now: datetime,
+    *,
+    filters: Filters = NO_FILTERS,
+    newest: bool = True,
+    copying: bool = True,
+) -> CoverageBlock:
     """How much a search saw, with a note wherever it did not see everything: what, why, and when to try again.
 
+    `counts` are of what passes `filters`. `newest` False: this page of the answer cannot hold the newest ones.
     `copying` False: nothing is copied after this answer, because its process ends or there is no copy.
     """
-    finished = progress.complete and not counts.pending
-    oldest = counts.oldest if progress.complete else progress.oldest or counts.oldest
+    listed = progress.complete or bool(filters.start and progress.oldest and filters.start >= progress.oldest)
+    oldest = counts.oldest if listed else progress.oldest or counts.oldest
+    unseen = [
+        *_not_listed(listed, oldest, zone),
+        *(_news(progress, filters, zone, now) if newest else ()),
+        *_backdated(progress, filters, zone, now),
+    ]
+    complete = not (unseen or counts.pending)
+    waiting = not (listed and not counts.pending)
     said = [
-        *_unseen_conversations(counts, progress, oldest, zone, now),
-        *_unseen_transcripts(counts),
+        *unseen,
+        *_unseen_transcripts(counts, filters),
         _sentence(progress.warning),
-        _sentence(OBSTACLES[progress.blocked]) + _again(progress.retry_at, zone, now) if progress.blocked else "",
-        "Copying goes on: try again in a minute." if copying and not (finished or progress.blocked) else "",
+        _obstacle(progress, zone, now) if not complete else "",
+        "Copying goes on: try again in a minute." if copying and waiting and not progress.blocked else "",
     ]
     return CoverageBlock(
         conversations=counts.conversations,
         transcripts=counts.transcripts,
-        complete=finished,
+        complete=complete,
         oldest=_day(oldest, zone) if oldest else None,
         synced=dates.local(progress.synced, zone).isoformat() if progress.synced else None,
         note=budgets.shorten(" ".join(filter(None, said)), budgets.NOTE) or None,
@@ -93,23 +119,38 @@ def no_transcript(state: TranscriptState, *, asked: bool) -> str:
             return "The transcript is empty."
 
 
-def _unseen_conversations(
-    counts: Counts, progress: Progress, oldest: datetime | None, zone: tzinfo, now: datetime
-) -> Iterator[str]:
-    if not counts.conversations and not progress.complete:
+def _not_listed(listed: bool, oldest: datetime | None, zone: tzinfo) -> Iterator[str]:
+    if listed:
+        return
+    if oldest is None:
         yield "No conversation has been copied yet."
-    elif oldest and not progress.complete:
+    else:
         yield f"Only conversations since {_day(oldest, zone)} were searched, none of the older ones."
-    if progress.synced and now - progress.synced > STALE:
-        again = "" if progress.blocked else _again(progress.retry_at, zone, now)
-        yield f"Conversations newer than {dates.local(progress.synced, zone):%Y-%m-%d %H:%M} may be missing.{again}"
 
 
-def _unseen_transcripts(counts: Counts) -> Iterator[str]:
+def _news(progress: Progress, filters: Filters, zone: tzinfo, now: datetime) -> Iterator[str]:
+    if progress.synced is None or now - progress.synced <= STALE or (filters.end and filters.end < progress.synced):
+        return
+    again = "" if progress.blocked else _again(progress.retry_at, zone, now)
+    yield f"Conversations newer than {dates.local(progress.synced, zone):%Y-%m-%d %H:%M} may be missing.{again}"
+
+
+def _backdated(progress: Progress, filters: Filters, zone: tzinfo, now: datetime) -> Iterator[str]:
+    just_compared = filters.start is not None and filters.start >= now - JUST_COMPARED
+    if progress.overdue and progress.compared and not just_compared:
+        yield f"Older ones that were added after {_day(progress.compared, zone)} may be missing."
+
+
+def _unseen_transcripts(counts: Counts, filters: Filters) -> Iterator[str]:
+    so = "who speaks there is not known" if filters.speaker else "only title and summary were searched"
     for count, why in ((counts.pending, "not copied"), (counts.locked, "locked by the plan of the Omi account")):
         if count:
             are = "transcript is" if count == 1 else "transcripts are"
-            yield f"{count:,} {are} {why}: only title and summary were searched."
+            yield f"{count:,} {are} {why}: {so}."
+
+
+def _obstacle(progress: Progress, zone: tzinfo, now: datetime) -> str:
+    return _sentence(OBSTACLES[progress.blocked]) + _again(progress.retry_at, zone, now) if progress.blocked else ""
 
 
 def _again(retry_at: datetime | None, zone: tzinfo, now: datetime) -> str:

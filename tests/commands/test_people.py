@@ -1,8 +1,10 @@
 """Searching, reading and syncing at a terminal."""
 
+from datetime import timedelta
 from pathlib import Path
 
 from desk_kit import Account, live, talk, talks
+from virtual_time import START
 
 from omi_mcp.commands.terminal import Bar, Terminal
 from omi_mcp.sandbox.faults import Faults
@@ -158,6 +160,60 @@ def test_a_sync_that_cannot_look_for_what_is_new_does_not_say_that_all_is_there(
         assert "New conversations could not be looked for: the Omi API cannot be reached." in ended.err
         account.sandbox.faults = Faults()
         assert (await account.run("sync")).code == 0
+
+    live(story, tmp_path)
+
+
+def test_coverage_is_of_the_range_and_who_speaks_is_looked_up_first_where_it_was_asked_for(tmp_path: Path) -> None:
+    async def story(account: Account) -> None:
+        account.sandbox.load(
+            talk(f"talk-{number}", began=(START - timedelta(hours=number)).isoformat(), lines=2)
+            for number in range(900)
+        )
+        assert (await account.run("sync", "--no-wait")).code == 3
+        recent = (await account.run("search", "--start", "2026-02-24", "--json")).json["coverage"]
+        assert (recent["conversations"], recent["transcripts"], recent["complete"]) == (155, 155, True)
+        assert "note" not in recent
+
+        january = ("search", "--speaker", "Ben", "--start", "2026-01-25", "--end", "2026-01-26", "--json")
+        found = (await account.run(*january)).json
+        assert found["matched"] == 0
+        assert "Who speaks is not known yet of 48 conversations" in found["note"]
+        assert found["coverage"]["complete"] is False
+        assert "48 transcripts are not copied: who speaks there is not known." in found["coverage"]["note"]
+
+        await account.clock.sleep(3600)
+        before = len(account.sandbox.requests)
+        await account.run("sync")
+        queries = [each.query for each in account.sandbox.requests[before:]]
+        ends = [query["end_date"][:10] for query in queries if query.get("include_transcript") == "true"]
+        assert ends[:2] == ["2026-01-26", "2026-01-25"]
+        assert (await account.run(*january)).json["matched"] == 48
+
+    live(story, tmp_path, limits="real")
+
+
+def test_a_search_that_may_miss_the_newest_says_so_unless_it_cannot_have_been_meant(tmp_path: Path) -> None:
+    async def story(account: Account) -> None:
+        account.sandbox.load(talks(3))
+        await account.run("sync")
+        await account.clock.sleep(70)
+        await account.run("search")
+        await account.clock.sleep(90)
+        account.sandbox.insert(talk("zeppelin", began=account.clock.now().isoformat()))
+        missed = (await account.run("search", "zeppelin", "--json")).json["coverage"]
+        assert missed["complete"] is False
+        assert "Conversations newer than 2026-03-02 10:01 may be missing." in missed["note"]
+        before = (await account.run("search", "--end", "2026-03-01", "--json")).json["coverage"]
+        assert (before["complete"], before.get("note")) == (True, None)
+        fresh = (await account.run("search", "zeppelin", "--refresh", "--json")).json
+        assert (fresh["matched"], "may be missing" in fresh["coverage"]["note"]) == (1, False)
+        await account.clock.sleep(2 * 86_400)
+        stale = (await account.run("search", "--json")).json["coverage"]
+        assert (stale["complete"], "were added after 2026-03-02 may be missing" in stale["note"]) == (False, True)
+        assert (await account.run("search", "--start", "2026-03-01", "--json")).json["coverage"]["complete"] is True
+        await account.run("sync")
+        assert (await account.run("search", "--json")).json["coverage"]["complete"] is True
 
     live(story, tmp_path)
 

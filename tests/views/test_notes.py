@@ -3,10 +3,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from omi_mcp.mirror.types import Counts, Obstacle, Progress
+from omi_mcp.mirror.types import Counts, Filters, Obstacle, Progress
 from omi_mcp.views import budgets
 from omi_mcp.views.models import CoverageBlock
-from omi_mcp.views.notes import coverage, no_transcript
+from omi_mcp.views.notes import coverage, found, no_transcript
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = datetime(2025, 3, 14, 13, 30, tzinfo=UTC)
@@ -32,8 +32,8 @@ def progress(
     return Progress("idle", 1200, oldest, complete, synced, blocked, retry_at, compared, False, warning)
 
 
-def note(counts: Counts, progress: Progress) -> str | None:
-    return coverage(counts, progress, BERLIN, NOW).note
+def note(counts: Counts, progress: Progress, **searched: Filters) -> str | None:
+    return coverage(counts, progress, BERLIN, NOW, **searched).note
 
 
 def test_when_everything_was_searched_there_is_nothing_to_note():
@@ -91,6 +91,31 @@ def test_how_long_ago_new_conversations_were_looked_for_is_noted_with_when_they_
     assert note(counts(), quiet) == (
         "Conversations newer than 2025-03-14 14:21 may be missing. Try again at 14:36 (in 6 minutes)."
     )
+
+
+def test_what_a_search_cannot_have_missed_is_not_noted():
+    offline = progress(blocked="offline", synced=NOW - timedelta(hours=2))
+    before = Filters(end=NOW - timedelta(hours=3))
+    for block in (
+        coverage(counts(), offline, BERLIN, NOW, filters=before),
+        coverage(counts(), offline, BERLIN, NOW, newest=False),
+    ):
+        assert (block.complete, block.note) == (True, None)
+    assert coverage(counts(), offline, BERLIN, NOW, filters=Filters(start=NOW)).complete is False
+
+
+def test_a_range_that_is_copied_is_complete_while_older_ones_are_still_to_come():
+    copying = progress(complete=False, oldest=NOW - timedelta(days=30))
+    block = coverage(counts(300), copying, BERLIN, NOW, filters=Filters(start=NOW - timedelta(days=20)))
+    assert (block.complete, block.note) == (True, None)
+
+
+def test_of_whom_it_is_not_known_yet_who_speaks_is_said():
+    assert found("listed", 0, filtered=True, unheard=1) == (
+        "Who speaks is not known yet of one conversation within the other filters: the transcripts are fetched first."
+    )
+    heard = note(counts(pending=2), progress(), filters=Filters(speaker="Bob"))
+    assert heard.startswith("2 transcripts are not copied: who speaks there is not known.")
 
 
 def test_a_warning_is_passed_on():

@@ -12,8 +12,8 @@ from omi_mcp.mirror.search.ranking import Ranking, rank
 from omi_mcp.mirror.search.reading import read
 from omi_mcp.mirror.search.snippets import best_moments, head_hit, transcript_hit
 from omi_mcp.mirror.search.sought import Sought
-from omi_mcp.mirror.store import Store, stored_from
-from omi_mcp.mirror.types import Filters, Hit, Match, Method, Results
+from omi_mcp.mirror.store import Store, count, stored_from
+from omi_mcp.mirror.types import Counts, Filters, Hit, Match, Method, Results
 
 MOMENTS = 3
 """Hits shown of one conversation."""
@@ -37,6 +37,13 @@ def search(store: Store, text: str, filters: Filters, *, limit: int, offset: int
             skipped = max(0, offset - len(ranking.best))
             matches += _others(connection, ranking, filters.speaker, limit - len(matches), skipped)
     return _results(matches, ranking.total, reading.method, offset)
+
+
+def reach(store: Store, filters: Filters) -> Counts:
+    """How much is mirrored of what passes `filters`, leaving out the speaker: who speaks is told by the transcripts."""
+    with store.database.reading() as connection:
+        scope = Scope.of(connection, replace(filters, speaker=None))
+        return count(connection, scope.condition, scope.values)
 
 
 def find_in(store: Store, conversation_id: str, text: str, limit: int) -> tuple[Hit, ...]:

@@ -8,6 +8,7 @@ in the mirror's database, page by page, so any process can go on after any crash
 import logging
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -137,6 +138,12 @@ class Sync:
             self._woken.set()
             with anyio.CancelScope(shield=True):
                 await self._note_progress()
+
+    async def fetch_first(self, start: datetime | None, end: datetime | None) -> None:
+        """Have the transcripts of what began in this window (inclusive) copied before others."""
+        with suppress(sqlite3.Error):  # what was found is worth more than the order of what is to come
+            if await database.run(self._transcripts.want, start, end):
+                self._woken.set()
 
     async def compare_all(self) -> None:
         """Have the whole list compared with the mirror at once, instead of bit by bit; it `remains` until it is."""

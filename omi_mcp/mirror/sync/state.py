@@ -126,6 +126,15 @@ class Transcripts(_State):
     batch: int = 25
 
 
+class Wanted(_State):
+    """When the conversations began whose transcripts are fetched first, because a search was about them."""
+
+    KEY = "sync_wanted"
+
+    start: datetime | None = None
+    end: datetime | None = None
+
+
 class Trouble(_State):
     """Why sync waits, until when, and after how many failures in a row."""
 

@@ -14,12 +14,13 @@ from omi_mcp.api.models import Conversation
 from omi_mcp.clock import Clock
 from omi_mcp.mirror.store import Store
 from omi_mcp.mirror.sync.absences import Absences
-from omi_mcp.mirror.sync.state import Missing, Transcripts
+from omi_mcp.mirror.sync.state import Missing, Transcripts, Wanted
 
 UNREADABLE = timedelta(days=1)
 """How long a transcript that fails every way is left alone."""
 
-Wanted = tuple[str, datetime]
+Candidate = tuple[str, datetime]
+"""An id and its `created_at`."""
 
 
 class TranscriptBackfill:
@@ -30,6 +31,14 @@ class TranscriptBackfill:
         self._store = store
         self._clock = clock
         self._absences = absences
+
+    def want(self, start: datetime | None, end: datetime | None) -> bool:
+        """Fetch first what began in this window (inclusive). False where that was wanted already. Blocks."""
+        wanted = Wanted(start=start, end=end)
+        if wanted == Wanted.load(self._store):
+            return False
+        wanted.save(self._store)
+        return True
 
     def waiting(self) -> bool:
         """Whether there is a transcript to fetch now. Blocks."""
@@ -71,7 +80,7 @@ class TranscriptBackfill:
         else:
             await database.run(self._keep_one, found, asked)
 
-    def _choose(self) -> tuple[Transcripts, Sequence[Wanted]]:
+    def _choose(self) -> tuple[Transcripts, Sequence[Candidate]]:
         """The newest wanted ones that one request can bring; one alone is read by itself."""
         state = Transcripts.load(self._store)
         wanted = self._wanted(state, state.batch)
@@ -80,20 +89,25 @@ class TranscriptBackfill:
                 return state, [candidate]
         return state, wanted
 
-    def _wanted(self, state: Transcripts, limit: int) -> list[Wanted]:
-        """The newest that are waiting, with none among them that would fail the page they are on."""
+    def _wanted(self, state: Transcripts, limit: int) -> list[Candidate]:
+        """The newest that are waiting, those of the last search before others."""
+        first = Wanted.load(self._store)
+        return self._waiting(state, limit, first.start, first.end) or self._waiting(state, limit, None, None)
+
+    def _waiting(self, state: Transcripts, limit: int, start: datetime | None, end: datetime | None) -> list[Candidate]:
+        """The newest in the window, with none among them that would fail the page they are on."""
         now = self._clock.now()
         unreadable = {each for each, until in state.unreadable.items() if now < until}
         doubted = self._absences.doubted()
-        wanted: list[Wanted] = []
-        for each in self._store.pending_transcripts(limit + len(unreadable | doubted)):
+        wanted: list[Candidate] = []
+        for each in self._store.pending_transcripts(limit + len(unreadable | doubted), start, end):
             if each[0] in unreadable and wanted:
                 break
             if each[0] not in unreadable | doubted:
                 wanted.append(each)
         return wanted[:limit]
 
-    def _keep_page(self, state: Transcripts, wanted: Sequence[Wanted], page: Page, asked: datetime) -> None:
+    def _keep_page(self, state: Transcripts, wanted: Sequence[Candidate], page: Page, asked: datetime) -> None:
         self._store.upsert(map(_transcribed, page.conversations), asked=asked)
         came = {conversation.id for conversation in page.conversations}
         reached = min((conversation.created_at for conversation in page.conversations), default=None)
