@@ -46,7 +46,9 @@ class Report:
     folders: dict[str, list[str]] = field(default_factory=dict)
 
     def notes(self) -> Iterator[str]:
-        """What could not be restored."""
+        """What could not be restored, and how what is hidden can be."""
+        if self.hidden:
+            yield "What is hidden is in no list and no search; omi-mcp restore ID brings it back."
         for folder, ids in self.folders.items():
             yield f"Omi takes no folders through its API. In {clean_line(folder)} belong: {', '.join(ids)}."
 

@@ -317,9 +317,10 @@ def _read(value: Any) -> Recording:
 
 def _is_segment(value: Any) -> bool:
     """Whether `value` is one of the stretches of a list, and not a recording of its own."""
-    if not isinstance(value, dict) or not any(isinstance(value.get(key), str) for key in _TEXT):
+    if not isinstance(value, dict):
         return False
-    return not any(isinstance(value.get(key), kind) for key, kind, _ in SHAPES if kind is not str)
+    said = "speaker" in value or any(isinstance(value.get(key), str) for key in _TEXT)
+    return said and not any(isinstance(value.get(key), kind) for key, kind, _ in SHAPES if kind is not str)
 
 
 def _turns(words: list[_Word], channel: str | None) -> Iterator[Line]:

@@ -92,6 +92,7 @@ _ALL_BOLD = re.compile(r"\*\*([^*]+[^*:])\*\*")
 _FRONT = re.compile(r"---\n(.*?)\n---(?:\n|\Z)", re.DOTALL)
 _TRANSCRIPT = re.compile(r"^## Transcript\n", re.MULTILINE)
 _HEADING = re.compile(r"#{1,6}[ \t]+")
+_CLOSING = re.compile(r"\s+#+$")
 _MARKUP = re.compile(r"(?:> |[-*+] (?:\[[ xX]\] )?|\d{1,3}[.)] )")
 _KEYWORDS = ("SPEAKERS", "SUMMARY KEYWORDS")
 _PRESENT = re.compile(r"(?:attendees|participants|present|speakers|invited)\b[:\s]*(.*)", re.IGNORECASE)
@@ -129,7 +130,7 @@ def read_text(text: str, *, markdown: bool = False) -> list[Recording]:
         replace(
             recording,
             lines=tuple(_plain(recording.lines)) if markdown else recording.lines,
-            started_at=_moment(front.get("started")) or recording.started_at,
+            started_at=(_moment(front.get("started")) if len(recordings) == 1 else None) or recording.started_at,
             title=front.get("title") or (recording.title and recording.title[:200]),
             language=front.get("language"),
         )
@@ -153,7 +154,7 @@ def _row(row: str, markdown: bool) -> _Row:
     if (whole := _ALL_BOLD.fullmatch(row)) is not None:
         row = whole[1]
     if heading := _HEADING.match(row):
-        return _Row(row[heading.end() :].rstrip("#").rstrip(), heading=True)
+        return _Row(_CLOSING.sub("", row[heading.end() :]), heading=True)
     if set(row) <= set("-=*_ "):
         return _Row("")
     marked = _MARKUP.match(row)

@@ -202,8 +202,8 @@ READ: dict[str, tuple[str, list[Said]]] = {
         [(0.0, 3.25, "Ana", "hello *you*"), (3.25, 7.0, "Ben B.", "ok: fine"), (7.0, 7.5, "Ana", "")],
     ),
     "bold.md": (
-        "# Notes\n**Ana:** yes\n**Ben:** no\n**Ana:** why\n",
-        [(0.0, 0.5, None, "Notes"), (0.5, 1.0, "Ana", "yes"), (1.0, 1.5, "Ben", "no"), (1.5, 2.0, "Ana", "why")],
+        "# Notes of C#\n**Ana:** yes\n**Ben:** no\n**Ana:** why\n",
+        [(0.0, 1.2, None, "Notes of C#"), (1.2, 1.7, "Ana", "yes"), (1.7, 2.2, "Ben", "no"), (2.2, 2.7, "Ana", "why")],
     ),
     "whisper.json": (json.dumps(WHISPER), [(0.0, 2.5, None, " Hello")]),
     "cpp.json": (json.dumps(WHISPER_CPP), [(0.1, 2.5, None, " Hello")]),
@@ -454,6 +454,7 @@ def test_json_lines_are_several_recordings_and_those_without_words_are_none(tmp_
         ("a.json", '{"x": 1}', "none of transcript_segments"),
         ("a.json", '{"segments": [{"text": "x", "start": -1, "end": 0}]}', "segments.0.start"),
         ("a.json", '{"segments": [{"text": " ", "start": 0, "end": 1}]}', "nobody says"),
+        ("a.json", '[{"speaker": "Ana"}]', "segments.0.text: Field required"),
         ("a.json", "3", "no transcript"),
         ("a.txt", "\n \n", "no words"),
         ("a.docx", "x", "is not read"),
