@@ -120,7 +120,7 @@ def tool_calls(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
 
 ARGUMENTS = {
     "search_conversations": (
-        "query", "start", "end", "categories", "folder", "starred", "speaker", "limit", "cursor", "detail",
+        "query", "period", "start", "end", "categories", "folder", "starred", "speaker", "limit", "cursor", "detail",
     ),
     "get_conversation": (
         "conversation_id", "include_transcript", "cursor", "at", "segment", "find", "speaker", "max_chars",
