@@ -43,30 +43,6 @@ SILENCE = "UklGRiQAAABXQVZFZm10IBAAAAABAAEAQB8AAIA+AAACABAAZGF0YQAAAAA="
 STEP_SECONDS = 0.05
 """The suite wants to see messages arrive one after the other."""
 
-SCHEMA_2020_12: dict[str, Any] = {
-    "$schema": "https://json-schema.org/draft/2020-12/schema",
-    "type": "object",
-    "$defs": {
-        "address": {
-            "$anchor": "addressDef",
-            "type": "object",
-            "properties": {"street": {"type": "string"}, "city": {"type": "string"}},
-        }
-    },
-    "properties": {
-        "name": {"type": "string"},
-        "address": {"$ref": "#/$defs/address"},
-        "contactMethod": {"type": "string", "enum": ["phone", "email"]},
-        "phone": {"type": "string"},
-        "email": {"type": "string"},
-    },
-    "allOf": [{"anyOf": [{"required": ["phone"]}, {"required": ["email"]}]}],
-    "if": {"properties": {"contactMethod": {"const": "phone"}}, "required": ["contactMethod"]},
-    "then": {"required": ["phone"]},
-    "else": {"required": ["email"]},
-    "additionalProperties": False,
-}
-
 
 class Reply(BaseModel):
     username: str = Field(description="User's response")
@@ -142,18 +118,6 @@ def _register_contents(server: OmiServer) -> None:
     @server.tool(description="Always fails")
     async def test_error_handling() -> str:
         raise ToolError("This tool intentionally returns an error for testing")
-
-    @server.tool(description="Has an argument that is mirrored into a header")
-    async def test_x_mcp_header(
-        region: Annotated[str, Field(description="A region", json_schema_extra={"x-mcp-header": "Region"})] = "",
-    ) -> str:
-        return region
-
-    @server.tool(name="json_schema_2020_12_tool", description="Has a schema of many keywords")
-    async def many_keywords() -> str:
-        return "called"
-
-    server._tool_manager._tools["json_schema_2020_12_tool"].parameters = SCHEMA_2020_12  # the SDK has no other way
 
 
 def _register_conversations(server: OmiServer) -> None:
