@@ -349,7 +349,11 @@ async def _host(entered: _Entered, machine: Machine, inquiry: _Inquiry, start: S
     try:
         tools = await start(command, arguments, variables, machine.home)
     except trial.NoServer as error:
-        return finding("problem", f"{command} was started as the host does, and {error}", again)
+        # A setting that was written by hand stays when the entry is renewed.
+        remedy = f"Correct it there, or begin anew: omi-mcp uninstall {host.name}, then {again}"
+        return finding(
+            "problem", f"{command} was started as the host does, and {error}", remedy if "OMI_" in str(error) else again
+        )
     connected = f"connected, {len(tools)} tools"
     if not Path(command).is_absolute():
         return finding(

@@ -236,6 +236,7 @@ async def test_a_command_is_really_started_and_its_words_are_told(
     found = await examined(settings, machine, Dated(sandbox), trial.start)
     assert found["Cursor"].level == "problem"
     assert "OMI_MCP_TIMEZONE: not a known timezone" in found["Cursor"].found
+    assert "uninstall cursor" in (found["Cursor"].remedy or "")
     assert found["Gemini CLI"].level == "ok"
     assert "6 tools" in found["Gemini CLI"].found
 
