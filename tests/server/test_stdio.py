@@ -15,6 +15,8 @@ from hosting import call, segments_of
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 
+from omi_mcp.transports.stdio import refusal
+
 ENVELOPE = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
     "io.modelcontextprotocol/clientCapabilities": {},
@@ -142,7 +144,68 @@ def test_garbage_on_the_wire_does_not_end_the_server(tmp_path: Path) -> None:
         assert server.stdin is not None
         server.stdin.write("\n{]\n[]\n" + "x" * 100_000 + "\n")
         send(server, INITIALIZE)
+        assert [receive(server)["error"]["code"] for _ in range(3)] == [-32700, -32600, -32700]
         assert receive(server)["result"]["serverInfo"]["name"] == "omi"
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "number"),
+    [
+        (
+            '{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"x","arguments":{"query":"\\ud83d"}}}',
+            -32602,
+            7,
+        ),
+        ('{"method":"tools/call","params":{"query":"\\ud83d"},"jsonrpc":"2.0","id":"seven"}', -32602, "seven"),
+        ('{"jsonrpc":"2.0","id":8,"method":"tools/call","params":{"name":', -32700, 8),
+        ('{"method":"tools/call","params":{"name":},"jsonrpc":"2.0","id":9}', -32700, 9),
+        ("{]", -32700, None),
+        ("[]", -32600, None),
+        ('{"jsonrpc":"2.0","id":10,"method":5}', -32600, 10),
+    ],
+)
+def test_a_line_that_cannot_be_read_is_answered(line: str, code: int, number: int | str | None) -> None:
+    answer = refusal(line)
+    assert answer is not None
+    assert (answer.error.code, answer.id) == (code, number)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['{"jsonrpc":"2.0","method":"x","params":"\\ud83d"}', '{"jsonrpc":"2.0","id":3,"result":{"a":"\\ud83d"}}'],
+)
+def test_a_line_that_nobody_waits_for_is_not_answered(line: str) -> None:
+    assert refusal(line) is None
+
+
+def test_half_a_character_in_a_query_is_answered_on_the_wire(tmp_path: Path) -> None:
+    with serving(tmp_path, "--demo") as server:
+        send(server, INITIALIZE, INITIALIZED)
+        receive(server)
+        send(server, request(2, "tools/call", name="search_conversations", arguments={"query": "\ud83d boat"}))
+        answer = receive(server)
+        assert (answer["id"], answer["error"]["code"]) == (2, -32602)
+        send(server, request(3, "tools/list"))
+        assert receive(server)["id"] == 3
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX pipes")
+@pytest.mark.parametrize("both", [True, False])
+def test_a_host_that_dies_leaves_nothing_behind(tmp_path: Path, both: bool) -> None:
+    """It closes what it reads, and with it, or never, what it writes; with a call under way, which goes nowhere."""
+    with serving(tmp_path, "--demo") as server:
+        send(server, INITIALIZE, INITIALIZED)
+        receive(server)
+        search = request(2, "tools/call", name="search_conversations", arguments={})
+        assert server.stdout is not None
+        assert server.stdin is not None
+        assert server.stderr is not None
+        send(server, search)
+        server.stdout.close()
+        if both:
+            server.stdin.close()
+        assert server.wait(timeout=30) == 0
+        assert server.stderr.read() == ""
 
 
 def test_a_wrong_setting_is_refused_at_start_with_its_name_and_what_is_accepted(tmp_path: Path) -> None:
