@@ -161,6 +161,12 @@ class Store:
             segments = fts.transcript(connection, row["row"])
         return replace(stored, conversation=stored.conversation.model_copy(update={"transcript_segments": segments}))
 
+    @property
+    def warning(self) -> str | None:
+        """What happened to the files that a person should know."""
+        warnings = (self.database.warning, self._names.warning if self._names else None)
+        return "; ".join(filter(None, warnings)) or None
+
     def follow_names(self) -> None:
         """Show the names of speakers as they are given now: called after each change, and at every start for those
         that a kill cut off."""

@@ -387,7 +387,7 @@ class Sync:
         phase: Phase = "summaries" if not complete else "transcripts" if counts.pending else "idle"
         blocked, retry_at = self._obstacle()
         compared, overdue = self._passes.compared()
-        warnings = (self._store.database.warning, self._absences.warning())
+        warnings = (self._store.warning, self._absences.warning())
         return Progress(
             phase=phase,
             conversations=counts.conversations,
