@@ -8,10 +8,11 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from omi_mcp.mirror.index.words import bare
 
-RECENT = 200
+RECENT = 100
 """Conversations looked at, the newest: enough to tell, and a changed profile name is soon known."""
 
 ENOUGH = 3
@@ -38,8 +39,8 @@ class People:
     def of(cls, conversations: Iterable[Sequence[str]], called: str | None = None) -> "People":
         """From the names of the speakers of each conversation."""
         heard = [set(names) for names in conversations if names]
-        counts = Counter(name for names in heard for name in names if not _UNNAMED.fullmatch(name))
-        ranking = counts.most_common()
+        counts = Counter(chain.from_iterable(heard))
+        ranking = [(name, count) for name, count in counts.most_common() if not _UNNAMED.fullmatch(name)]
         names = tuple(name for name, _ in ranking)
         if called is not None:
             own = next((name for name in names if _is(name, called)), None)
