@@ -5,7 +5,8 @@
 A sandbox is served on this computer and breaks requests at random. Server processes, all of one account and on one
 data folder, are driven over stdio by hosts that cancel calls, kill their server (SIGKILL) and start it again. A host
 asks for each create, text and segments by turns, until it gets a definite answer with an id; after "nothing was
-created", "may or may not exist", a cancellation or a kill it makes the same call again, as the answer tells it to.
+created", "not finished yet", "may or may not exist", a cancellation or a kill it makes the same
+call again, as the answer tells it to.
 
 Time runs `SPEED` times faster for servers and sandbox alike, so that two minutes of patience take six seconds. So does
 the time this computer makes the sandbox wait: where that reaches `STALL_LIMIT`, the service would have worked for
@@ -239,7 +240,7 @@ class Trial:
                 self.wrong.append(f"{number}: {said} but there is {held}")
             if kind == "other":
                 self.wrong.append(f"{number}: {said}")
-            if kind in ("refused", "unknown"):
+            if kind in ("refused", "unknown", "unfinished"):
                 await anyio.sleep(120 / SPEED)  # "in a few minutes"
         self.unsettled.append(str(number))
 
@@ -274,6 +275,8 @@ def _kind(said: str) -> str:
         return "saved"
     if "may or may not exist" in said:
         return "unknown"
+    if "Not finished yet" in said:
+        return "unfinished"
     if "Nothing was created" in said:
         tried = "lists no such conversation" in said or "again and again" in said
         return "not created" if tried else "refused"
@@ -346,6 +349,7 @@ def main() -> int:
         ('answered "nothing was created", after sending', answers.get("not created", 0)),
         ("refused, nothing sent", answers.get("refused", 0)),
         ('answered "unknown" (first answers)', f"{answers.get('unknown', 0)} ({report['unknown_first']:.2%})"),
+        ('answered "not finished yet"', answers.get("unfinished", 0)),
         ("calls cancelled / lost to SIGKILL", f"{answers.get('cancelled', 0)} / {answers.get('killed', 0)}"),
         ("processes killed", answers.get("kills", 0)),
         ("wrong answers", report["wrong"]),
