@@ -10,17 +10,17 @@ from typing import Any
 
 import anyio
 
+from omi_mcp import environment
 from omi_mcp.api.errors import Forbidden, Garbled, OmiError, RateLimited, Refused, ServerFault, Unauthorized
 from omi_mcp.api.probe import probe
 from omi_mcp.clock import SystemClock
-from omi_mcp.commands import environment
-from omi_mcp.commands.failures import in_words
 from omi_mcp.hosts import entries, keys
 from omi_mcp.hosts.document import UnusableConfig
 from omi_mcp.hosts.entries import Change, Launch
 from omi_mcp.hosts.keys import Key, Saved, WrongKey
 from omi_mcp.hosts.known import HOSTS, Host, Machine
 from omi_mcp.settings import DEFAULT_BASE_URL, NAMES, Settings, bare_key, is_set
+from omi_mcp.terminal.errors import in_words
 
 MOST_TRIES = 3
 """How often a person is asked for a key that is accepted."""

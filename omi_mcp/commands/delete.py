@@ -5,7 +5,7 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from omi_mcp.commands.desk import Desk
+    from omi_mcp.terminal.session import Session
 
 NAME = "delete"
 HELP = "delete one conversation for good, after a question; hide can be undone, this cannot"
@@ -19,25 +19,25 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from omi_mcp.commands import desk
+    from omi_mcp.terminal import session
 
-    return desk.run(main, options, syncing=False)
+    return session.run(main, options, syncing=False)
 
 
-async def main(desk: "Desk", options: argparse.Namespace) -> int:
+async def main(session: "Session", options: argparse.Namespace) -> int:
     from omi_mcp import dates
-    from omi_mcp.commands.desk import DONE, FAILED, USAGE, CommandFailed
-    from omi_mcp.commands.terminal import agreed
+    from omi_mcp.terminal.output import agreed
+    from omi_mcp.terminal.session import DONE, FAILED, USAGE, CommandFailed
     from omi_mcp.views.cards import title
 
-    conversation = await desk.library.current(await desk.library.resolve(options.id))
-    began = dates.local(conversation.began, desk.settings.timezone)
+    conversation = await session.library.current(await session.library.resolve(options.id))
+    began = dates.local(conversation.began, session.settings.timezone)
     if not options.yes:
         if not sys.stdin.isatty():
             raise CommandFailed("delete: say --yes where nobody can be asked. Nothing was deleted", USAGE)
         asked = f'Delete "{title(conversation)}" of {began:%Y-%m-%d %H:%M} for good? {STAYS} [y/N] '
         if not agreed(asked):
             raise CommandFailed("Nothing was deleted", FAILED)
-    await desk.library.delete(conversation.id)
-    desk.out.print(f"Deleted: {desk.out.paint(title(conversation), 'bold')}. {STAYS}")
+    await session.library.delete(conversation.id)
+    session.out.print(f"Deleted: {session.out.paint(title(conversation), 'bold')}. {STAYS}")
     return DONE

@@ -22,9 +22,9 @@ async def _run(options: argparse.Namespace) -> int:
     import logging
     from dataclasses import asdict
 
+    from omi_mcp import environment
     from omi_mcp._version import __version__
     from omi_mcp.clock import SystemClock
-    from omi_mcp.commands import environment
     from omi_mcp.doctor import Finding, examine
     from omi_mcp.hosts.known import Machine
     from omi_mcp.settings import Settings, SettingsError

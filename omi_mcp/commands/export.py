@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from omi_mcp.commands.desk import Desk
+    from omi_mcp.terminal.session import Session
 
 NAME = "export"
 HELP = "write every conversation to a folder, and keep the folder up to date"
@@ -37,32 +37,33 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     from dataclasses import replace
 
-    from omi_mcp.commands import desk, environment
+    from omi_mcp import environment
+    from omi_mcp.terminal import session
 
     settings = environment.settings()
     if settings.mirror == "off":
         settings = replace(settings, mirror="memory")
-    return desk.run(main, options, settings=settings)
+    return session.run(main, options, settings=settings)
 
 
-async def main(desk: "Desk", options: argparse.Namespace) -> int:
-    from omi_mcp.commands.desk import DONE, INCOMPLETE, USAGE, CommandFailed
-    from omi_mcp.commands.following import follow
+async def main(session: "Session", options: argparse.Namespace) -> int:
     from omi_mcp.commands.writing import Export
+    from omi_mcp.terminal.progress import follow
+    from omi_mcp.terminal.session import DONE, INCOMPLETE, USAGE, CommandFailed
 
-    since = desk.span("--since", options.since)
+    since = session.span("--since", options.since)
     first: datetime | None = since and since.first
     stdout = str(options.folder) == "-"
     if stdout and options.format not in (None, "jsonl"):
         raise CommandFailed("to standard output conversations are written as jsonl; name a folder for others", USAGE)
-    export = Export.begin(desk, None if stdout else options.folder, options.format or "markdown", first)
-    await desk.library.sync(full=options.full)
-    standing = await follow(desk, wait=not options.no_wait, step=export.step)
+    export = Export.begin(session, None if stdout else options.folder, options.format or "markdown", first)
+    await session.library.sync(full=options.full)
+    standing = await follow(session, wait=not options.no_wait, step=export.step)
     report = await export.finish(standing)
     if stdout:
-        desk.note(report.said())
+        session.note(report.said())
     else:
-        desk.out.print(report.said())
+        session.out.print(report.said())
     for note in report.notes():
-        desk.note(note)
+        session.note(note)
     return INCOMPLETE if report.incomplete else DONE

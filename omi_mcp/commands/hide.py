@@ -4,7 +4,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from omi_mcp.commands.desk import Desk
+    from omi_mcp.terminal.session import Session
 
 NAME = "hide"
 HELP = "hide conversations from lists and search; restore brings them back"
@@ -15,16 +15,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from omi_mcp.commands import desk
+    from omi_mcp.terminal import session
 
-    return desk.run(main, options, syncing=False)
+    return session.run(main, options, syncing=False)
 
 
-async def main(desk: "Desk", options: argparse.Namespace) -> int:
-    from omi_mcp.commands.desk import DONE
+async def main(session: "Session", options: argparse.Namespace) -> int:
+    from omi_mcp.terminal.session import DONE
     from omi_mcp.views.cards import title
 
-    for conversation_id in [await desk.library.resolve(each) for each in options.ids]:
-        hidden = await desk.library.discard(conversation_id)
-        desk.out.print(f"Hidden: {desk.out.paint(title(hidden), 'bold')}  {desk.out.paint(conversation_id, 'dim')}")
+    for conversation_id in [await session.library.resolve(each) for each in options.ids]:
+        hidden = await session.library.discard(conversation_id)
+        session.out.print(
+            f"Hidden: {session.out.paint(title(hidden), 'bold')}  {session.out.paint(conversation_id, 'dim')}"
+        )
     return DONE

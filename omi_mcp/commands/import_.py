@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from omi_mcp.commands.desk import Desk
     from omi_mcp.importing.planning import Plan
+    from omi_mcp.terminal.session import Session
 
 A_DAY, LATE = 86_400.0, 3_600.0
 """Seconds: longer than anybody speaks, and later than anybody begins."""
@@ -40,44 +40,44 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from omi_mcp.commands import desk
+    from omi_mcp.terminal import session
 
-    return desk.run(main, options, syncing=False)
+    return session.run(main, options, syncing=False)
 
 
-async def main(desk: "Desk", options: argparse.Namespace) -> int:
-    from omi_mcp.commands.desk import DONE, FAILED, INCOMPLETE, USAGE, CommandFailed
+async def main(session: "Session", options: argparse.Namespace) -> int:
     from omi_mcp.commands.sending import estimate, send, writes
+    from omi_mcp.terminal.session import DONE, FAILED, INCOMPLETE, USAGE, CommandFailed
 
-    if desk.settings.read_only and not options.dry_run:
+    if session.settings.read_only and not options.dry_run:
         raise CommandFailed("OMI_MCP_READ_ONLY is on: only --dry-run is possible", USAGE)
-    plans, refused = _read(desk, options)
+    plans, refused = _read(session, options)
     for name, why in refused:
-        desk.err.print(desk.err.paint(f"{name}: {why}", "red"))
+        session.err.print(session.err.paint(f"{name}: {why}", "red"))
     known: dict[str, str] = {}
     if not options.dry_run and plans:
         sessions = [part.client_session_id for plan in plans for part in plan.parts]
-        known = {} if options.again else await desk.library.imported(sessions)
-        known |= await _themselves(desk, plans, now=options.again)
+        known = {} if options.again else await session.library.imported(sessions)
+        known |= await _themselves(session, plans, now=options.again)
     if not options.json:
-        _print_plans(desk, options, plans, known)
+        _print_plans(session, options, plans, known)
     left = sum(part.client_session_id not in known for plan in plans for part in plan.parts)
-    desk.note(estimate(left, writes(plans, known, titled=options.titles)) if left else None)
+    session.note(estimate(left, writes(plans, known, titled=options.titles)) if left else None)
     if options.dry_run:
         if options.json:
-            desk.json([_planned(plan) for plan in plans])
+            session.json([_planned(plan) for plan in plans])
         return FAILED if refused else DONE
-    report = await send(desk, plans, known, titled=options.titles, wait=not options.no_wait)
+    report = await send(session, plans, known, titled=options.titles, wait=not options.no_wait)
     if options.json:
-        desk.json([_planned(plan) | {"conversations": report.made.get(plan.source.key, [])} for plan in plans])
+        session.json([_planned(plan) | {"conversations": report.made.get(plan.source.key, [])} for plan in plans])
     else:
         for plan in plans:
-            _print_made(desk, plan, report.made.get(plan.source.key, []))
-        desk.out.print(report.said())
+            _print_made(session, plan, report.made.get(plan.source.key, []))
+        session.out.print(report.said())
     for note in report.notes():
-        desk.note(note)
+        session.note(note)
     for name, why in report.failed:
-        desk.err.print(desk.err.paint(f"{name}: {why}", "red"))
+        session.err.print(session.err.paint(f"{name}: {why}", "red"))
     if report.stopped:
         raise CommandFailed(report.stopped)
     if report.failed or refused:
@@ -85,27 +85,27 @@ async def main(desk: "Desk", options: argparse.Namespace) -> int:
     return INCOMPLETE if report.left else DONE
 
 
-async def _themselves(desk: "Desk", plans: Sequence["Plan"], *, now: bool) -> dict[str, str]:
+async def _themselves(session: "Session", plans: Sequence["Plan"], *, now: bool) -> dict[str, str]:
     """By session id, the conversations that were exported from this very account and are still there."""
     exported = [(plan, origin) for plan in plans if (origin := plan.source.recording.origin) is not None]
-    there = await desk.library.existing({origin.id: plan.source.started_at for plan, origin in exported}, now=now)
+    there = await session.library.existing({origin.id: plan.source.started_at for plan, origin in exported}, now=now)
     return {part.client_session_id: origin.id for plan, origin in exported if origin.id in there for part in plan.parts}
 
 
-def _read(desk: "Desk", options: argparse.Namespace) -> tuple[list["Plan"], list[tuple[str, str]]]:
+def _read(session: "Session", options: argparse.Namespace) -> tuple[list["Plan"], list[tuple[str, str]]]:
     """What can be imported, and the files that cannot, with the reason."""
-    from omi_mcp.commands.desk import USAGE, CommandFailed
     from omi_mcp.importing.planning import plan
     from omi_mcp.importing.reading import find_files, read_file
     from omi_mcp.importing.recordings import Unreadable
+    from omi_mcp.terminal.session import USAGE, CommandFailed
 
     files = find_files(options.files)
-    started = _started(desk, options.started, files)
+    started = _started(session, options.started, files)
     plans: list[Plan] = []
     refused = []
     for file in files:
         try:
-            sources = read_file(file, desk.settings.timezone, started)
+            sources = read_file(file, session.settings.timezone, started)
         except Unreadable as error:
             refused.append((str(file), str(error)))
             continue
@@ -124,30 +124,32 @@ def _read(desk: "Desk", options: argparse.Namespace) -> tuple[list["Plan"], list
     return plans, refused
 
 
-def _started(desk: "Desk", text: str | None, files: Sequence[Path]) -> "datetime | None":
+def _started(session: "Session", text: str | None, files: Sequence[Path]) -> "datetime | None":
     from omi_mcp import dates
-    from omi_mcp.commands.desk import USAGE, CommandFailed
+    from omi_mcp.terminal.session import USAGE, CommandFailed
 
     if text is None:
         return None
     if len(files) != 1:
         raise CommandFailed("--started is for a single file; the others would all begin at the same time", USAGE)
     try:
-        return dates.parse_moment(text, desk.clock.now(), desk.settings.timezone)
+        return dates.parse_moment(text, session.clock.now(), session.settings.timezone)
     except ValueError as error:
         raise CommandFailed(f"--started: {error}", USAGE) from None
 
 
-def _print_plans(desk: "Desk", options: argparse.Namespace, plans: Sequence["Plan"], known: dict[str, str]) -> None:
+def _print_plans(
+    session: "Session", options: argparse.Namespace, plans: Sequence["Plan"], known: dict[str, str]
+) -> None:
     for plan in plans:
         before = all(part.client_session_id in known for part in plan.parts)
-        name = desk.out.paint(plan.source.name, "bold")
-        desk.out.print(f"{name}  imported before" if before else name)
-        for fact in () if before else _facts(desk, plan, options.me):
-            desk.out.print(f"    {fact}")
+        name = session.out.paint(plan.source.name, "bold")
+        session.out.print(f"{name}  imported before" if before else name)
+        for fact in () if before else _facts(session, plan, options.me):
+            session.out.print(f"    {fact}")
 
 
-def _print_made(desk: "Desk", plan: "Plan", made: Sequence[dict[str, Any]]) -> None:
+def _print_made(session: "Session", plan: "Plan", made: Sequence[dict[str, Any]]) -> None:
     """Which conversations it became."""
     for each in made:
         part = f" ({each['part']} of {len(plan.parts)})" if "part" in each else ""
@@ -156,13 +158,13 @@ def _print_made(desk: "Desk", plan: "Plan", made: Sequence[dict[str, Any]]) -> N
             "exists": "  was there already",
             "processing": "  Omi is still working on it",
         }.get(each["status"], "")
-        desk.out.print(f"{each['id']}  {plan.source.name}{part}{said}")
+        session.out.print(f"{each['id']}  {plan.source.name}{part}{said}")
 
 
-def _facts(desk: "Desk", plan: "Plan", wanted: str | None) -> list[str]:
+def _facts(session: "Session", plan: "Plan", wanted: str | None) -> list[str]:
     from omi_mcp import dates
 
-    started = dates.local(plan.source.started_at, desk.settings.timezone)
+    started = dates.local(plan.source.started_at, session.settings.timezone)
     witness = {"option": "--started", "file": "the file", "name": "its name"}.get(plan.source.started_from)
     witness = witness or "the date of the file; --started says otherwise"
     facts = [

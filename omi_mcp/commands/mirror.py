@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from omi_mcp.settings import Settings
 
 if TYPE_CHECKING:
-    from omi_mcp.commands.desk import Desk
+    from omi_mcp.terminal.session import Session
 
 NAME = "mirror"
 HELP = "show or delete the searchable copy on this computer"
@@ -33,29 +33,32 @@ PURGE = (
 
 
 def run(options: argparse.Namespace) -> int:
-    from omi_mcp.commands import desk, environment
+    from omi_mcp import environment
+    from omi_mcp.terminal import session
 
     settings = environment.settings()
     if options.action == "status":
-        return desk.run(status, options, syncing=False, settings=settings)
+        return session.run(status, options, syncing=False, settings=settings)
     return purge(settings, options)
 
 
-async def status(desk: "Desk", options: argparse.Namespace) -> int:
+async def status(session: "Session", options: argparse.Namespace) -> int:
     from omi_mcp import database, dates
-    from omi_mcp.commands.desk import DONE
+    from omi_mcp.terminal.session import DONE
 
-    path = desk.settings.mirror_path
-    others = _others(desk.settings)
+    path = session.settings.mirror_path
+    others = _others(session.settings)
     kept = {"copies": sum(file.suffix == ".sqlite3" for file in others), "bytes": sum(map(_size, others))}
     if path is None or not path.exists():
         if options.json:
-            desk.json({"file": None, "other_keys": kept})
+            session.json({"file": None, "other_keys": kept})
         else:
-            desk.out.print("Nothing is copied yet." if path else f"Kept on disk: nothing ({desk.settings.mirror}).")
-            _print_others(desk, kept)
+            session.out.print(
+                "Nothing is copied yet." if path else f"Kept on disk: nothing ({session.settings.mirror})."
+            )
+            _print_others(session, kept)
         return DONE
-    standing = await desk.library.standing()
+    standing = await session.library.standing()
     counts, progress = standing.counts, standing.progress
     size = sum(map(_size, database.files(path)))
     facts = {
@@ -65,24 +68,24 @@ async def status(desk: "Desk", options: argparse.Namespace) -> int:
         "transcripts": counts.transcripts,
         "pending": counts.pending,
         "locked": counts.locked,
-        "oldest": counts.oldest and dates.local(counts.oldest, desk.settings.timezone).isoformat(),
-        "newest": counts.newest and dates.local(counts.newest, desk.settings.timezone).isoformat(),
-        "synced": progress.synced and dates.local(progress.synced, desk.settings.timezone).isoformat(),
+        "oldest": counts.oldest and dates.local(counts.oldest, session.settings.timezone).isoformat(),
+        "newest": counts.newest and dates.local(counts.newest, session.settings.timezone).isoformat(),
+        "synced": progress.synced and dates.local(progress.synced, session.settings.timezone).isoformat(),
         "complete": standing.remains is None,
         "waits_seconds": standing.remains and round(standing.remains),
         "warning": progress.warning,
         "other_keys": kept,
     }
     if options.json:
-        desk.json(facts)
+        session.json(facts)
     else:
-        _print_facts(desk, facts)
-        _print_others(desk, kept)
+        _print_facts(session, facts)
+        _print_others(session, kept)
     return DONE
 
 
-def _print_facts(desk: "Desk", facts: dict[str, Any]) -> None:
-    from omi_mcp.commands.failures import duration
+def _print_facts(session: "Session", facts: dict[str, Any]) -> None:
+    from omi_mcp.terminal.errors import duration
 
     waits = facts["waits_seconds"]
     rest = "" if facts["complete"] else ", more to come"
@@ -98,14 +101,14 @@ def _print_facts(desk: "Desk", facts: dict[str, Any]) -> None:
     }
     for name, value in rows.items():
         if value:
-            desk.out.print(f"{desk.out.paint(f'{name:<17}', 'dim')}{value}")
+            session.out.print(f"{session.out.paint(f'{name:<17}', 'dim')}{value}")
 
 
-def _print_others(desk: "Desk", kept: dict[str, int]) -> None:
+def _print_others(session: "Session", kept: dict[str, int]) -> None:
     if kept["copies"]:
         made = f"{kept['copies']} {'copy' if kept['copies'] == 1 else 'copies'} ({kept['bytes'] / 1e6:.1f} MB)"
-        desk.out.print(
-            f"{desk.out.paint('of other keys    ', 'dim')}{made}; omi-mcp mirror purge --others deletes them"
+        session.out.print(
+            f"{session.out.paint('of other keys    ', 'dim')}{made}; omi-mcp mirror purge --others deletes them"
         )
 
 
@@ -126,8 +129,8 @@ def _size(file: Path) -> int:
 def purge(settings: Settings, options: argparse.Namespace) -> int:
     """Delete the files of this account, of all, or of the others; asks first at a terminal."""
     from omi_mcp import database
-    from omi_mcp.commands.desk import DONE, FAILED, USAGE, fail
-    from omi_mcp.commands.terminal import Terminal, agreed
+    from omi_mcp.terminal.output import Terminal, agreed
+    from omi_mcp.terminal.session import DONE, FAILED, USAGE, fail
 
     err = Terminal(sys.stderr)
     files = _others(settings) if options.others else database.files(settings.mirror_file)

@@ -4,7 +4,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from omi_mcp.commands.desk import Desk
+    from omi_mcp.terminal.session import Session
 
 NAME = "rename"
 HELP = "give a conversation another title"
@@ -16,16 +16,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from omi_mcp.commands import desk
+    from omi_mcp.terminal import session
 
-    return desk.run(main, options, syncing=False)
+    return session.run(main, options, syncing=False)
 
 
-async def main(desk: "Desk", options: argparse.Namespace) -> int:
-    from omi_mcp.commands.desk import DONE
+async def main(session: "Session", options: argparse.Namespace) -> int:
+    from omi_mcp.terminal.session import DONE
     from omi_mcp.views.cards import title
 
-    conversation_id = await desk.library.resolve(options.id)
-    renamed = await desk.library.update_title(conversation_id, " ".join(options.title))
-    desk.out.print(f"{desk.out.paint(title(renamed), 'bold')}  {desk.out.paint(conversation_id, 'dim')}")
+    conversation_id = await session.library.resolve(options.id)
+    renamed = await session.library.update_title(conversation_id, " ".join(options.title))
+    session.out.print(f"{session.out.paint(title(renamed), 'bold')}  {session.out.paint(conversation_id, 'dim')}")
     return DONE

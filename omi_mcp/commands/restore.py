@@ -4,7 +4,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from omi_mcp.commands.desk import Desk
+    from omi_mcp.terminal.session import Session
 
 NAME = "restore"
 HELP = "bring hidden conversations back; without an id, list them"
@@ -18,32 +18,34 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from omi_mcp.commands import desk
+    from omi_mcp.terminal import session
 
-    return desk.run(main, options, syncing=False)
+    return session.run(main, options, syncing=False)
 
 
-async def main(desk: "Desk", options: argparse.Namespace) -> int:
-    from omi_mcp.commands.desk import DONE
+async def main(session: "Session", options: argparse.Namespace) -> int:
+    from omi_mcp.terminal.session import DONE
     from omi_mcp.views.cards import title
 
     if not options.ids:
-        await _list(desk, options)
+        await _list(session, options)
         return DONE
-    for conversation_id in [await desk.library.resolve(each) for each in options.ids]:
-        back = await desk.library.restore(conversation_id)
-        desk.out.print(f"Restored: {desk.out.paint(title(back), 'bold')}  {desk.out.paint(conversation_id, 'dim')}")
+    for conversation_id in [await session.library.resolve(each) for each in options.ids]:
+        back = await session.library.restore(conversation_id)
+        session.out.print(
+            f"Restored: {session.out.paint(title(back), 'bold')}  {session.out.paint(conversation_id, 'dim')}"
+        )
     return DONE
 
 
-async def _list(desk: "Desk", options: argparse.Namespace) -> None:
+async def _list(session: "Session", options: argparse.Namespace) -> None:
     from omi_mcp import dates
     from omi_mcp.views.cards import title
 
-    hidden = [stored.conversation for stored in await desk.library.hidden()]
-    began = [dates.local(each.began, desk.settings.timezone) for each in hidden]
+    hidden = [stored.conversation for stored in await session.library.hidden()]
+    began = [dates.local(each.began, session.settings.timezone) for each in hidden]
     if options.json:
-        desk.json(
+        session.json(
             [
                 {"id": each.id, "title": title(each), "started": start.isoformat()}
                 for each, start in zip(hidden, began, strict=True)
@@ -51,7 +53,9 @@ async def _list(desk: "Desk", options: argparse.Namespace) -> None:
         )
         return
     for each, start in zip(hidden, began, strict=True):
-        desk.out.print(f"{start:%Y-%m-%d %H:%M}  {desk.out.paint(title(each), 'bold')}")
-        desk.out.print(f"    {desk.out.paint(each.id, 'dim')}")
-    desk.note("The Omi API lists no hidden conversations: these are the ones this computer knows." if hidden else None)
-    desk.note(None if hidden else "This computer knows of no hidden conversation.")
+        session.out.print(f"{start:%Y-%m-%d %H:%M}  {session.out.paint(title(each), 'bold')}")
+        session.out.print(f"    {session.out.paint(each.id, 'dim')}")
+    session.note(
+        "The Omi API lists no hidden conversations: these are the ones this computer knows." if hidden else None
+    )
+    session.note(None if hidden else "This computer knows of no hidden conversation.")

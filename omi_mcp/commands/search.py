@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from omi_mcp.commands.desk import Desk
+    from omi_mcp.terminal.session import Session
     from omi_mcp.views.models import ConversationCard, ConversationDetail
 
 NAME = "search"
@@ -33,21 +33,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from omi_mcp.commands import desk
+    from omi_mcp.terminal import session
 
-    return desk.run(main, options)
+    return session.run(main, options)
 
 
-async def main(desk: "Desk", options: argparse.Namespace) -> int:
-    from omi_mcp.commands.desk import DONE, USAGE, CommandFailed
+async def main(session: "Session", options: argparse.Namespace) -> int:
     from omi_mcp.mirror.types import Filters
+    from omi_mcp.terminal.session import DONE, USAGE, CommandFailed
     from omi_mcp.views import notes
     from omi_mcp.views.cards import search_cards
     from omi_mcp.views.transcripts import user_name
 
     if not 1 <= options.limit <= MOST:
         raise CommandFailed(f"--limit: must be 1 to {MOST}", USAGE)
-    wanted = desk.range(options.start, options.end, options.period)
+    wanted = session.range(options.start, options.end, options.period)
     filters = Filters(
         start=wanted.first,
         end=wanted.last,
@@ -56,24 +56,29 @@ async def main(desk: "Desk", options: argparse.Namespace) -> int:
         speaker=options.speaker or None,
     )
     query = " ".join(options.words)
-    desk.err.status("Searching ...")
+    session.err.status("Searching ...")
     try:
-        found = await desk.library.search(
+        found = await session.library.search(
             query, filters, folder=options.folder, limit=options.limit, refresh=options.refresh
         )
     finally:
-        desk.err.status("")
+        session.err.status("")
     results = found.results
-    cards = search_cards(results.matches, desk.settings.timezone)
+    cards = search_cards(results.matches, session.settings.timezone)
     note = notes.found(
         results.method,
         results.total,
         filtered=filters != Filters() or options.folder is not None,
-        ahead=wanted.is_ahead(desk.clock.now()),
+        ahead=wanted.is_ahead(session.clock.now()),
         unheard=found.unheard,
     )
     reach = notes.coverage(
-        found.counts, found.progress, desk.settings.timezone, desk.clock.now(), filters=found.filters, copying=False
+        found.counts,
+        found.progress,
+        session.settings.timezone,
+        session.clock.now(),
+        filters=found.filters,
+        copying=False,
     )
     within = notes.understood(wanted)
     if options.json:
@@ -84,24 +89,24 @@ async def main(desk: "Desk", options: argparse.Namespace) -> int:
             "matched": results.total,
             "note": note,
         }
-        desk.json({name: value for name, value in answer.items() if value is not None} | {"coverage": reach.dump()})
+        session.json({name: value for name, value in answer.items() if value is not None} | {"coverage": reach.dump()})
         return DONE
     for number, card in enumerate(cards, 1):
-        desk.out.print(_shown(desk, number, card, query))
+        session.out.print(_shown(session, number, card, query))
     if within:
-        desk.note(f"From {within.start or 'the first one'} to {within.end or 'the latest'}.")
-    desk.note(note)
+        session.note(f"From {within.start or 'the first one'} to {within.end or 'the latest'}.")
+    session.note(note)
     if results.total > len(cards):
-        desk.note(f"{len(cards)} of {results.total:,}; --limit shows more, filters narrow it down.")
-    desk.note(reach.note)
-    if not reach.complete and desk.settings.mirror == "disk":
-        desk.note("`omi-mcp sync` copies the rest.")
+        session.note(f"{len(cards)} of {results.total:,}; --limit shows more, filters narrow it down.")
+    session.note(reach.note)
+    if not reach.complete and session.settings.mirror == "disk":
+        session.note("`omi-mcp sync` copies the rest.")
     return DONE
 
 
 def _categories(given: Iterable[str]) -> tuple[str, ...]:
     from omi_mcp.api.models import CATEGORIES
-    from omi_mcp.commands.desk import USAGE, CommandFailed
+    from omi_mcp.terminal.session import USAGE, CommandFailed
 
     wanted = [name.strip().lower() for names in given for name in names.split(",") if name.strip()]
     if not set(wanted) <= set(CATEGORIES):
@@ -109,22 +114,22 @@ def _categories(given: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(wanted))
 
 
-def _shown(desk: "Desk", number: int, card: "ConversationCard", query: str) -> str:
-    paint = desk.out.paint
+def _shown(session: "Session", number: int, card: "ConversationCard", query: str) -> str:
+    paint = session.out.paint
     lines = [f"{paint(f'{number:>2}', 'dim')}  {paint(card.title, 'bold')}", f"    {paint(facts(card), 'dim')}"]
     for hit in card.hits or ():
         where = (f"{hit.at} " if hit.at else "") + (f"{hit.speaker}: " if hit.speaker else "")
-        lines.append(f"    {paint(where, 'cyan')}{_highlighted(desk, hit.text, query)}")
+        lines.append(f"    {paint(where, 'cyan')}{_highlighted(session, hit.text, query)}")
     if not card.hits and card.overview:
         lines.append(f"    {card.overview}")
     return "\n".join([*lines, f"    {paint(card.id, 'dim')}", ""])
 
 
-def _highlighted(desk: "Desk", text: str, query: str) -> str:
+def _highlighted(session: "Session", text: str, query: str) -> str:
     """`text` with the words that the search took for those of `query` marked."""
     shown, done = "", 0
-    for first, end in desk.library.occurrences(query, text):
-        shown += text[done:first] + desk.out.paint(text[first:end], "yellow")
+    for first, end in session.library.occurrences(query, text):
+        shown += text[done:first] + session.out.paint(text[first:end], "yellow")
         done = end
     return shown + text[done:]
 

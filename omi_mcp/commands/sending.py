@@ -11,10 +11,10 @@ from omi_mcp import dates
 from omi_mcp.api.drafts import SegmentsDraft
 from omi_mcp.api.errors import BudgetSpent, Conflict, OmiError, RateLimited, Rejected, ServerFault
 from omi_mcp.api.models import Receipt
-from omi_mcp.commands.desk import Desk
-from omi_mcp.commands.failures import duration, in_words
-from omi_mcp.commands.terminal import bar
 from omi_mcp.importing.planning import Plan
+from omi_mcp.terminal.errors import duration, in_words
+from omi_mcp.terminal.output import bar
+from omi_mcp.terminal.session import Session
 from omi_mcp.views.text import clean_line
 from omi_mcp.writes import Created, NotCreated, OutcomeUnknown
 
@@ -84,7 +84,9 @@ def estimate(conversations: int, requests: int) -> str:
     return f"{what} to send. Omi allows about {WRITES_AN_HOUR} writes an hour: about {duration(time)}."
 
 
-async def send(desk: Desk, plans: Sequence[Plan], known: Mapping[str, str], *, titled: bool, wait: bool) -> Report:
+async def send(
+    session: Session, plans: Sequence[Plan], known: Mapping[str, str], *, titled: bool, wait: bool
+) -> Report:
     """Send every part that is not `known`; waits for the hourly limit if it may. One that fails holds up no other.
 
     What was exported comes back with its title, and listed. `titled` gives all others one, too.
@@ -93,20 +95,20 @@ async def send(desk: Desk, plans: Sequence[Plan], known: Mapping[str, str], *, t
     parts = [(plan, number, part) for plan in plans for number, part in enumerate(plan.parts, 1)]
     # Beyond the hourly limit, how fast the first ones went says nothing of when the last one goes.
     pace = "" if writes(plans, known, titled=titled) > WRITES_AN_HOUR else None
-    with bar(desk.err) as progress:
+    with bar(session.err) as progress:
         for place, (plan, number, part) in enumerate(parts):
             name = plan.source.name + (f" (part {number} of {len(plan.parts)})" if len(plan.parts) > 1 else "")
             made = report.made.setdefault(plan.source.key, [])
             which = {"part": number} if len(plan.parts) > 1 else {}
             if part.client_session_id in known:
                 report.before += 1
-                await _learn_names(desk, known[part.client_session_id], plan, part)
+                await _learn_names(session, known[part.client_session_id], plan, part)
                 made.append({"id": known[part.client_session_id], "status": "exists"} | which)
             else:
                 show = partial(progress.show, "Importing", place, len(parts))
                 show(instead=pace)
                 try:
-                    created = await _send(desk, plan, part, _title(plan, number, titled), show, wait=wait)
+                    created = await _send(session, plan, part, _title(plan, number, titled), show, wait=wait)
                 except (Rejected, ServerFault, Conflict, NotCreated, OutcomeUnknown) as error:
                     report.failed.append((name, in_words(error)))
                 except OmiError as error:
@@ -127,34 +129,34 @@ async def send(desk: Desk, plans: Sequence[Plan], known: Mapping[str, str], *, t
 
 
 async def _send(
-    desk: Desk, plan: Plan, part: SegmentsDraft, title: str | None, show: Callable[..., None], *, wait: bool
+    session: Session, plan: Plan, part: SegmentsDraft, title: str | None, show: Callable[..., None], *, wait: bool
 ) -> Created:
     """Send until it is answered; the hourly limit is waited for, and `show` says until when."""
     while True:
         try:
             origin = plan.source.recording.origin
-            if origin and await desk.library.exists(origin.id):
-                await _learn_names(desk, origin.id, plan, part)
+            if origin and await session.library.exists(origin.id):
+                await _learn_names(session, origin.id, plan, part)
                 return Created(Receipt(id=origin.id), repeated=True)
-            return await desk.library.import_segments(part, title=title, visible=origin is not None)
+            return await session.library.import_segments(part, title=title, visible=origin is not None)
         except (BudgetSpent, RateLimited) as error:
             if not wait:
                 raise
             seconds = math.ceil(error.retry_after or UNTOLD_WAIT)
-            until = dates.local(desk.clock.now() + timedelta(seconds=seconds), desk.settings.timezone)
-            desk.note(
+            until = dates.local(session.clock.now() + timedelta(seconds=seconds), session.settings.timezone)
+            session.note(
                 f"Waiting {duration(seconds)} for the hourly limit, until {until:%H:%M}. "
                 "Ctrl-C stops; run again to go on."
             )
             show(instead=f", waiting until {until:%H:%M} for the hourly limit")
-            await desk.clock.sleep(seconds)
+            await session.clock.sleep(seconds)
 
 
-async def _learn_names(desk: Desk, conversation_id: str, plan: Plan, part: SegmentsDraft) -> None:
+async def _learn_names(session: Session, conversation_id: str, plan: Plan, part: SegmentsDraft) -> None:
     """The names of a conversation that was there before. Of one that is itself again, those of this side alone."""
     origin = plan.source.recording.origin
     itself = origin is not None and origin.id == conversation_id
-    await desk.library.learn_names(conversation_id, origin.local_names if origin and itself else part.names)
+    await session.library.learn_names(conversation_id, origin.local_names if origin and itself else part.names)
 
 
 def _title(plan: Plan, number: int, titled: bool) -> str | None:

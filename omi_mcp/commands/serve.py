@@ -7,7 +7,7 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, get_args
 
-from omi_mcp.commands import environment
+from omi_mcp import environment
 from omi_mcp.settings import ANYONE, HttpAccess, Profile, Settings, SettingsError
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from omi_mcp.commands.desk import Desk
     from omi_mcp.mirror.types import Stored
+    from omi_mcp.terminal.session import Session
     from omi_mcp.views.models import ConversationDetail
     from omi_mcp.views.transcripts import Place, Transcript
 
@@ -28,49 +28,49 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from omi_mcp.commands import desk
+    from omi_mcp.terminal import session
 
-    return desk.run(main, options)
+    return session.run(main, options)
 
 
-async def main(desk: "Desk", options: argparse.Namespace) -> int:
-    from omi_mcp.commands.desk import DONE
-    from omi_mcp.commands.failures import in_words
+async def main(session: "Session", options: argparse.Namespace) -> int:
+    from omi_mcp.terminal.errors import in_words
+    from omi_mcp.terminal.session import DONE
     from omi_mcp.views.cards import detail_card
     from omi_mcp.views.notes import no_transcript
     from omi_mcp.views.transcripts import Transcript
 
     asked = not options.no_transcript
-    options.id = await desk.library.resolve(options.id)
-    reading = await desk.library.get(options.id, transcript=asked)
+    options.id = await session.library.resolve(options.id)
+    reading = await session.library.get(options.id, transcript=asked)
     conversation = reading.stored.conversation
     transcript = Transcript(conversation.id, conversation.transcript_segments or (), conversation.seconds)
-    people = await desk.library.people()
+    people = await session.library.people()
     if options.speaker and people.means_user(options.speaker):
         options.speaker = transcript.user(people.user) or options.speaker
-    card = detail_card(reading.stored, desk.settings.timezone, transcript.speakers)
+    card = detail_card(reading.stored, session.settings.timezone, transcript.speakers)
     why = None
     if reading.obstacle is not None:
         why = f"The transcript could not be read: {in_words(reading.obstacle)}"
     elif not len(transcript) or not asked:
         why = no_transcript(reading.stored.transcript, asked=asked)
     if options.json:
-        desk.json(card.dump() | {"transcript": _segments(reading.stored) if asked else None, "note": why})
+        session.json(card.dump() | {"transcript": _segments(reading.stored) if asked else None, "note": why})
         return DONE
-    opening = await _place(desk, options, transcript) if why is None else None
-    for part in _summary(desk, card):
-        desk.out.print(part)
+    opening = await _place(session, options, transcript) if why is None else None
+    for part in _summary(session, card):
+        session.out.print(part)
     if opening is not None:
         for line in transcript.window(opening, sys.maxsize).text.splitlines():
-            desk.out.print(_turn(desk, line))
-    desk.note(why)
+            session.out.print(_turn(session, line))
+    session.note(why)
     return DONE
 
 
-async def _place(desk: "Desk", options: argparse.Namespace, transcript: "Transcript") -> "Place":
+async def _place(session: "Session", options: argparse.Namespace, transcript: "Transcript") -> "Place":
     """Where reading begins."""
     from omi_mcp import dates
-    from omi_mcp.commands.desk import FAILED, USAGE, CommandFailed
+    from omi_mcp.terminal.session import FAILED, USAGE, CommandFailed
 
     option = "--speaker"
     try:
@@ -78,7 +78,7 @@ async def _place(desk: "Desk", options: argparse.Namespace, transcript: "Transcr
             option = "--at"
             return transcript.at_time(dates.parse_offset(options.at), options.speaker)
         if options.find is not None:
-            moments = await desk.library.find_in(options.id, options.find, 1)
+            moments = await session.library.find_in(options.id, options.find, 1)
             if not moments or moments[0].segment is None:
                 raise CommandFailed("--find: nobody says these words in this conversation", FAILED)
             return transcript.at_segment(moments[0].segment, options.speaker)
@@ -88,10 +88,10 @@ async def _place(desk: "Desk", options: argparse.Namespace, transcript: "Transcr
         raise CommandFailed(f"{option}: {error}", USAGE) from None
 
 
-def _summary(desk: "Desk", card: "ConversationDetail") -> "Iterator[str]":
+def _summary(session: "Session", card: "ConversationDetail") -> "Iterator[str]":
     from omi_mcp.commands.search import facts
 
-    paint = desk.out.paint
+    paint = session.out.paint
     yield from (paint(card.title, "bold"), paint(facts(card), "dim"), paint(card.id, "dim"))
     if card.hidden:
         yield paint(f"Hidden from lists and search; `omi-mcp restore {card.id}` brings it back.", "yellow")
@@ -113,11 +113,11 @@ def _summary(desk: "Desk", card: "ConversationDetail") -> "Iterator[str]":
     yield ""
 
 
-def _turn(desk: "Desk", line: str) -> str:
+def _turn(session: "Session", line: str) -> str:
     """A line of a transcript, `[hh:mm:ss] Name: words`, with its parts set apart."""
     stamp, _, rest = line.partition("] ")
     name, _, words = rest.partition(": ")
-    return f"{desk.out.paint(f'{stamp}]', 'dim')} {desk.out.paint(f'{name}:', 'cyan')} {words}"
+    return f"{session.out.paint(f'{stamp}]', 'dim')} {session.out.paint(f'{name}:', 'cyan')} {words}"
 
 
 def _segments(stored: "Stored") -> list[dict[str, Any]] | None:

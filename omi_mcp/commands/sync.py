@@ -4,8 +4,8 @@ import argparse
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from omi_mcp.commands.desk import Desk
     from omi_mcp.library import Standing
+    from omi_mcp.terminal.session import Session
 
 NAME = "sync"
 HELP = "copy everything that is not copied yet, and show how far it is"
@@ -21,30 +21,32 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from omi_mcp.commands import desk
+    from omi_mcp.terminal import session
 
-    return desk.run(main, options)
+    return session.run(main, options)
 
 
-async def main(desk: "Desk", options: argparse.Namespace) -> int:
-    from omi_mcp.commands.desk import DONE, INCOMPLETE, USAGE, CommandFailed
-    from omi_mcp.commands.failures import duration
-    from omi_mcp.commands.following import follow
+async def main(session: "Session", options: argparse.Namespace) -> int:
+    from omi_mcp.terminal.errors import duration
+    from omi_mcp.terminal.progress import follow
+    from omi_mcp.terminal.session import DONE, INCOMPLETE, USAGE, CommandFailed
     from omi_mcp.views.notes import OBSTACLES
 
-    if desk.settings.mirror != "disk":
-        raise CommandFailed(f"OMI_MCP_MIRROR is {desk.settings.mirror}: there is nothing that a sync could keep", USAGE)
-    await desk.library.sync(full=options.full)
-    standing = await follow(desk, wait=not options.no_wait)
-    desk.out.print(_said(standing))
-    desk.note(standing.progress.warning)
+    if session.settings.mirror != "disk":
+        raise CommandFailed(
+            f"OMI_MCP_MIRROR is {session.settings.mirror}: there is nothing that a sync could keep", USAGE
+        )
+    await session.library.sync(full=options.full)
+    standing = await follow(session, wait=not options.no_wait)
+    session.out.print(_said(standing))
+    session.note(standing.progress.warning)
     if standing.remains is None:
         return DONE
     if standing.looking:
         obstacle = standing.progress.blocked
         why = f": {OBSTACLES[obstacle]}" if obstacle else ""
-        desk.note(f"New conversations could not be looked for{why}.")
-    desk.note(f"Not everything is copied yet; run this again in {duration(standing.remains)}.")
+        session.note(f"New conversations could not be looked for{why}.")
+    session.note(f"Not everything is copied yet; run this again in {duration(standing.remains)}.")
     return INCOMPLETE
 
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from omi_mcp.commands.desk import CommandFailed, Desk
-from omi_mcp.commands.failures import duration
 from omi_mcp.exporting.folder import Folder, Format, Outcome
 from omi_mcp.exporting.records import line
 from omi_mcp.exporting.stream import Stream
 from omi_mcp.library import Standing
 from omi_mcp.mirror.types import Entry
+from omi_mcp.terminal.errors import duration
+from omi_mcp.terminal.session import CommandFailed, Session
 from omi_mcp.views.notes import OBSTACLES
 
 MOST_NAMED = 20
@@ -85,8 +85,10 @@ class Report:
 class Export:
     """One run. `step` writes what has become ready; `finish` counts."""
 
-    def __init__(self, desk: Desk, target: Folder | Stream | None, path: Path | None, since: datetime | None) -> None:
-        self._desk = desk
+    def __init__(
+        self, session: Session, target: Folder | Stream | None, path: Path | None, since: datetime | None
+    ) -> None:
+        self._session = session
         self._target = target
         self._path = path
         self._since = since
@@ -95,23 +97,23 @@ class Export:
         self._outcomes: dict[str, Outcome] = {}
 
     @classmethod
-    def begin(cls, desk: Desk, path: Path | None, form: Format, since: datetime | None) -> "Export":
+    def begin(cls, session: Session, path: Path | None, form: Format, since: datetime | None) -> "Export":
         """`path` None is standard output, in JSON lines.
 
         Raises OSError where the folder cannot be made or read, and CommandFailed where it is a file.
         """
         if path is None:
-            return cls(desk, None, None, since)
+            return cls(session, None, None, since)
         if path.exists() and not path.is_dir():
             raise CommandFailed(f"{path} is a file, and a folder is needed")
-        target = Stream(path) if form == "jsonl" else Folder(path, form, desk.settings.timezone)
-        return cls(desk, target, path, since)
+        target = Stream(path) if form == "jsonl" else Folder(path, form, session.settings.timezone)
+        return cls(session, target, path, since)
 
     async def step(self, standing: Standing) -> bool:
         """Write what can be written by now. True when all that was asked for is there."""
         if (standing.looking or standing.settling) and standing.remains == 0:
             return False  # in a moment more is known of what is copied
-        entries = await self._desk.library.catalogue(self._since)
+        entries = await self._session.library.catalogue(self._since)
         if isinstance(self._target, Folder):
             await self._write_ready(self._target, entries)
         elif (
@@ -125,7 +127,7 @@ class Export:
 
     async def finish(self, standing: Standing) -> Report:
         """Write the stream, if it is one, and compare the folder with the copy and the copy with the account."""
-        entries = await self._desk.library.catalogue(self._since)
+        entries = await self._session.library.catalogue(self._since)
         ready = [entry for entry in entries if _ready(entry)]
         lost = 0
         if isinstance(self._target, Folder):
@@ -156,7 +158,7 @@ class Export:
             if not _ready(entry) or self._written.get(entry.id) == entry.synced_at:
                 continue
             self._written[entry.id] = entry.synced_at
-            stored = await self._desk.library.copied(entry.id)
+            stored = await self._session.library.copied(entry.id)
             if stored is None:  # it has just been deleted
                 continue
             outcome = folder.write(stored)
@@ -164,14 +166,14 @@ class Export:
                 self._outcomes[entry.id] = outcome
 
     async def _write_lines(self, stream: Stream | None, ready: Sequence[Entry]) -> None:
-        copied = [stored for entry in ready if (stored := await self._desk.library.copied(entry.id)) is not None]
+        copied = [stored for entry in ready if (stored := await self._session.library.copied(entry.id)) is not None]
         if stream is not None:
             for each, outcome in stream.write(copied).items():
                 if self._outcomes.get(each, "unchanged") == "unchanged":
                     self._outcomes[each] = outcome
             return
         for stored in copied:
-            self._desk.out.print(line(stored).removesuffix("\n"))
+            self._session.out.print(line(stored).removesuffix("\n"))
             self._outcomes[stored.conversation.id] = "new"
 
 

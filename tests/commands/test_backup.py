@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from desk_kit import Account, live, talk, talks
+from command_kit import Account, live, talk, talks
 
 SPOKEN = [
     {

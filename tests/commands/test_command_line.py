@@ -8,12 +8,12 @@ from pathlib import Path
 
 import command_line
 import pytest
-from desk_kit import Account, live, talk
+from command_kit import Account, live, talk
 
 from omi_mcp import cli
 from omi_mcp.api.errors import NotConfigured, OmiError, RateLimited, Refused
 from omi_mcp.commands import mirror
-from omi_mcp.commands.failures import duration, in_words
+from omi_mcp.terminal.errors import duration, in_words
 
 COMMANDS = dict(command_line.commands())
 

@@ -5,10 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from desk_kit import Account, live, talk
+from command_kit import Account, live, talk
 
 from omi_mcp import cli
-from omi_mcp.commands.terminal import wrapped
+from omi_mcp.terminal.output import wrapped
 
 
 def test_a_conversation_is_renamed_hidden_listed_and_brought_back_by_the_beginning_of_its_id(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from desk_kit import Account, live, talk, talks
+from command_kit import Account, live, talk, talks
 
 from omi_mcp.importing.reading import read_file
 from omi_mcp.sandbox.faults import Faults

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from desk_kit import Account, live
+from command_kit import Account, live
 
 from omi_mcp.sandbox.faults import Faults
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from desk_kit import Account, live, talk
+from command_kit import Account, live, talk
 
 from omi_mcp import database
 from omi_mcp.clock import SystemClock

@@ -3,11 +3,11 @@
 from datetime import timedelta
 from pathlib import Path
 
-from desk_kit import Account, live, talk, talks
+from command_kit import Account, live, talk, talks
 from virtual_time import START
 
-from omi_mcp.commands.terminal import Bar, Terminal
 from omi_mcp.sandbox.faults import Faults
+from omi_mcp.terminal.output import Bar, Terminal
 
 
 def test_a_search_shows_the_moments_and_a_reading_opens_there(tmp_path: Path) -> None:

@@ -13,11 +13,11 @@ import virtual_time
 
 from omi_mcp import cli
 from omi_mcp.commands import mirror
-from omi_mcp.commands.desk import Desk, at_desk
-from omi_mcp.commands.terminal import Terminal
 from omi_mcp.library import Library
 from omi_mcp.sandbox import Sandbox
 from omi_mcp.settings import Settings
+from omi_mcp.terminal.output import Terminal
+from omi_mcp.terminal.session import Session, in_session
 
 
 class _Screen(io.StringIO):
@@ -58,10 +58,10 @@ class Account:
         settings = replace(self.settings, **changes)
         out, err = io.StringIO(), _Screen() if screen else io.StringIO()
         library = Library(settings, transport=self.sandbox.transport(), clock=self.clock)
-        desk = Desk(settings, library, self.clock, Terminal(out), Terminal(err))
+        session = Session(settings, library, self.clock, Terminal(out), Terminal(err))
         work = mirror.status if options.command is mirror else options.command.main
         syncing = options.command.NAME not in ("import", "mirror", "name", "rename", "hide", "restore", "delete")
-        code = await at_desk(desk, work, options, syncing)
+        code = await in_session(session, work, options, syncing)
         return Ended(code, out.getvalue(), err.getvalue())
 
 

@@ -11,15 +11,14 @@ from typing import Any
 
 import anyio
 
-from omi_mcp import dates
+from omi_mcp import dates, environment
 from omi_mcp.api.errors import OmiError
 from omi_mcp.clock import Clock, SystemClock
-from omi_mcp.commands import environment
-from omi_mcp.commands.failures import in_words
-from omi_mcp.commands.terminal import Terminal
 from omi_mcp.database import Damaged
 from omi_mcp.library import Library
 from omi_mcp.settings import Settings
+from omi_mcp.terminal.errors import in_words
+from omi_mcp.terminal.output import Terminal
 
 DONE, FAILED, USAGE, INCOMPLETE = 0, 1, 2, 3
 
@@ -33,7 +32,7 @@ class CommandFailed(Exception):
 
 
 @dataclass(frozen=True)
-class Desk:
+class Session:
     """`out` takes the answer, `err` everything said beside it."""
 
     settings: Settings
@@ -74,7 +73,7 @@ class Desk:
             raise CommandFailed(str(error), USAGE) from None
 
 
-Work = Callable[[Desk, argparse.Namespace], Awaitable[int]]
+Work = Callable[[Session, argparse.Namespace], Awaitable[int]]
 
 
 def run(work: Work, options: argparse.Namespace, *, syncing: bool = True, settings: Settings | None = None) -> int:
@@ -86,30 +85,30 @@ def run(work: Work, options: argparse.Namespace, *, syncing: bool = True, settin
     settings = settings or environment.settings()
     out, err = Terminal(sys.stdout), Terminal(sys.stderr)
     clock = SystemClock()
-    desk = Desk(settings, Library(settings, clock=clock), clock, out, err)
-    return anyio.run(at_desk, desk, work, options, syncing)
+    session = Session(settings, Library(settings, clock=clock), clock, out, err)
+    return anyio.run(in_session, session, work, options, syncing)
 
 
-async def at_desk(desk: Desk, work: Work, options: argparse.Namespace, syncing: bool = True) -> int:
+async def in_session(session: Session, work: Work, options: argparse.Namespace, syncing: bool = True) -> int:
     """`work` with the library open; whatever it fails at is told in one line."""
-    async with desk.library.running(syncing=syncing):
+    async with session.library.running(syncing=syncing):
         try:
-            code = await work(desk, options)
+            code = await work(session, options)
         except CommandFailed as failure:
-            fail(desk.err, str(failure))
+            fail(session.err, str(failure))
             return failure.code
         except OmiError as error:
-            fail(desk.err, in_words(error))
+            fail(session.err, in_words(error))
             return FAILED
         except BrokenPipeError:
             # The reader has seen enough. What is still buffered must not raise again at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return DONE
         except OSError as error:
-            fail(desk.err, f"{error.filename or 'a file'}: {error.strerror or type(error).__name__}")
+            fail(session.err, f"{error.filename or 'a file'}: {error.strerror or type(error).__name__}")
             return FAILED
         except (sqlite3.Error, Damaged):
-            fail(desk.err, f"the copy in {desk.settings.data_dir} cannot be used: perhaps the disk is full.")
+            fail(session.err, f"the copy in {session.settings.data_dir} cannot be used: perhaps the disk is full.")
             return FAILED
     return code
 

@@ -5,11 +5,11 @@ from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
 
 from omi_mcp.api.budget import Allowance
-from omi_mcp.commands.desk import CommandFailed, Desk
-from omi_mcp.commands.failures import duration
-from omi_mcp.commands.terminal import Bar, bar
 from omi_mcp.library import Standing
 from omi_mcp.mirror.types import Obstacle
+from omi_mcp.terminal.errors import duration
+from omi_mcp.terminal.output import Bar, bar
+from omi_mcp.terminal.session import CommandFailed, Session
 from omi_mcp.views.notes import OBSTACLES
 
 LOOK_SECONDS = 0.5
@@ -30,16 +30,16 @@ Step = Callable[[Standing], Awaitable[bool]]
 """Called at each look; True ends it."""
 
 
-async def follow(desk: Desk, *, wait: bool, step: Step | None = None) -> Standing:
+async def follow(session: Session, *, wait: bool, step: Step | None = None) -> Standing:
     """Watch until everything is copied or `step` has enough, or until it cannot go on and `wait` is False.
 
     Raises:
         CommandFailed: the API has been failing for longer than `PATIENCE`.
     """
     failing_since = told = None
-    with bar(desk.err) as progress:
+    with bar(session.err) as progress:
         while True:
-            standing = await desk.library.standing()
+            standing = await session.library.standing()
             _show(progress, standing)
             enough = await step(standing) if step is not None else False
             if enough or standing.remains is None:
@@ -50,17 +50,17 @@ async def follow(desk: Desk, *, wait: bool, step: Step | None = None) -> Standin
                 if not wait:
                     return standing
                 if blocked and blocked != told:
-                    desk.note(_waiting(blocked, standing, await desk.library.allowances()))
+                    session.note(_waiting(blocked, standing, await session.library.allowances()))
                 told = blocked
             else:
                 told = None
             if failing is None:
                 failing_since = None
             else:
-                failing_since = failing_since or desk.clock.now()
-                if desk.clock.now() - failing_since > PATIENCE:
+                failing_since = failing_since or session.clock.now()
+                if session.clock.now() - failing_since > PATIENCE:
                     raise CommandFailed(f"{OBSTACLES[failing]}; what was copied is kept, run this again to go on")
-            await desk.clock.sleep(min(max(standing.remains, LOOK_SECONDS), WAIT_SECONDS))
+            await session.clock.sleep(min(max(standing.remains, LOOK_SECONDS), WAIT_SECONDS))
 
 
 def _show(progress: Bar, standing: Standing) -> None:
