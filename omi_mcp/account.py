@@ -17,7 +17,7 @@ from omi_mcp.mirror.journal import Journal
 from omi_mcp.mirror.keeping import Keeper
 from omi_mcp.mirror.names import SpeakerNames
 from omi_mcp.mirror.store import Store
-from omi_mcp.mirror.sync.engine import Sync
+from omi_mcp.mirror.sync import Scheduler
 from omi_mcp.settings import Settings
 from omi_mcp.writes import Writer
 
@@ -34,7 +34,7 @@ class Account:
     store: Store
     budget: Budget
     client: OmiClient
-    sync: Sync
+    sync: Scheduler
     keeper: Keeper
     names: SpeakerNames
     imports: Imports
@@ -65,7 +65,7 @@ class Account:
             store=store,
             budget=budget,
             client=client,
-            sync=Sync(client, store, clock),
+            sync=Scheduler(client, store, clock),
             keeper=Keeper(store, journal, names, clock),
             names=names,
             imports=Imports(opened),

@@ -11,7 +11,7 @@ from omi_mcp.api.client import OmiClient
 from omi_mcp.clock import SystemClock
 from omi_mcp.database import Database
 from omi_mcp.mirror.store import Store
-from omi_mcp.mirror.sync.engine import Sync
+from omi_mcp.mirror.sync import Scheduler
 from omi_mcp.sandbox import Sandbox
 
 
@@ -43,7 +43,7 @@ async def main(folder: Path, start: int) -> None:
     store = Store(database, clock)
     transport = NotingTransport(sandbox.transport(), folder / "requests.txt")
     client = OmiClient(sandbox.base_url, sandbox.key, clock=clock, transport=transport)
-    sync = Sync(client, store, clock)
+    sync = Scheduler(client, store, clock)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(sync.run)
         while (await sync.left()).seconds is not None:  # noqa: ASYNC110 - that is what it is for

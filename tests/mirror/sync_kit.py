@@ -18,7 +18,7 @@ from omi_mcp.api.models import Conversation
 from omi_mcp.clock import Clock
 from omi_mcp.database import Database
 from omi_mcp.mirror.store import Store, fingerprint
-from omi_mcp.mirror.sync.engine import Sync
+from omi_mcp.mirror.sync import Scheduler
 from omi_mcp.sandbox import Sandbox
 
 
@@ -69,7 +69,7 @@ class Process:
             budget=self.budget,
             transport=account.wire,
         )
-        self.sync = Sync(self.client, self.store, account.clock)
+        self.sync = Scheduler(self.client, self.store, account.clock)
         self.scope = anyio.CancelScope()
 
     async def run(self) -> None:

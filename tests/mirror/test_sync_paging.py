@@ -13,7 +13,8 @@ from virtual_time import START
 
 from omi_mcp.api.client import LIST_LIMIT, Page
 from omi_mcp.api.models import Conversation
-from omi_mcp.mirror.sync.paging import Position, Span, advance
+from omi_mcp.mirror.sync.passes import Span, advance
+from omi_mcp.mirror.sync.state import Position
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,11 @@
 The head is looked at when the mirror is used; the newest seven days are compared in the same looks once an hour, 90
 days once a day, and everything once a day too where that is cheap, else once a week. The first pass over everything is
 the backfill of summaries.
+
+OMI API: the list has no cursor. It is ordered by `created_at`, newest first; `limit` and `offset` are applied before
+locked and malformed rows are dropped, so a short or empty page proves nothing; there is no total. Offsets slip when
+rows come and go. So the way down goes by value, each page beginning at the oldest instant of the one before, and by
+offset only where the value does not change.
 """
 
 from dataclasses import dataclass
@@ -14,8 +19,7 @@ from omi_mcp.api.client import LIST_LIMIT, OmiClient, Page
 from omi_mcp.clock import Clock
 from omi_mcp.mirror.store import Store
 from omi_mcp.mirror.sync.absences import Absences
-from omi_mcp.mirror.sync.paging import advance
-from omi_mcp.mirror.sync.state import LONG_AGO, Head, Missing, Pass, Passes
+from omi_mcp.mirror.sync.state import LONG_AGO, Head, Missing, Pass, Passes, Position
 
 LOOK_BACK = timedelta(hours=48)
 """How far behind the newest one known a look goes: conversations complete late, with their old `created_at`."""
@@ -40,6 +44,16 @@ EARLY = 0.8
 
 BACKDATED_AGAIN = timedelta(hours=1)
 """Where conversations with old dates are coming in, everything is compared this often at most."""
+
+
+EMPTY_PAGES = 3
+"""Empty pages in a row that are taken for the end of the list: rows that were dropped can fill some. One less does
+where no page has shown a gap."""
+
+STRIDE = LIST_LIMIT - 10
+"""How far an offset goes on: rows that disappear meanwhile pull those below them up, out of the next page."""
+
+_MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
@@ -226,7 +240,7 @@ class PassReader:
         if current.depth in ("head", "week"):
             return 1
         end = current.position.end
-        return OFTEN_EMPTY if end and self._store.fingerprints(None, end - timedelta(microseconds=1)) else None
+        return OFTEN_EMPTY if end and self._store.fingerprints(None, end - _MICROSECOND) else None
 
     def _save_look(self, before: Pass, turn: _Turn) -> bool:
         head = Head.load(self._store)
@@ -278,3 +292,37 @@ class PassReader:
         seen = min(done.newest, done.began) if done.newest else head.seen
         demanded = head.demanded if head.demanded and done.began < head.demanded else None
         return head.model_copy(update={"seen": seen, "looked": done.began, "demanded": demanded})
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stretch of `created_at`, both ends inclusive (None: without end), of which a page has listed everything."""
+
+    newest: datetime | None
+    oldest: datetime | None
+
+
+def advance(position: Position, page: Page, *, patience: int | None = None) -> tuple[Position | None, Span | None]:
+    """The position after `page`, None at the end of the list; and the span it has listed completely, if any.
+
+    `patience` is how many empty pages in a row are taken for the end, where that is known better than from the pages.
+    """
+    below = position.offset == 0  # else rows at the instant `end` itself were passed over
+    newest = position.end if position.end is None or below else position.end - _MICROSECOND
+    if not page.conversations:
+        empty = position.empty + (page.received == 0)
+        enough = patience or (EMPTY_PAGES if position.gaps or position.end is None else EMPTY_PAGES - 1)
+        if empty >= enough:
+            return None, Span(newest=newest, oldest=None)
+        return position.model_copy(update={"offset": position.offset + STRIDE, "empty": empty}), None
+    oldest = min(conversation.created_at for conversation in page.conversations)
+    if position.end is not None and oldest >= position.end:
+        return position.model_copy(update={"offset": position.offset + STRIDE, "empty": 0, "short": False}), None
+    span = Span(newest=newest, oldest=oldest + _MICROSECOND)  # the page can have been cut amid rows of one instant
+    short = page.received < LIST_LIMIT
+    gaps = position.gaps or position.short or position.empty > 0
+    if short and not gaps:
+        # Most likely the end: then the next page, from just behind these rows, is empty.
+        listed = sum(conversation.created_at == oldest for conversation in page.conversations)
+        return Position(end=oldest, offset=listed, short=True), span
+    return Position(end=oldest, gaps=gaps), span

@@ -6,13 +6,27 @@ from typing import ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from omi_mcp.mirror.store import Store
-from omi_mcp.mirror.sync.paging import Position
 from omi_mcp.mirror.types import Obstacle
 
 Depth = Literal["head", "week", "quarter", "whole"]
 DEPTHS: tuple[Depth, ...] = ("head", "week", "quarter", "whole")
 
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
+class Position(BaseModel):
+    """Where the next page begins: `offset` rows below the newest that is not newer than `end` (None: from the top).
+
+    `gaps` says that rows were dropped from a page of this reading, `short` that the last page was not full.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    end: datetime | None = None
+    offset: int = 0
+    empty: int = 0
+    short: bool = False
+    gaps: bool = False
 
 
 class _State(BaseModel):

@@ -30,11 +30,10 @@ from omi_mcp.api.errors import (
 from omi_mcp.clock import Clock
 from omi_mcp.mirror.store import Store
 from omi_mcp.mirror.sync.absences import Absences
-from omi_mcp.mirror.sync.labels import LabelReader
+from omi_mcp.mirror.sync.details import LabelReader, TranscriptBackfill
 from omi_mcp.mirror.sync.lease import Lease
 from omi_mcp.mirror.sync.passes import PassReader
 from omi_mcp.mirror.sync.state import LONG_AGO, Head, Passes, Trouble
-from omi_mcp.mirror.sync.transcripts import TranscriptBackfill
 from omi_mcp.mirror.types import Obstacle, Phase, Progress
 
 READS: Sequence[Bucket] = ("reads",)
@@ -90,7 +89,7 @@ class _Plan:
     seconds: float
 
 
-class Sync:
+class Scheduler:
     """The sync of one account in this process. `run` works in the background, `refresh` before an answer."""
 
     def __init__(self, client: OmiClient, store: Store, clock: Clock) -> None:
