@@ -35,8 +35,7 @@ import anyio
 import anyio.abc
 
 from omi_mcp.library import Library
-from omi_mcp.sandbox import Sandbox
-from omi_mcp.sandbox.faults import Faults
+from omi_mcp.sandbox import Faults, Sandbox
 from omi_mcp.sandbox.serve import serving
 from omi_mcp.server import build_server
 from omi_mcp.settings import Settings

@@ -35,8 +35,7 @@ from mcp import Client
 from mcp.types import TextContent
 
 from omi_mcp.library import Library
-from omi_mcp.sandbox import Sandbox
-from omi_mcp.sandbox.loading import PlainLine, SpokenLine
+from omi_mcp.sandbox import PlainLine, Sandbox, SpokenLine
 from omi_mcp.server import build_server
 from omi_mcp.settings import Settings
 

@@ -30,9 +30,7 @@ from mcp import Client, MCPError
 from mcp.types import CallToolResult, TextContent
 
 from omi_mcp.library import Library
-from omi_mcp.sandbox import Sandbox
-from omi_mcp.sandbox.box import REMEMBERED_REQUESTS
-from omi_mcp.sandbox.faults import Faults
+from omi_mcp.sandbox import REMEMBERED_REQUESTS, Faults, Sandbox
 from omi_mcp.server import build_server
 from omi_mcp.settings import Settings
 

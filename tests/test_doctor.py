@@ -20,8 +20,7 @@ from omi_mcp.hosts import entries, trial
 from omi_mcp.hosts.entries import Launch
 from omi_mcp.hosts.known import HOSTS, Machine
 from omi_mcp.hosts.trial import NoServer
-from omi_mcp.sandbox import Sandbox
-from omi_mcp.sandbox.faults import Faults
+from omi_mcp.sandbox import Faults, Sandbox
 from omi_mcp.settings import Settings, SettingsError
 
 pytestmark = pytest.mark.anyio

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from omi_mcp.sandbox.faults import KINDS
+from omi_mcp.sandbox import KINDS
 
 PROJECT = Path(__file__).resolve().parents[1]
 PAGE = (PROJECT / "docs" / "reliability.md").read_text("utf-8")

@@ -55,8 +55,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from omi_mcp.sandbox import BadLine, Sandbox
-    from omi_mcp.sandbox.faults import Faults
+    from omi_mcp.sandbox import BadLine, Faults, Sandbox
     from omi_mcp.sandbox.serve import serve
 
     try:

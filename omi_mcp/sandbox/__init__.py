@@ -1,7 +1,20 @@
-"""An Omi Developer API in a box: the same routes, limits, errors and quirks, on SQLite, without a network."""
+"""An Omi Developer API in a box: the same routes, limits, errors and quirks, on SQLite, without a network.
 
-from omi_mcp.sandbox.box import Sandbox, Served
-from omi_mcp.sandbox.faults import Faults
-from omi_mcp.sandbox.loading import BadLine
+`omi_mcp.sandbox.serve` puts it on a socket of this computer; it is apart because only it needs uvicorn.
+"""
 
-__all__ = ["BadLine", "Faults", "Sandbox", "Served"]
+from omi_mcp.sandbox.account import REMEMBERED_REQUESTS, Sandbox, Served
+from omi_mcp.sandbox.faults import KINDS, ROUTES, Faults
+from omi_mcp.sandbox.loading import BadLine, PlainLine, SpokenLine
+
+__all__ = [
+    "KINDS",
+    "REMEMBERED_REQUESTS",
+    "ROUTES",
+    "BadLine",
+    "Faults",
+    "PlainLine",
+    "Sandbox",
+    "Served",
+    "SpokenLine",
+]

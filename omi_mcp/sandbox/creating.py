@@ -6,10 +6,20 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-from omi_mcp.sandbox.forms import Geolocation, SegmentForm, SegmentsForm, Source, TextForm
 from omi_mcp.sandbox.store import Record, Store
 from omi_mcp.sandbox.structuring import DEFAULT_EMOJI, discarded, structure
-from omi_mcp.sandbox.wire import Crash, Refusal, aware, format_moment, microseconds
+from omi_mcp.sandbox.wire import (
+    Crash,
+    Geolocation,
+    Refusal,
+    SegmentForm,
+    SegmentsForm,
+    Source,
+    TextForm,
+    aware,
+    format_moment,
+    microseconds,
+)
 
 CLAIM_LIFETIME = timedelta(minutes=15)
 """OMI API: a create that is still processing after this is given up, and its session id is free again."""

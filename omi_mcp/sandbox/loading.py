@@ -1,23 +1,30 @@
-"""Conversations from outside into the store: JSON lines, one conversation each, in either of two shapes."""
+"""Conversations from outside into the store: JSON lines, one conversation each, in either of two shapes.
+
+The sample library that comes with the package is dated relative to today: its lines are plain ones with `days_ago` and
+`time` in place of `started_at`, `due_days_ago` in place of an action item's `due_at`, and `start_days_ago` and
+`start_time` in place of an event's `start`. Days ahead are negative, times are UTC.
+"""
 
 import gzip
 import json
 import re
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from omi_mcp.sandbox.sample import dated
 from omi_mcp.sandbox.store import Record, Store
 from omi_mcp.sandbox.structuring import DEFAULT_EMOJI, emoji, structure
 from omi_mcp.sandbox.wire import CATEGORIES, aware, format_moment
 
 WORDS_A_SECOND = 2.5
+
+DUE = "17:00"
+"""When the action items of the sample library are due on their day."""
 
 _LABEL = re.compile(r"SPEAKER_(\d{1,4})")
 _NAMESPACE = uuid.UUID("0f0e6a52-2f0c-4f4c-8f52-6b4b3f1d8a3e")
@@ -186,7 +193,24 @@ def read_file(path: Path) -> Iterator[tuple[int, Any]]:
 def read_sample(now: datetime) -> Iterator[tuple[int, Any]]:
     """The shipped sample library, dated relative to `now`."""
     with resources.files("omi_mcp.sandbox").joinpath("sample.jsonl").open(encoding="utf-8") as lines:
-        yield from dated(_parsed(lines), now)
+        today = now.astimezone(UTC).date()
+        for number, line in _parsed(lines):
+            yield number, _dated(line, today)
+
+
+def _dated(line: dict[str, Any], today: date) -> dict[str, Any]:
+    """A line of the sample library as a plain one."""
+
+    def at(days_ago: float, clock: str) -> datetime:
+        return datetime.combine(today - timedelta(days=days_ago), time.fromisoformat(clock), UTC)
+
+    line["started_at"] = at(line.pop("days_ago"), line.pop("time"))
+    for item in line.get("action_items", ()):
+        if "due_days_ago" in item:
+            item["due_at"] = at(item.pop("due_days_ago"), DUE)
+    for event in line.get("events", ()):
+        event["start"] = at(event.pop("start_days_ago"), event.pop("start_time"))
+    return line
 
 
 def _parsed(lines: Iterable[str]) -> Iterator[tuple[int, Any]]:

@@ -12,14 +12,14 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from omi_mcp.sandbox.box import Sandbox
-from omi_mcp.sandbox.disturbing import Broken, How
+from omi_mcp.sandbox.account import Sandbox
+from omi_mcp.sandbox.faults import Break, ConnectionBroken
 
 HOST = "127.0.0.1"
 """Never further than this machine."""
 
 SHUTDOWN_SECONDS = 2
-"""How long requests in flight may still take when the server stops."""
+"""Break long requests in flight may still take when the server stops."""
 
 
 def serve(sandbox: Sandbox, port: int = 0, *, announce: Callable[[str], None]) -> None:
@@ -92,25 +92,25 @@ class _Server(uvicorn.Server):
     async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await self._sandbox.app(scope, receive, send)
-        except Broken as broken:
+        except ConnectionBroken as broken:
             self._break(scope["client"], broken.how)
             while (await receive())["type"] != "http.disconnect":
                 pass
 
-    def _break(self, client: tuple[str, int], how: How) -> None:
+    def _break(self, client: tuple[str, int], how: Break) -> None:
         for connection in self.server_state.connections:
             if isinstance(connection, H11Protocol) and connection.client == client:
                 _break(connection.transport, how)
 
 
-def _break(transport: asyncio.Transport, how: How) -> None:
+def _break(transport: asyncio.Transport, how: Break) -> None:
     """A listener cannot refuse a connection it has taken: a refused one is reset before anything was done."""
     match how:
-        case How.SILENT:
+        case Break.SILENT:
             pass
-        case How.CLOSED:
+        case Break.CLOSED:
             transport.close()
-        case How.RESET | How.REFUSED:
+        case Break.RESET | Break.REFUSED:
             # Lingering for no time at all makes the close a reset. The structure is of shorts on Windows.
             linger = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
             transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)

@@ -9,7 +9,7 @@ import pytest
 from command_kit import Account, live, talk, talks
 
 from omi_mcp.importing.reading import read_file
-from omi_mcp.sandbox.faults import Faults
+from omi_mcp.sandbox import Faults
 
 EARLIER, EARLIEST = "2026-01-14T09:30:00Z", "2026-01-01T09:30:00Z"
 

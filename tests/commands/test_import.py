@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from command_kit import Account, live
 
-from omi_mcp.sandbox.faults import Faults
+from omi_mcp.sandbox import Faults
 
 
 def captions(lines: int, *, words: str = "we counted the boats again and agreed", speakers: int = 3) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from command_kit import Account, live, talk, talks
 from virtual_time import START
 
-from omi_mcp.sandbox.faults import Faults
+from omi_mcp.sandbox import Faults
 from omi_mcp.terminal.output import Bar, Terminal
 
 

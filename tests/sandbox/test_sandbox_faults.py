@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sandbox_kit import CONVERSATIONS, client_of, plain, spoken
 
-from omi_mcp.sandbox import Faults, Sandbox
-from omi_mcp.sandbox.faults import KINDS, ROUTES
+from omi_mcp.sandbox import KINDS, ROUTES, Faults, Sandbox
 
 FROM_SEGMENTS = f"{CONVERSATIONS}/from-segments"
 BODY = {"text": "We met about the price."}

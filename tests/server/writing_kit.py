@@ -14,8 +14,7 @@ from mcp.client.session import ElicitationFnT
 from virtual_time import VirtualClock
 
 from omi_mcp.library import Library
-from omi_mcp.sandbox import Sandbox
-from omi_mcp.sandbox.faults import Faults
+from omi_mcp.sandbox import Faults, Sandbox
 from omi_mcp.server import build_server
 from omi_mcp.settings import Settings
 

@@ -12,21 +12,22 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from omi_mcp.sandbox.access import Caller, Keyring, Limiter
 from omi_mcp.sandbox.creating import Creator
-from omi_mcp.sandbox.forms import (
+from omi_mcp.sandbox.store import Query, Record, Store
+from omi_mcp.sandbox.wire import (
+    CATEGORIES,
+    Crash,
     GetQuery,
     ListQuery,
     PatchForm,
+    Refusal,
     SegmentsForm,
     TextForm,
     parse_body,
     parse_query,
     read_json,
 )
-from omi_mcp.sandbox.keys import Caller, Keyring
-from omi_mcp.sandbox.limits import Limiter
-from omi_mcp.sandbox.store import Query, Record, Store
-from omi_mcp.sandbox.wire import CATEGORIES, Crash, Refusal
 
 MAX_LIMIT = 100
 MAX_LIMIT_WITH_TRANSCRIPT = 25

@@ -1,5 +1,6 @@
-"""The sandbox as its users hold it: an Omi account with keys, an API to call, and hands to act as the app does."""
+"""The sandbox as its users hold it: an Omi account with keys, an API to call, and methods that act as the app does."""
 
+import asyncio
 import dataclasses
 import random
 from collections import deque
@@ -15,14 +16,11 @@ import httpx
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from omi_mcp.sandbox import loading
-from omi_mcp.sandbox.app import Api, answer
+from omi_mcp.sandbox.access import ALL_SCOPES, READ_SCOPES, Keyring, Limiter
 from omi_mcp.sandbox.creating import Creator, complete
-from omi_mcp.sandbox.disturbing import Background, Disturbance
-from omi_mcp.sandbox.faults import Faults
-from omi_mcp.sandbox.keys import ALL_SCOPES, READ_SCOPES, Keyring
-from omi_mcp.sandbox.limits import Limiter
+from omi_mcp.sandbox.faults import EXTENSION, Background, Break, ConnectionBroken, FaultInjection, Faults
+from omi_mcp.sandbox.routes import Api, answer
 from omi_mcp.sandbox.store import Record, Store
-from omi_mcp.sandbox.transport import InProcess
 
 REMEMBERED_REQUESTS = 10_000
 
@@ -45,7 +43,7 @@ class Sandbox:
 
     `limits="real"` counts the hourly allowances of each key as the service does (60 reads, 25 with transcript,
     25 writes), each times `boost`. `key` is the account's developer key, else one is made. The methods below the
-    transport act as the Omi app or the service would, without a request. Raises `KeyError` for an id that is not there.
+    transport act as the Omi app or the service would, without a request. Raises `KeyError` for an unknown id.
     """
 
     base_url = "http://127.0.0.1"
@@ -71,10 +69,10 @@ class Sandbox:
         creator = Creator(self._store, now, lambda: self.pause())
         api = Api(self._store, self._keyring, Limiter(now, enabled=limits == "real", boost=boost), creator)
         self.faults = Faults()
-        """What goes wrong on the way; `Faults.parse` makes it from a spec, `seed` throws the dice."""
+        """What goes wrong on the way; `Faults.parse` makes it from a spec, `seed` makes it repeatable."""
         self.sleep: Callable[[float], Awaitable[None]] = anyio.sleep
-        """How a fault waits."""
-        self._dice = random.Random(seed)
+        """Break a fault waits."""
+        self._rng = random.Random(seed)
         self._background = Background()
         self.app: ASGIApp = self._behind_faults(api.app())
 
@@ -197,8 +195,8 @@ class Sandbox:
                     status = message["status"]
                 await send(message)
 
-            rule = self.faults.pick(scope["method"], scope["path"], self._dice)
-            disturbed = Disturbance(rule, service, self.sleep, self._background) if rule else service
+            rule = self.faults.pick(scope["method"], scope["path"], self._rng)
+            disturbed = FaultInjection(rule, service, self.sleep, self._background) if rule else service
             try:
                 await disturbed(scope, receive, noting)
             finally:
@@ -206,3 +204,38 @@ class Sandbox:
                 self._served.append(Served(scope["method"], scope["path"], query, status))
 
         return app
+
+
+class InProcess(httpx.AsyncBaseTransport):
+    """Like a server, it finishes a request whose client has gone; like a network, it breaks with httpx's errors."""
+
+    def __init__(self, app: ASGIApp, background: Background) -> None:
+        self._app = app
+        self._background = background
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        timeout = request.extensions.get("timeout", {}).get("read")
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            scope["extensions"] = {EXTENSION: {"read_timeout": timeout}}
+            await asyncio.shield(self._background.start(self._serve(scope, receive, send)))
+
+        try:
+            return await httpx.ASGITransport(app).handle_async_request(request)
+        except ConnectionBroken as broken:
+            raise _error(broken.how) from None
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
+
+
+def _error(how: Break) -> httpx.TransportError:
+    match how:
+        case Break.REFUSED:
+            return httpx.ConnectError("All connection attempts failed")
+        case Break.CLOSED:
+            return httpx.RemoteProtocolError("Server disconnected without sending a response.")
+        case Break.RESET:
+            return httpx.ReadError("Connection reset by peer")
+        case Break.SILENT:
+            return httpx.ReadTimeout("The read operation timed out")
