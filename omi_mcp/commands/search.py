@@ -66,8 +66,7 @@ async def main(session: "Session", options: argparse.Namespace) -> int:
     results = found.results
     cards = search_cards(results.matches, session.settings.timezone)
     note = notes.found(
-        results.method,
-        results.total,
+        results,
         filtered=filters != Filters() or options.folder is not None,
         ahead=wanted.is_ahead(session.clock.now()),
         unheard=found.unheard,
@@ -91,8 +90,9 @@ async def main(session: "Session", options: argparse.Namespace) -> int:
         }
         session.json({name: value for name, value in answer.items() if value is not None} | {"coverage": reach.dump()})
         return DONE
+    searched = " ".join([query, *(word for replaced in results.replaced for word in replaced.by)])
     for number, card in enumerate(cards, 1):
-        session.out.print(_shown(session, number, card, query))
+        session.out.print(_shown(session, number, card, searched))
     if within:
         session.note(f"From {within.start or 'the first one'} to {within.end or 'the latest'}.")
     session.note(note)

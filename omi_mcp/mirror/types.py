@@ -81,6 +81,14 @@ class Match:
 
 
 @dataclass(frozen=True)
+class Replaced:
+    """A word of a query that occurs nowhere, and the known words that were searched in its place."""
+
+    word: str
+    by: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Results:
     """One page. `total` counts every match; `method` names how they were found; `next_offset` is None at the end."""
 
@@ -88,6 +96,7 @@ class Results:
     total: int
     method: Method
     next_offset: int | None
+    replaced: tuple[Replaced, ...] = ()
 
 
 @dataclass(frozen=True)

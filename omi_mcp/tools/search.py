@@ -113,8 +113,7 @@ def register(server: MCPServer[None], library: Library, settings: Settings, cloc
                 matched=results.total,
                 next_cursor=_cursor(results.next_offset, binding) if results.next_offset is not None else None,
                 note=notes.found(
-                    results.method,
-                    results.total,
+                    results,
                     filtered=filters != Filters() or folder is not None,
                     ahead=wanted.is_ahead(clock.now()),
                     unheard=found.unheard,

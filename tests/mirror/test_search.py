@@ -2,12 +2,13 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from search_kit import NOON, find, ids, opened, talk
 
 from omi_mcp.mirror.search import ranking
 from omi_mcp.mirror.store import Store
+from omi_mcp.mirror.types import Replaced
 
 
 @pytest.fixture
@@ -138,6 +139,32 @@ def test_of_words_as_much_alike_the_one_that_is_said_often_was_meant(store: Stor
     store.upsert([talk(f"{number}", ("Ana", "the television is on")) for number in range(5)])
     store.upsert([talk("cut off", ("Ana", "it was on televis"))])
     assert set(ids(find(store, "televison"))) == {"0", "1", "2", "3", "4"}
+
+
+OFTEN_SAID = ["budget", "contract", "holiday", "television", "apartment"]
+
+
+@settings(max_examples=60)
+@given(
+    st.sampled_from(OFTEN_SAID), st.sampled_from("eqx"), st.integers(0, 9), st.sampled_from(["swap", "drop", "mistake"])
+)
+def test_one_slip_of_the_pen_is_read_as_the_word_that_is_often_said(word: str, letter: str, at: int, slip: str) -> None:
+    """A letter missed or mistaken behind the first, or two neighbours that changed places, also the first two."""
+    at %= len(word) - 1
+    before, one, other, after = word[:at], word[at], word[at + 1], word[at + 2 :]
+    typed = before + {"swap": other + one, "drop": one, "mistake": one + letter}[slip] + after
+    assume(typed != word)
+    with opened() as store:
+        store.upsert([talk(f"{each} {number}", ("Ana", f"the {each}")) for each in OFTEN_SAID for number in range(3)])
+        store.upsert([talk("rare", ("Ana", "bugs, contact, holy, televise, budgie, telev"))])
+        for query in (typed, f"{typed} bugs"):
+            assert find(store, query).replaced == (Replaced(typed, (word,)),)
+
+
+@pytest.mark.parametrize("query", ["\u0301\u0302\u0303\u0304", "e\u0301\u0302\u0303\u0304\u0305", "🦦🦦🦦🦦"])
+def test_words_of_marks_are_like_no_other(store: Store, query: str) -> None:
+    store.upsert([talk("a", ("Ana", "Alpha and beta."))])
+    assert find(store, query).replaced == ()
 
 
 def test_a_misspelled_word_is_repaired_beside_known_ones(store: Store) -> None:

@@ -27,6 +27,19 @@ async def test_a_search_brings_the_conversation_with_the_moment_it_was_said(conn
         assert opened["transcript"]["text"].splitlines()[0].endswith("The ferry leaves from the northern pier at dawn")
 
 
+async def test_a_word_that_was_read_as_another_is_named(connect: Connect, sandbox: Sandbox) -> None:
+    often = [talk(f"meeting {number}", words={3: "the budget"}) for number in range(4)]
+    sandbox.load([*often, talk("kitchen", words={3: "ants, and other bugs"})])
+    async with connect() as client:
+        answer = await call(client, "search_conversations", query="bugdet plan")
+        assert answer["note"] == '"bugdet" occurs nowhere; searched as "budget".'
+        assert "budget" in answer["conversations"][0]["hits"][0]["text"]
+        nothing = await call(client, "search_conversations", query="bugdet", end="2001-01-01")
+        assert nothing["matched"] == 0
+        assert nothing["note"].startswith('"bugdet" occurs nowhere; searched as "budget". Nothing matches')
+        assert "note" not in await call(client, "search_conversations", query="budget plan")
+
+
 async def test_a_transcript_is_read_to_its_end_with_no_segment_missing_or_doubled(
     connect: Connect, sandbox: Sandbox
 ) -> None:

@@ -7,11 +7,17 @@ import json
 import re
 import sqlite3
 from collections.abc import Iterable
-from heapq import nsmallest
 
 from omi_mcp.mirror.index.words import bare, fold
 
 SCHEMA = "create table if not exists lexicon(word text primary key) without rowid;"
+MOST_COMPARED = 50
+"""Known words that are compared letter by letter with a misspelled one: those that share most pairs of letters."""
+LONG = 8
+"""Characters of a word from which two slips are likelier than another word."""
+SWAPPED = 0.75
+"""What it counts, in slips, that two neighbouring letters changed places."""
+
 _LEARNT = re.compile(r"[^\W_]{3,24}")
 
 
@@ -39,26 +45,42 @@ def containing(connection: sqlite3.Connection, word: str, most: int) -> list[str
     return [found for (found,) in connection.execute(statement, (bare(word), most))]
 
 
-def like(connection: sqlite3.Connection, word: str, most: int, likeness: float) -> list[tuple[str, float]]:
-    """Known words with the same first letter that are spelled like `word`, and how much, the most alike first.
+def like(connection: sqlite3.Connection, word: str) -> list[tuple[str, float]]:
+    """Known words that `word` can be a misspelling of, with how many slips of the pen away they are.
 
-    `likeness` is the least share of letter triples in common: "kubernets" and "kubernetes" have 0.76 of them.
+    A slip is a letter missed, added or mistaken, or two neighbours that changed places: one in a word, two in a `LONG`
+    one. One of the first two letters has to be the first of the known word.
     """
     sought = bare(word)
+    pairs = {padded[start : start + 2] for padded in [f" {sought} "] for start in range(len(padded) - 1)}
+    shared = " + ".join(["(instr(' ' || word || ' ', ?) > 0)"] * len(pairs))
     neighbours = connection.execute(
-        "select word from lexicon where word >= :initial and word < :initial || char(1114111)"
-        " and length(word) between :length - 2 and :length + 2",
-        {"initial": sought[:1], "length": len(sought)},
+        f"select word, {shared} as shared from lexicon"
+        " where (word between ? and ? || char(1114111) or word between ? and ? || char(1114111))"
+        " and length(word) between ? and ? order by shared * 1.0 / (length(word) + ?) desc limit ?",
+        (
+            *pairs,
+            *(initial for initial in (sought[0], sought[1:2] or sought[0]) for _ in range(2)),
+            len(sought) - 2,
+            len(sought) + 2,
+            len(pairs) + 1,
+            MOST_COMPARED,
+        ),
     )
-    triples = _triples(sought)
-    close = []
-    for (found,) in neighbours:
-        shared = 2 * sum(triple in f"  {found} " for triple in triples) / (len(triples) + len(found) + 1)
-        if shared >= likeness:
-            close.append((-shared, found))
-    return [(found, -shared) for shared, found in nsmallest(most, close)]
+    most = 2 if len(sought) >= LONG else 1
+    return [(found, slips) for found, _ in neighbours if (slips := _slips(sought, found)) <= most]
 
 
-def _triples(word: str) -> set[str]:
-    padded = f"  {word} "
-    return {padded[start : start + 3] for start in range(len(padded) - 2)}
+def _slips(one: str, other: str) -> float:
+    """The distance of Damerau and Levenshtein, each letter moved once and a change of places counting `SWAPPED`."""
+    before: list[float] = []
+    above: list[float] = [float(place) for place in range(len(other) + 1)]
+    for row, letter in enumerate(one, 1):
+        current = [float(row)]
+        for column, another in enumerate(other, 1):
+            least = min(above[column] + 1, current[-1] + 1, above[column - 1] + (letter != another))
+            if before and column > 1 and letter == other[column - 2] and another == one[row - 2]:
+                least = min(least, before[column - 2] + SWAPPED)
+            current.append(least)
+        before, above = above, current
+    return above[-1]

@@ -30,13 +30,13 @@ def search(store: Store, text: str, filters: Filters, *, limit: int, offset: int
             return _listed(connection, scope, limit, offset)
         reading = read(connection, parse(text))
         if not reading.query.everything:
-            return Results((), 0, reading.method, None)
+            return Results((), 0, reading.method, None, reading.replaced)
         ranking = rank(connection, reading, scope)
         matches = [_match(connection, ranking, row, filters.speaker) for row in ranking.best[offset : offset + limit]]
         if len(matches) < limit and offset + len(matches) < ranking.total:
             skipped = max(0, offset - len(ranking.best))
             matches += _others(connection, ranking, filters.speaker, limit - len(matches), skipped)
-    return _results(matches, ranking.total, reading.method, offset)
+    return replace(_results(matches, ranking.total, reading.method, offset), replaced=reading.replaced)
 
 
 def reach(store: Store, filters: Filters) -> Counts:

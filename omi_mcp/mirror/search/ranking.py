@@ -20,7 +20,7 @@ from omi_mcp.mirror.index.fts import ENTRY_BITS
 from omi_mcp.mirror.index.words import folded_words
 from omi_mcp.mirror.search.filters import Scope
 from omi_mcp.mirror.search.query import Query, Term, any_of
-from omi_mcp.mirror.search.reading import Reading
+from omi_mcp.mirror.search.reading import Reading, count
 from omi_mcp.mirror.search.sought import Sought
 from omi_mcp.mirror.store import moment
 
@@ -174,14 +174,7 @@ def _leading(query: Query, counts: Mapping[Term, int]) -> tuple[Term, ...]:
 
 def _is_everywhere(connection: sqlite3.Connection, phrase: Term) -> bool:
     """Whether every word of `phrase` has more than `MOST_POSTINGS` entries."""
-    return all(_up_to(connection, Term((word,)), MOST_POSTINGS + 1) > MOST_POSTINGS for word in phrase.words)
-
-
-def _up_to(connection: sqlite3.Connection, term: Term, most: int) -> int:
-    """The entries that have `term`, or `most`."""
-    counted = "select count(*) from (select 1 from entries where entries match ? limit ?)"
-    (count,) = connection.execute(counted, (term.expression, most)).fetchone()
-    return int(count)
+    return all(count(connection, Term((word,)), MOST_POSTINGS + 1) > MOST_POSTINGS for word in phrase.words)
 
 
 def _entries(connection: sqlite3.Connection, matching: Matching) -> dict[int, float]:
@@ -203,7 +196,7 @@ def _postings(connection: sqlite3.Connection, reading: Reading) -> int:
     """The entries that have the words of a query, together."""
     known = {term.words[0]: count for term, count in reading.counts.items() if len(term.words) == 1}
     words = {word for term in reading.query.everything for word in term.words}
-    return sum(known[word] if word in known else _up_to(connection, Term((word,)), MOST_POSTINGS) for word in words)
+    return sum(known[word] if word in known else count(connection, Term((word,)), MOST_POSTINGS) for word in words)
 
 
 def _places_read(connection: sqlite3.Connection, entries: Set[int], sought: Sought) -> Places:
