@@ -141,7 +141,7 @@ def test_of_words_as_much_alike_the_one_that_is_said_often_was_meant(store: Stor
     assert set(ids(find(store, "televison"))) == {"0", "1", "2", "3", "4"}
 
 
-OFTEN_SAID = ["budget", "contract", "holiday", "television", "apartment"]
+OFTEN_SAID = ["budget", "contract", "holiday", "television", "calendar"]
 
 
 @settings(max_examples=60)
@@ -156,7 +156,7 @@ def test_one_slip_of_the_pen_is_read_as_the_word_that_is_often_said(word: str, l
     assume(typed != word)
     with opened() as store:
         store.upsert([talk(f"{each} {number}", ("Ana", f"the {each}")) for each in OFTEN_SAID for number in range(3)])
-        store.upsert([talk("rare", ("Ana", "bugs, contact, holy, televise, budgie, telev"))])
+        store.upsert([talk("rare", ("Ana", "bugs, contrary, holy, televise, budgie, telev"))])
         for query in (typed, f"{typed} bugs"):
             assert find(store, query).replaced == (Replaced(typed, (word,)),)
 

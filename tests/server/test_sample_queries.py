@@ -1,4 +1,4 @@
-"""Seventy questions to the sample library: keyword, vague, person, date, phrase, filter, and German ones."""
+"""Eighty questions to the sample library: keyword, vague, person, date, phrase, filter, German and everyday ones."""
 
 import json
 from pathlib import Path

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from omi_mcp.mirror.index.days import spell_out
 from omi_mcp.mirror.index.words import fold, run_length, storable, words
-from omi_mcp.mirror.search.stopwords import ASKING_WORDS, stop_words
+from omi_mcp.mirror.search.stopwords import ASKING_WORDS, DECIDING_WORDS, DECISIONS, stop_words
 
 MOST_TERMS = 32
 """Of a longer query the longest words are kept: they are the rarest."""
@@ -35,10 +35,14 @@ class Term:
 
 @dataclass(frozen=True)
 class Query:
-    """`terms` are alternatives in the order asked, the more the better; each of `phrases` is required."""
+    """`terms` are alternatives in the order asked, the more the better; each of `phrases` is required.
+
+    `synonyms` say the same as the deciding words among the terms. They add to what is found and find nothing alone.
+    """
 
     terms: tuple[Term, ...]
     phrases: tuple[Term, ...] = ()
+    synonyms: tuple[Term, ...] = ()
 
     @property
     def everything(self) -> tuple[Term, ...]:
@@ -62,7 +66,15 @@ def parse(text: str) -> Query:
         return Query(_longest(asked))
     if required or any(term.words[0] not in ASKING_WORDS for term in telling):
         telling = [replace(term, weight=ASKING_WEIGHT) if term.words[0] in ASKING_WORDS else term for term in telling]
+        return Query(_longest(telling), required, _synonyms(telling))
     return Query(_longest(telling), required)
+
+
+def _synonyms(terms: list[Term]) -> tuple[Term, ...]:
+    asked = {term.words[0] for term in terms}
+    if asked.isdisjoint(DECIDING_WORDS):
+        return ()
+    return tuple(Term((word,), ASKING_WEIGHT) for word in DECISIONS if word not in asked)
 
 
 def _terms(text: str) -> Iterator[Term]:

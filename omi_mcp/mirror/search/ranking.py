@@ -134,7 +134,8 @@ def rank(connection: sqlite3.Connection, reading: Reading, scope: Scope) -> Rank
         leading = query.everything
         matching = Matching.of(leading, query.phrases, scope)
         scores = _entries(connection, matching)
-    supporting = Sought.of(Query(tuple(term for term in query.everything if term not in leading)), rarity)
+    others_asked = tuple(term for term in query.everything if term not in leading)
+    supporting = Sought.of(Query(others_asked, synonyms=query.synonyms), rarity)
     best_score = max(scores.values(), default=0.0)
     promising = {entry for entry in islice(scores, LOOKED_INTO) if scores[entry] >= PROMISING * best_score}
     places: Places
@@ -195,7 +196,7 @@ def _conversations(connection: sqlite3.Connection, matching: Matching) -> Set[in
 def _postings(connection: sqlite3.Connection, reading: Reading) -> int:
     """The entries that have the words of a query, together."""
     known = {term.words[0]: count for term, count in reading.counts.items() if len(term.words) == 1}
-    words = {word for term in reading.query.everything for word in term.words}
+    words = {word for term in (*reading.query.everything, *reading.query.synonyms) for word in term.words}
     return sum(known[word] if word in known else count(connection, Term((word,)), MOST_POSTINGS) for word in words)
 
 

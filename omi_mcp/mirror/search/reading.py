@@ -43,7 +43,7 @@ def read(connection: sqlite3.Connection, query: Query) -> Reading:
     counts = {term: count(connection, term) for term in query.everything}
     if not all(counts[phrase] for phrase in query.phrases):
         words = (Term((word,)) for phrase in query.phrases for word in phrase.words)
-        query, method = Query(tuple(dict.fromkeys((*words, *query.terms)))), "unquoted"
+        query, method = replace(query, terms=tuple(dict.fromkeys((*words, *query.terms))), phrases=()), "unquoted"
         counts |= {term: count(connection, term) for term in query.terms if term not in counts}
     known = any(counts.values())
     unknown = [term for term in query.terms if not counts[term] and len(term.words) == 1]
@@ -64,7 +64,9 @@ def read(connection: sqlite3.Connection, query: Query) -> Reading:
             replaced.append(Replaced(term.words[0], tuple(each.words[0] for each in found)))
             if not known:
                 method = max(method, reading, key=_LOOSER.index)
-    return Reading(replace(query, terms=tuple(dict.fromkeys(terms))), counts, method, tuple(replaced))
+    synonyms = {term: entries for term in query.synonyms if (entries := count(connection, term))}
+    query = replace(query, terms=tuple(dict.fromkeys(terms)), synonyms=tuple(synonyms))
+    return Reading(query, counts | synonyms, method, tuple(replaced))
 
 
 def _stand_ins(connection: sqlite3.Connection, word: str, *, alone: bool) -> tuple[Method, list[str]]:

@@ -9,6 +9,7 @@ from typing import NamedTuple, Self
 
 from omi_mcp.mirror.index.words import Word, folded_words, indexable, stems, word_count, words
 from omi_mcp.mirror.search.query import Query, Term
+from omi_mcp.mirror.search.stopwords import DECIDING_WORDS
 
 NEAR = 4
 """Words between which neighbours of the query still belong together."""
@@ -32,16 +33,20 @@ class Sought:
     @classmethod
     def of(cls, query: Query, rarity: Mapping[Term, float] | None = None) -> Self:
         """`rarity` is what each term is worth; without it all are worth the same."""
-        known = stems(word for term in query.everything for word in term.words)
+        known = stems(word for term in (*query.everything, *query.synonyms) for word in term.words)
         weights: dict[str, float] = {}
         order: list[str] = []
-        for term in query.everything:
+        for term in (*query.everything, *query.synonyms):
             worth = term.weight * (rarity[term] if rarity else 1.0) / len(term.words)
             for stem in (known[word] for word in term.words if word in known):
                 weights[stem] = max(worth, weights.get(stem, 0.0))
                 order.append(stem)
-        pairs = dict.fromkeys(pair for pair in pairwise(order) if pair[0] != pair[1])
-        return cls(weights, tuple(pairs))
+        pairs = list(pairwise(order[: len(order) - len(query.synonyms)]))
+        deciding = {known[word] for term in query.terms for word in term.words if word in DECIDING_WORDS}
+        for synonym in order[len(order) - len(query.synonyms) :]:
+            pairs += [(synonym, other) for one, other in pairs if one in deciding and other not in deciding]
+            pairs += [(one, synonym) for one, other in pairs if other in deciding and one not in deciding]
+        return cls(weights, tuple(dict.fromkeys(pair for pair in pairs if pair[0] != pair[1])))
 
     def recognise(self, folded: Collection[str]) -> dict[str, str]:
         """The sought term of each folded word that is one."""

@@ -50,7 +50,20 @@ _LISTS = {
         we wel werd wie wij zal ze zich zij zijn zo
     """,
 }
-ASKING_WORDS = frozenset(
+DECIDING_WORDS = frozenset(
+    word
+    for line in (
+        "agree agreed agreement agreements agrees conclude concluded concludes conclusion conclusions decide decided",
+        "decides deciding decision decisions settle settled settles",
+    )
+    for word in line.split()
+)
+"""Words that ask what became of a matter. Whoever tells it rarely uses the same one."""
+
+DECISIONS = ("decide", "decision", "settle")
+"""What stands in for any of `DECIDING_WORDS`: their stems differ."""
+
+ASKING_WORDS = DECIDING_WORDS | frozenset(
     word
     for line in (
         "according ask asked conversation conversations describe describes discuss discussed discusses discussing",
