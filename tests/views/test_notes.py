@@ -3,7 +3,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from omi_mcp.mirror.types import Counts, Filters, Obstacle, Progress
+from omi_mcp.mirror.types import Counts, Filters, Obstacle, Progress, Results
 from omi_mcp.views import budgets
 from omi_mcp.views.models import CoverageBlock
 from omi_mcp.views.notes import coverage, found, no_transcript
@@ -111,7 +111,7 @@ def test_a_range_that_is_copied_is_complete_while_older_ones_are_still_to_come()
 
 
 def test_of_whom_it_is_not_known_yet_who_speaks_is_said():
-    assert found("listed", 0, filtered=True, unheard=1) == (
+    assert found(Results((), 0, "listed", None), filtered=True, unheard=1) == (
         "Who speaks is not known yet of one conversation within the other filters: the transcripts are fetched first."
     )
     heard = note(counts(pending=2), progress(), filters=Filters(speaker="Bob"))
