@@ -6,6 +6,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from search_kit import NOON, find, ids, opened, talk
 
+from omi_mcp.mirror.index import fts
 from omi_mcp.mirror.search import ranking
 from omi_mcp.mirror.store import Store
 from omi_mcp.mirror.types import Replaced
@@ -418,6 +419,16 @@ def test_words_are_found_in_the_same_places_in_the_index_and_in_the_texts(said: 
         by_index = find(store, query)
         monkeypatch.setattr(ranking, "CHEAPER_POSTINGS", -1)
         assert find(store, query) == by_index
+
+
+def test_what_fts5_counts_for_itself_is_read_as_it_is(store: Store) -> None:
+    store.upsert([talk(str(number), ("Ana", "said " * (number + 90)), transcript=number < 90) for number in range(200)])
+    with store.database.reading() as connection:
+        (entries,) = connection.execute("select count(*) from entries_docsize").fetchone()
+        assert fts.size(connection) == entries == 290
+        texts = dict(fts.texts(connection, range(1 << 20)))
+        spoken = fts.lengths(connection, texts)
+        assert spoken == {entry: len(text.replace(":", " ").split()) for entry, text in texts.items()}
 
 
 VOCABULARY = ["alpha", "beta", "gamma", "delta", "epsilon", "文", "naïve"]

@@ -52,6 +52,7 @@ def like(connection: sqlite3.Connection, word: str) -> list[tuple[str, float]]:
     one. One of the first two letters has to be the first of the known word.
     """
     sought = bare(word)
+    most = 2 if len(sought) >= LONG else 1
     pairs = {padded[start : start + 2] for padded in [f" {sought} "] for start in range(len(padded) - 1)}
     shared = " + ".join(["(instr(' ' || word || ' ', ?) > 0)"] * len(pairs))
     neighbours = connection.execute(
@@ -61,13 +62,12 @@ def like(connection: sqlite3.Connection, word: str) -> list[tuple[str, float]]:
         (
             *pairs,
             *(initial for initial in (sought[0], sought[1:2] or sought[0]) for _ in range(2)),
-            len(sought) - 2,
-            len(sought) + 2,
+            len(sought) - most,
+            len(sought) + most,
             len(pairs) + 1,
             MOST_COMPARED,
         ),
     )
-    most = 2 if len(sought) >= LONG else 1
     return [(found, slips) for found, _ in neighbours if (slips := _slips(sought, found)) <= most]
 
 

@@ -158,7 +158,7 @@ def rank(connection: sqlite3.Connection, reading: Reading, scope: Scope) -> Rank
 
 def _rarity(connection: sqlite3.Connection, counts: Mapping[Term, int]) -> dict[Term, float]:
     """The inverse document frequency of each term, as FTS5's bm25() has it."""
-    (entries,) = connection.execute("select count(*) from entries_docsize").fetchone()
+    entries = fts.size(connection)
     return {term: max(1e-6, math.log((entries - count + 0.5) / (count + 0.5))) for term, count in counts.items()}
 
 
