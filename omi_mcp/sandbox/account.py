@@ -71,7 +71,7 @@ class Sandbox:
         self.faults = Faults()
         """What goes wrong on the way; `Faults.parse` makes it from a spec, `seed` makes it repeatable."""
         self.sleep: Callable[[float], Awaitable[None]] = anyio.sleep
-        """Break a fault waits."""
+        """How a fault waits."""
         self._rng = random.Random(seed)
         self._background = Background()
         self.app: ASGIApp = self._behind_faults(api.app())

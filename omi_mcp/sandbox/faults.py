@@ -143,7 +143,7 @@ EXTENSION = "omi_mcp.sandbox"
 """ASGI extension with `read_timeout`: the seconds the client waits for the next bytes, where they are known."""
 
 PIECES = 8
-"""Break many a slow body comes in."""
+"""How many a slow body comes in."""
 
 
 class Break(Enum):

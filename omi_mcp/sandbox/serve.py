@@ -19,7 +19,7 @@ HOST = "127.0.0.1"
 """Never further than this machine."""
 
 SHUTDOWN_SECONDS = 2
-"""Break long requests in flight may still take when the server stops."""
+"""How long requests in flight may still take when the server stops."""
 
 
 def serve(sandbox: Sandbox, port: int = 0, *, announce: Callable[[str], None]) -> None:

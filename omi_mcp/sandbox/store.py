@@ -6,7 +6,7 @@ import threading
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -51,10 +51,6 @@ create table if not exists keys (
 """
 
 _LISTED = "status = 'completed' and discarded = 0"
-_LIGHT = (
-    "id, created_at, started_at, finished_at, structured, language, source, geolocation, folder_id,"
-    " status, discarded, locked, starred, malformed, text, claimed_us"
-)
 _MAX_OFFSET = 2**63 - 1
 
 
@@ -83,6 +79,15 @@ class Record:
     malformed: bool = False
     text: str | None = None
     claimed_us: int | None = None
+
+
+_FIELDS = [each.name for each in fields(Record)]
+_LIGHT = ", ".join(name for name in _FIELDS if name != "segments")
+_COLUMNS = [*_FIELDS, "created_us", "category"]
+_PUT = (
+    f"insert or replace into conversations ({', '.join(_COLUMNS)})"
+    f" values ({', '.join(f':{name}' for name in _COLUMNS)})"
+)
 
 
 @dataclass(frozen=True)
@@ -141,33 +146,7 @@ class Store:
     def put(self, records: Iterable[Record]) -> None:
         """Add the records; one with a known id replaces what was there."""
         with self.transaction() as connection:
-            connection.executemany(
-                "insert or replace into conversations values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    (
-                        record.id,
-                        microseconds(datetime.fromisoformat(record.created_at)),
-                        record.created_at,
-                        record.started_at,
-                        record.finished_at,
-                        json.dumps(record.structured),
-                        record.structured["category"],
-                        record.language,
-                        record.source,
-                        json.dumps(record.segments),
-                        json.dumps(record.geolocation) if record.geolocation else None,
-                        record.folder_id,
-                        record.status,
-                        record.discarded,
-                        record.locked,
-                        record.starred,
-                        record.malformed,
-                        record.text,
-                        record.claimed_us,
-                    )
-                    for record in records
-                ),
-            )
+            connection.executemany(_PUT, map(_row, records))
 
     def get(self, conversation_id: str, *, segments: bool = True) -> Record | None:
         columns = f"{_LIGHT}, segments" if segments else _LIGHT
@@ -266,11 +245,22 @@ class Store:
             connection.execute("delete from keys where key = ?", (key,))
 
 
+def _row(record: Record) -> dict[str, Any]:
+    return {
+        **vars(record),
+        "created_us": microseconds(datetime.fromisoformat(record.created_at)),
+        "category": record.structured["category"],
+        "structured": json.dumps(record.structured),
+        "segments": json.dumps(record.segments),
+        "geolocation": json.dumps(record.geolocation) if record.geolocation else None,
+    }
+
+
 def _record(row: sqlite3.Row) -> Record:
-    fields = dict(row)
+    columns = dict(row)
     for name in ("discarded", "locked", "starred", "malformed"):
-        fields[name] = bool(fields[name])
+        columns[name] = bool(columns[name])
     for name in ("structured", "geolocation"):
-        fields[name] = json.loads(fields[name]) if fields[name] else None
-    fields["segments"] = json.loads(fields["segments"]) if "segments" in fields else None
-    return Record(**fields)
+        columns[name] = json.loads(columns[name]) if columns[name] else None
+    columns["segments"] = json.loads(columns["segments"]) if "segments" in columns else None
+    return Record(**columns)

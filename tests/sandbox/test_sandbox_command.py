@@ -19,7 +19,7 @@ def test_a_fault_that_is_not_known_is_refused_with_those_that_are(capsys: pytest
 def test_a_database_that_cannot_be_used_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     other = tmp_path / "letter.txt"
     other.write_text("Dear Ana, this is no database, but long enough to be looked at as if it were one." * 20)
-    for path in (other, tmp_path / "nowhere" / "box.sqlite3", tmp_path):
+    for path in (other, tmp_path / "nowhere" / "sandbox.sqlite3", tmp_path):
         assert cli.run(["sandbox", "--db", str(path), "--port", "0"]) == 1
         told = capsys.readouterr().err
         assert str(path) in told
@@ -35,7 +35,7 @@ def test_a_key_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> No
 
 def test_a_key_of_ones_own_is_the_key_at_every_start(tmp_path: Path) -> None:
     for key in ("omi_dev_first", "omi_dev_second", "omi_dev_second", None):
-        with Sandbox(tmp_path / "box.sqlite3", key=key) as box:
-            assert box.key == key or key is None
-    with Sandbox(tmp_path / "box.sqlite3") as box:
-        assert box.key == "omi_dev_second"
+        with Sandbox(tmp_path / "sandbox.sqlite3", key=key) as sandbox:
+            assert sandbox.key == key or key is None
+    with Sandbox(tmp_path / "sandbox.sqlite3") as sandbox:
+        assert sandbox.key == "omi_dev_second"
