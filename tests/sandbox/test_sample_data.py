@@ -18,7 +18,7 @@ SAMPLE = ROOT / "omi_mcp" / "sandbox" / "sample.jsonl"
 QUERIES = ROOT / "tests" / "data" / "sample_queries.jsonl"
 
 MOST_BYTES = 250_000
-RELATIVE_DATE = re.compile(r"today|[1-9]\d* days ago")
+RELATIVE_DATE = re.compile(r"today|last month|[1-9]\d* days ago")
 SEARCH_ARGUMENTS = {"start", "end", "speaker", "categories", "folder", "starred"}
 
 
@@ -137,4 +137,8 @@ def speakers(conversation: dict[str, Any]) -> set[str]:
 
 
 def days(ago: str | None) -> int | None:
-    return None if ago is None else 0 if ago == "today" else int(ago.split()[0])
+    """The least that the start of what is meant lies back: last month may begin four weeks ago."""
+    if ago is None:
+        return None
+    fixed = {"today": 0, "last month": 28}
+    return fixed[ago] if ago in fixed else int(ago.split()[0])
