@@ -271,8 +271,6 @@ def _scopes(scopes: Scopes, settings: Settings) -> Finding:
 
 
 async def _mirror(library: Library, settings: Settings) -> Finding:
-    if settings.mirror == "off":
-        return Finding("copy", "note", "OMI_MCP_MIRROR=off: every search asks the API, and sees no transcripts")
     standing = await library.standing()
     where = settings.mirror_path or "memory"
     found = f"{standing.counts.conversations} conversations and {standing.counts.transcripts} transcripts in {where}"

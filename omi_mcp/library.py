@@ -197,8 +197,6 @@ class Library:
         from omi_mcp.mirror.search.engine import reach, search
 
         account = await self._open()
-        if self._settings.mirror == "off":
-            return await self._search_unmirrored(account, text, filters, folder=folder, limit=limit, offset=offset)
         await account.sync.refresh(wait_for_first=True, look=refresh, report=report)
         if folder is not None:
             filters = await self._in_folder(account, filters, folder)
@@ -224,8 +222,7 @@ class Library:
         """
         account = await self._open()
         stored = await database.run(account.store.get, conversation_id)
-        synced = self._settings.mirror != "off"
-        if stored and synced and (not transcript or stored.transcript in ("stored", "none")):
+        if stored and (not transcript or stored.transcript in ("stored", "none")):
             return Reading(stored)
         asked = self._clock.now()
         try:
@@ -263,9 +260,8 @@ class Library:
     async def recent(self, *, limit: int, offset: int = 0) -> list[Stored]:
         """The newest conversations the mirror knows, without transcripts; waits only shortly for news of them."""
         account = await self._open()
-        if self._settings.mirror != "off":
-            with anyio.move_on_after(RECENT_SECONDS), suppress(OmiError):
-                await account.sync.refresh(wait_for_first=True)
+        with anyio.move_on_after(RECENT_SECONDS), suppress(OmiError):
+            await account.sync.refresh(wait_for_first=True)
         return await database.run(account.store.recent, limit, offset)
 
     async def titled(self, words: str, *, limit: int) -> list[Stored]:
@@ -584,7 +580,7 @@ class Library:
     async def _mirror_created(self, account: Account, created: Created, *, transcript: bool) -> None:
         """Make a new conversation findable at once. One that cannot be read now is found by the next sync."""
         receipt = created.receipt
-        if created.repeated or receipt.discarded or receipt.status != "completed" or self._settings.mirror == "off":
+        if created.repeated or receipt.discarded or receipt.status != "completed":
             return
         with anyio.move_on_after(READ_THROUGH_SECONDS), suppress(OmiError):
             conversation = await account.client.get_conversation(receipt.id, include_transcript=transcript)
@@ -601,16 +597,6 @@ class Library:
 
         return People.of(account.store.newest_speakers(RECENT), self._settings.user_name)
 
-    async def _search_unmirrored(
-        self, account: Account, text: str, filters: Filters, *, folder: str | None, limit: int, offset: int
-    ) -> Found:
-        from omi_mcp.unmirrored import search_listed
-
-        if folder is not None:
-            filters = _filter_folder(filters, folder, await account.client.folders())
-        found = await search_listed(account.client, self._clock, text, filters, limit=limit, offset=offset)
-        return Found(*found, filters, newest=True)
-
     async def _open(self) -> Account:
         if not self._settings.api_key:
             raise NotConfigured("no Omi API key is set")
@@ -619,7 +605,7 @@ class Library:
                 self._account = await database.run(self._open_account)
                 if self._tasks is not None:
                     self._tasks.start_soon(self._account.writer.settle)
-                    if self._syncing and self._settings.mirror != "off":
+                    if self._syncing:
                         self._tasks.start_soon(self._account.sync.run)
             return self._account
 

@@ -11,7 +11,7 @@ from typing import Literal, TypeVar, get_args
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-Mirror = Literal["disk", "memory", "off"]
+Mirror = Literal["disk", "memory"]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 Profile = Literal["full", "search-fetch"]
 
@@ -125,7 +125,7 @@ class Settings:
             timezone=_timezone(given),
             read_only=_switch(given, "OMI_MCP_READ_ONLY", default=False),
             allow_delete=_switch(given, "OMI_MCP_ALLOW_DELETE", default=False),
-            mirror=_choice(given, "OMI_MCP_MIRROR", get_args(Mirror), default="disk"),
+            mirror=_mirror(given),
             structured=_switch(given, "OMI_MCP_STRUCTURED", default=True),
             user_name=" ".join(given.get("OMI_MCP_USER_NAME", "").split())[:LONGEST_NAME] or None,
             log_level=_choice(given, "OMI_MCP_LOG_LEVEL", get_args(LogLevel), default="WARNING"),
@@ -347,6 +347,15 @@ def _switch(env: Mapping[str, str], name: str, *, default: bool) -> bool:
     if value.lower() not in _SWITCH:
         raise SettingsError(f"{name}: not a switch. Accepted: on, off (or 1/0, true/false, yes/no).")
     return _SWITCH[value.lower()]
+
+
+def _mirror(env: Mapping[str, str]) -> Mirror:
+    if env.get("OMI_MCP_MIRROR", "").lower() == "off":
+        raise SettingsError(
+            "OMI_MCP_MIRROR: off was removed. Use memory instead: nothing is kept on disk either, and transcripts are "
+            "searched too. Accepted: disk, memory."
+        )
+    return _choice(env, "OMI_MCP_MIRROR", get_args(Mirror), default="disk")
 
 
 def _choice(env: Mapping[str, str], name: str, accepted: tuple[Choice, ...], *, default: Choice) -> Choice:

@@ -17,7 +17,7 @@ ROOMS = (
     ("server",),
     ("tools", "resources", "prompts"),
     ("views", "library"),
-    ("account", "unmirrored"),
+    ("account",),
     ("writes", "changes"),
     ("mirror",),
     ("api",),

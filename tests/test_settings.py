@@ -89,3 +89,12 @@ def test_a_misspelled_setting_is_refused_and_not_ignored(
     for command in (["serve"], ["search", "x"], ["install", "cursor"], ["mirror", "status"]):
         assert cli.run(command) == 2
         assert "OMI_MCP_READ_ONLY" in capsys.readouterr().err
+
+
+def test_who_wanted_no_copy_is_told_what_to_use_instead(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OMI_MCP_MIRROR", "off")
+    for command in (["serve"], ["search", "harbour"]):
+        assert cli.run(command) == 2
+        assert "OMI_MCP_MIRROR: off was removed. Use memory instead" in capsys.readouterr().err

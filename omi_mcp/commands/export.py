@@ -35,15 +35,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from dataclasses import replace
-
-    from omi_mcp import environment
     from omi_mcp.terminal import session
 
-    settings = environment.settings()
-    if settings.mirror == "off":
-        settings = replace(settings, mirror="memory")
-    return session.run(main, options, settings=settings)
+    return session.run(main, options)
 
 
 async def main(session: "Session", options: argparse.Namespace) -> int:

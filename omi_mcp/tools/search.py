@@ -125,7 +125,6 @@ def register(server: MCPServer[None], library: Library, settings: Settings, cloc
                     clock.now(),
                     filters=found.filters,
                     newest=found.newest,
-                    copying=settings.mirror != "off",
                 ),
             )
         )

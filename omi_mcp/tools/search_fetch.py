@@ -69,8 +69,7 @@ def register(server: MCPServer[None], library: Library, settings: Settings, cloc
         with explained("read"):
             async with kept_posted(ctx, clock, WAITING):
                 found = await library.search(query, Filters(), limit=RESULTS)
-        copying = settings.mirror != "off"
-        seen = coverage(found.counts, found.progress, settings.timezone, clock.now(), copying=copying)
+        seen = coverage(found.counts, found.progress, settings.timezone, clock.now())
         if not (found.results.matches or seen.complete):
             # The answer has no room for what was not searched, and an empty one would say that there is nothing.
             raise ToolError(f"Nothing found so far. {seen.note or ''}".rstrip())

@@ -88,7 +88,7 @@ def coverage(
     """How much a search saw, with a note wherever it did not see everything: what, why, and when to try again.
 
     `counts` are of what passes `filters`. `newest` False: this page of the answer cannot hold the newest ones.
-    `copying` False: nothing is copied after this answer, because its process ends or there is no copy.
+    `copying` False: nothing is copied after this answer, because its process ends.
     """
     listed = progress.complete or bool(filters.start and progress.oldest and filters.start >= progress.oldest)
     oldest = counts.oldest if listed else progress.oldest or counts.oldest

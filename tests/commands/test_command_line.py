@@ -13,6 +13,7 @@ from command_kit import Account, live, talk
 from omi_mcp import cli
 from omi_mcp.api.errors import NotConfigured, OmiError, RateLimited, Refused
 from omi_mcp.commands import mirror
+from omi_mcp.sandbox import Faults
 from omi_mcp.terminal.errors import duration, in_words
 
 COMMANDS = dict(command_line.commands())
@@ -86,11 +87,12 @@ def test_what_the_api_has_is_named_in_one_clean_sentence(tmp_path: Path) -> None
     live(story, tmp_path)
 
 
-def test_without_a_copy_nobody_is_sent_to_copy(tmp_path: Path) -> None:
+def test_nobody_is_sent_to_copy_where_nothing_is_kept(tmp_path: Path) -> None:
     async def story(account: Account) -> None:
         account.sandbox.load([talk("harbour")])
-        ended = await account.run("search", "harbour", mirror="off")
-        assert "OMI_MCP_MIRROR=off" in ended.err
+        account.sandbox.faults = Faults.parse("503@get")
+        ended = await account.run("search", "harbour", mirror="memory")
+        assert "1 transcript is not copied" in ended.err
         assert "omi-mcp sync" not in ended.err
 
     live(story, tmp_path)

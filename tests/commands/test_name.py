@@ -131,11 +131,11 @@ def test_a_name_that_was_noted_before_a_kill_is_shown_at_the_next_start(tmp_path
     live(story, tmp_path)
 
 
-def test_names_are_kept_where_nothing_is_copied_and_a_damaged_file_is_told_of(tmp_path: Path) -> None:
+def test_names_are_kept_where_no_copy_is_kept_and_a_damaged_file_is_told_of(tmp_path: Path) -> None:
     async def story(account: Account) -> None:
         account.sandbox.load([talk("harbour", segments=NUMBERED)])
-        await account.run("name", "harbour", "1", "Bob Ray", mirror="off")
-        assert "Bob Ray: I would" in (await account.run("show", "harbour", mirror="off")).out
+        await account.run("name", "harbour", "1", "Bob Ray", mirror="memory")
+        assert "Bob Ray: I would" in (await account.run("show", "harbour", mirror="memory")).out
         assert not account.settings.mirror_file.exists()
         account.settings.account_file.write_bytes(b"no database, though it once was one" * 100)
         ended = await account.run("name", "harbour", "1", "Ben")

@@ -38,48 +38,6 @@ async def test_nothing_is_written_to_disk_with_the_copy_in_memory(
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_without_a_copy_titles_and_summaries_are_searched_and_it_says_so(
-    connect: Connect, sandbox: Sandbox, tmp_path: Path
-) -> None:
-    sandbox.load([talk(f"walk-{number}", days_ago=number) for number in range(1, 151)])
-    async with connect(mirror="off") as client:
-        answer = await call(client, "search_conversations", query='"walk-140"')
-        assert answer["conversations"][0]["id"] == "walk-140"
-        assert answer["coverage"]["conversations"] == 150
-        assert answer["coverage"]["transcripts"] == 0
-        assert "OMI_MCP_MIRROR=off" in answer["coverage"]["note"]
-        assert "try again" not in answer["coverage"]["note"]
-        read = await call(client, "get_conversation", conversation_id="walk-140", find="sentence-7")
-        assert read["moments"][0]["segment"] == 7
-        created = await call(client, "create_from_text", text="Dinner with Ana: she wants to sell the orchard in May.")
-        assert created["status"] == "created"
-        await call(client, "discard", conversation_id="walk-1")
-        assert (await call(client, "search_conversations"))["matched"] == 150
-    assert list(tmp_path.iterdir()) == []
-
-
-async def test_without_a_copy_what_the_allowance_leaves_is_searched_and_the_wait_is_told(
-    connect: Connect, sandbox: Sandbox
-) -> None:
-    sandbox.load([talk(f"walk-{number}", days_ago=number) for number in range(1, 151)])
-    async with connect(mirror="off") as client:
-        for _ in range(13):
-            assert (await call(client, "search_conversations"))["matched"] == 150
-        for _ in range(2):
-            answer = await call(client, "search_conversations")
-            assert answer["matched"] == 100
-            assert "none of the older ones" in answer["coverage"]["note"]
-            assert "kept for searching and reading, which go on. Try again at" in answer["coverage"]["note"]
-
-
-async def test_without_a_copy_nobody_is_told_to_wait_for_one(connect: Connect, sandbox: Sandbox) -> None:
-    sandbox.load([talk("harbour")])
-    async with connect(mirror="off", profile="search-fetch") as client:
-        said = await refusal(client, "search", query="zeppelin")
-        assert "OMI_MCP_MIRROR=off" in said
-        assert "Copying" not in said
-
-
 async def test_where_sqlite_cannot_search_text_the_way_out_is_told(
     connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:

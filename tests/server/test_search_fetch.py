@@ -6,7 +6,7 @@ import anyio
 import pytest
 from hosting import Connect, call, refusal, talk, text_of
 
-from omi_mcp.sandbox import Sandbox
+from omi_mcp.sandbox import Faults, Sandbox
 from omi_mcp.views import budgets
 
 pytestmark = pytest.mark.anyio
@@ -88,9 +88,11 @@ async def test_nothing_found_is_an_empty_list_only_when_everything_was_searched(
     connect: Connect, sandbox: Sandbox
 ) -> None:
     sandbox.load([talk("harbour")])
-    async with connect(**PROFILE, mirror="off") as client:  # which searches titles and summaries only
+    sandbox.faults = Faults.parse("503@get")  # so the transcript cannot be copied
+    async with connect(**PROFILE, mirror="memory") as client:
         assert (await call(client, "search", query="harbour"))["results"]
         assert "only title and summary were searched" in await refusal(client, "search", query="xylophone")
+    sandbox.faults = Faults.parse("")
     async with connect(**PROFILE) as client:
         with anyio.fail_after(30):
             while not (await call(client, "search_conversations"))["coverage"]["complete"]:

@@ -210,7 +210,7 @@ def test_a_host_that_dies_leaves_nothing_behind(tmp_path: Path, both: bool) -> N
 
 def test_a_wrong_setting_is_refused_at_start_with_its_name_and_what_is_accepted(tmp_path: Path) -> None:
     for name, value, accepted in (
-        ("OMI_MCP_MIRROR", "ram", "disk, memory, off"),
+        ("OMI_MCP_MIRROR", "ram", "disk, memory"),
         ("OMI_MCP_TIMEZONE", "Mars/Base", "Europe/Berlin"),
         ("OMI_MCP_READ_ONLY", "maybe", "on, off"),
         ("OMI_MCP_LOG_LEVEL", "loud", "WARNING"),

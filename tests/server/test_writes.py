@@ -342,7 +342,7 @@ SLOW: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize(("mode", "mirror"), [("auto", "off"), ("legacy", "disk")])
+@pytest.mark.parametrize(("mode", "mirror"), [("auto", "memory"), ("legacy", "disk")])
 @pytest.mark.parametrize("tool", SLOW)
 async def test_every_tool_answers_before_a_host_gives_up(account: Account, tool: str, mode: str, mirror: str) -> None:
     account.sandbox.load([talk("harbour")])
@@ -357,7 +357,7 @@ async def test_every_tool_answers_before_a_host_gives_up(account: Account, tool:
         began = account.clock.now()
         result = await client.call_tool(tool, arguments, progress_callback=progress)
         assert account.clock.now() - began <= timedelta(seconds=46)
-    assert any(words in text_of(result) for words in ("again", "not copied yet", "nothing is copied", "slow"))
+    assert any(words in text_of(result) for words in ("again", "not copied yet", "slow"))
     assert heard == sorted(set(heard))
     assert heard[0] == 10
 
