@@ -1,54 +1,39 @@
-"""The command line: which commands there are, and how each ends."""
+"""The command line: which commands there are, and how each ends.
+
+Hosts wait for the start of the server, so nothing is imported here but the one command that runs.
+"""
 
 import argparse
 import gc
 import sys
 from collections.abc import Sequence
-from types import ModuleType
+from difflib import get_close_matches
+from importlib import import_module
 
 from omi_mcp._version import __version__
-from omi_mcp.commands import (
-    completion,
-    delete,
-    demo,
-    doctor,
-    export,
-    hide,
-    import_,
-    install,
-    mirror,
-    name,
-    rename,
-    restore,
-    sandbox,
-    search,
-    serve,
-    show,
-    sync,
-    uninstall,
-)
 from omi_mcp.settings import SettingsError
 
-COMMANDS: tuple[ModuleType, ...] = (
-    serve,
-    install,
-    uninstall,
-    doctor,
-    search,
-    show,
-    name,
-    rename,
-    hide,
-    restore,
-    delete,
-    import_,
-    export,
-    sync,
-    mirror,
-    demo,
-    sandbox,
-    completion,
-)
+COMMANDS = {
+    "serve": "serve MCP hosts over stdio or HTTP (what happens without a command)",
+    "install": "connect an assistant: claude-desktop, claude-code, cursor, vscode, codex, gemini or windsurf",
+    "uninstall": "disconnect an assistant that `install` connected",
+    "doctor": "check this installation, the key, the Omi API, the copy and the assistants on this computer",
+    "search": "find conversations by words, dates, speaker, category or folder",
+    "show": "read one conversation: summary, action items and transcript",
+    "name": "call the speakers of a conversation by their names, on this computer",
+    "rename": "give a conversation another title",
+    "hide": "hide conversations from lists and search; restore brings them back",
+    "restore": "bring hidden conversations back; without an id, list them",
+    "delete": "delete one conversation for good, after a question; hide can be undone, this cannot",
+    "import": "save transcripts from files: WebVTT, SRT, Zoom, Teams, Otter, JSON, text, Markdown",
+    "export": "write every conversation to a folder, and keep the folder up to date",
+    "sync": "copy everything that is not copied yet, and show how far it is",
+    "mirror": "show or delete the searchable copy on this computer",
+    "demo": "play a short session with the sample library and show every call and answer",
+    "sandbox": "run an Omi Developer API in a box on this computer",
+    "completion": "print what lets a shell complete commands and options",
+}
+"""Every command with its help line. The file of a command, `commands/NAME.py`, is imported when it runs."""
 
 ABOUT = ("-h", "--help", "--version")
 """The options that are not those of `serve`."""
@@ -75,17 +60,25 @@ exit codes: 0 done, 1 failed, 2 wrong usage or setting, 3 not all could be done 
 """
 
 
+def main() -> None:
+    """Run the command line of this process; exits with its status code."""
+    # The SDK's import makes some hundred thousand objects that all stay: collecting meanwhile only costs time.
+    gc.disable()
+    sys.exit(run(sys.argv[1:]))
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code."""
     if not arguments or (arguments[0].startswith("-") and arguments[0] not in ABOUT):
-        arguments = (serve.NAME, *arguments)
-    if mistyped := _mistyped(arguments[0]):
-        print(f"omi-mcp: {mistyped}", file=sys.stderr)
+        arguments = ("serve", *arguments)
+    name = arguments[0]
+    if not name.startswith("-") and name not in COMMANDS:
+        print(f"omi-mcp: {_mistyped(name)}", file=sys.stderr)
         return 2
-    options = parser().parse_args(arguments)
-    if options.command is not serve:
-        gc.enable()
     try:
+        options = parser(name).parse_args(arguments)
+        if name != "serve":
+            gc.enable()
         code: int = options.command.run(options)
     except SettingsError as error:
         print(f"omi-mcp: {error}", file=sys.stderr)
@@ -95,20 +88,15 @@ def run(arguments: Sequence[str]) -> int:
     return code
 
 
-def _mistyped(name: str) -> str | None:
+def _mistyped(name: str) -> str:
     """What to say of a command that there is not."""
-    names = [command.NAME for command in COMMANDS]
-    if name.startswith("-") or name in names:
-        return None
-    from difflib import get_close_matches  # which hosts would wait for
-
-    near = get_close_matches(name, names, 1)
-    meant = f"did you mean {near[0]}?" if near else f"commands are {', '.join(names)}."
+    near = get_close_matches(name, COMMANDS, 1)
+    meant = f"did you mean {near[0]}?" if near else f"commands are {', '.join(COMMANDS)}."
     return f"there is no command {name!r}: {meant}"
 
 
-def parser() -> argparse.ArgumentParser:
-    """The whole command line, with a command."""
+def parser(*names: str) -> argparse.ArgumentParser:
+    """The command line, with the options of the commands `names`; without any, of all of them."""
     top = argparse.ArgumentParser(
         prog="omi-mcp",
         description=f"MCP server for your Omi conversations. {DEFAULT}",
@@ -117,10 +105,10 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"omi-mcp {__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in COMMANDS:
-        sub = commands.add_parser(
-            command.NAME, help=command.HELP, description=f"{command.HELP[0].upper()}{command.HELP[1:]}."
-        )
-        command.configure(sub)
-        sub.set_defaults(command=command, top=top)
+    for name, help_line in COMMANDS.items():
+        sub = commands.add_parser(name, help=help_line, description=f"{help_line[0].upper()}{help_line[1:]}.")
+        if not names or name in names:
+            command = import_module(f"omi_mcp.commands.{'import_' if name == 'import' else name}")
+            command.configure(sub)
+            sub.set_defaults(command=command, parser=parser)
     return top

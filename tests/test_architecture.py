@@ -11,7 +11,7 @@ ROOMS = (
     ("__main__",),
     ("cli",),
     ("commands",),
-    ("terminal", "demo", "doctor"),
+    ("terminal",),
     ("environment",),
     ("transports", "hosts", "importing", "exporting"),
     ("server",),

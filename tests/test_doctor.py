@@ -15,7 +15,7 @@ import pytest
 import omi_mcp
 from omi_mcp import cli
 from omi_mcp.clock import SystemClock
-from omi_mcp.doctor import Finding, Start, examine
+from omi_mcp.commands.doctor import Finding, Start, examine
 from omi_mcp.hosts import entries, trial
 from omi_mcp.hosts.entries import Launch
 from omi_mcp.hosts.known import HOSTS, Machine

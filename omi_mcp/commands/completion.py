@@ -2,8 +2,8 @@
 
 import argparse
 
-NAME = "completion"
-HELP = "print what lets a shell complete commands and options"
+import shtab
+
 SHELLS = ("bash", "zsh", "tcsh")
 
 
@@ -12,7 +12,5 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    import shtab
-
-    print(shtab.complete(options.top, options.shell))
+    print(shtab.complete(options.parser(), options.shell))
     return 0

@@ -20,7 +20,7 @@ from omi_mcp.hosts.entries import Change, Launch
 from omi_mcp.hosts.keys import Key, Saved, WrongKey
 from omi_mcp.hosts.known import HOSTS, Host, Machine
 from omi_mcp.settings import DEFAULT_BASE_URL, NAMES, Settings, bare_key, is_set
-from omi_mcp.terminal.errors import in_words
+from omi_mcp.terminal import in_words
 
 MOST_TRIES = 3
 """How often a person is asked for a key that is accepted."""

@@ -2,13 +2,10 @@
 
 import argparse
 import sys
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from omi_mcp.terminal.session import Session
-
-NAME = "delete"
-HELP = "delete one conversation for good, after a question; hide can be undone, this cannot"
+from omi_mcp import dates
+from omi_mcp.terminal import DONE, FAILED, USAGE, CommandFailed, Session, agreed, run_command
+from omi_mcp.views.cards import title
 
 STAYS = "Memories and action items that Omi made of it stay."
 
@@ -19,17 +16,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from omi_mcp.terminal import session
-
-    return session.run(main, options, syncing=False)
+    return run_command(main, options, syncing=False)
 
 
-async def main(session: "Session", options: argparse.Namespace) -> int:
-    from omi_mcp import dates
-    from omi_mcp.terminal.output import agreed
-    from omi_mcp.terminal.session import DONE, FAILED, USAGE, CommandFailed
-    from omi_mcp.views.cards import title
-
+async def main(session: Session, options: argparse.Namespace) -> int:
     conversation = await session.library.current(await session.library.resolve(options.id))
     began = dates.local(conversation.began, session.settings.timezone)
     if not options.yes:

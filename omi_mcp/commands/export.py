@@ -1,16 +1,11 @@
 """`omi-mcp export`: every conversation as a file."""
 
 import argparse
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from omi_mcp.terminal.session import Session
-
-NAME = "export"
-HELP = "write every conversation to a folder, and keep the folder up to date"
+from omi_mcp.commands.writing import Export
+from omi_mcp.terminal import DONE, INCOMPLETE, USAGE, CommandFailed, Session, follow, run_command
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -35,16 +30,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from omi_mcp.terminal import session
-
-    return session.run(main, options)
+    return run_command(main, options)
 
 
-async def main(session: "Session", options: argparse.Namespace) -> int:
-    from omi_mcp.commands.writing import Export
-    from omi_mcp.terminal.progress import follow
-    from omi_mcp.terminal.session import DONE, INCOMPLETE, USAGE, CommandFailed
-
+async def main(session: Session, options: argparse.Namespace) -> int:
     since = session.span("--since", options.since)
     first: datetime | None = since and since.first
     stdout = str(options.folder) == "-"

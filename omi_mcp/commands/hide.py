@@ -1,13 +1,9 @@
 """`omi-mcp hide`: take conversations out of lists and search."""
 
 import argparse
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from omi_mcp.terminal.session import Session
-
-NAME = "hide"
-HELP = "hide conversations from lists and search; restore brings them back"
+from omi_mcp.terminal import DONE, Session, run_command
+from omi_mcp.views.cards import title
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -15,15 +11,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from omi_mcp.terminal import session
-
-    return session.run(main, options, syncing=False)
+    return run_command(main, options, syncing=False)
 
 
-async def main(session: "Session", options: argparse.Namespace) -> int:
-    from omi_mcp.terminal.session import DONE
-    from omi_mcp.views.cards import title
-
+async def main(session: Session, options: argparse.Namespace) -> int:
     for conversation_id in [await session.library.resolve(each) for each in options.ids]:
         hidden = await session.library.discard(conversation_id)
         session.out.print(

@@ -2,20 +2,20 @@
 
 import argparse
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from omi_mcp.importing.planning import Plan
-    from omi_mcp.terminal.session import Session
+from omi_mcp import dates
+from omi_mcp.commands.sending import estimate, send, writes
+from omi_mcp.importing import planning
+from omi_mcp.importing.planning import Plan
+from omi_mcp.importing.reading import find_files, read_file
+from omi_mcp.importing.recordings import Unreadable
+from omi_mcp.terminal import DONE, FAILED, INCOMPLETE, USAGE, CommandFailed, Session, run_command
 
 A_DAY, LATE = 86_400.0, 3_600.0
 """Seconds: longer than anybody speaks, and later than anybody begins."""
-
-NAME = "import"
-HELP = "save transcripts from files: WebVTT, SRT, Zoom, Teams, Otter, JSON, text, Markdown"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -40,15 +40,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from omi_mcp.terminal import session
-
-    return session.run(main, options, syncing=False)
+    return run_command(main, options, syncing=False)
 
 
-async def main(session: "Session", options: argparse.Namespace) -> int:
-    from omi_mcp.commands.sending import estimate, send, writes
-    from omi_mcp.terminal.session import DONE, FAILED, INCOMPLETE, USAGE, CommandFailed
-
+async def main(session: Session, options: argparse.Namespace) -> int:
     if session.settings.read_only and not options.dry_run:
         raise CommandFailed("OMI_MCP_READ_ONLY is on: only --dry-run is possible", USAGE)
     plans, refused = _read(session, options)
@@ -85,20 +80,15 @@ async def main(session: "Session", options: argparse.Namespace) -> int:
     return INCOMPLETE if report.left else DONE
 
 
-async def _themselves(session: "Session", plans: Sequence["Plan"], *, now: bool) -> dict[str, str]:
+async def _themselves(session: Session, plans: Sequence[Plan], *, now: bool) -> dict[str, str]:
     """By session id, the conversations that were exported from this very account and are still there."""
     exported = [(plan, origin) for plan in plans if (origin := plan.source.recording.origin) is not None]
     there = await session.library.existing({origin.id: plan.source.started_at for plan, origin in exported}, now=now)
     return {part.client_session_id: origin.id for plan, origin in exported if origin.id in there for part in plan.parts}
 
 
-def _read(session: "Session", options: argparse.Namespace) -> tuple[list["Plan"], list[tuple[str, str]]]:
+def _read(session: Session, options: argparse.Namespace) -> tuple[list[Plan], list[tuple[str, str]]]:
     """What can be imported, and the files that cannot, with the reason."""
-    from omi_mcp.importing.planning import plan
-    from omi_mcp.importing.reading import find_files, read_file
-    from omi_mcp.importing.recordings import Unreadable
-    from omi_mcp.terminal.session import USAGE, CommandFailed
-
     files = find_files(options.files)
     started = _started(session, options.started, files)
     plans: list[Plan] = []
@@ -114,7 +104,7 @@ def _read(session: "Session", options: argparse.Namespace) -> tuple[list["Plan"]
             continue
         for source in sources:
             try:
-                plans.append(plan(source, me=options.me))
+                plans.append(planning.plan(source, me=options.me))
             except Unreadable as error:
                 refused.append((str(file) + (f" #{source.number}" if source.number else ""), str(error)))
     if started and len(plans) > 1:
@@ -124,10 +114,7 @@ def _read(session: "Session", options: argparse.Namespace) -> tuple[list["Plan"]
     return plans, refused
 
 
-def _started(session: "Session", text: str | None, files: Sequence[Path]) -> "datetime | None":
-    from omi_mcp import dates
-    from omi_mcp.terminal.session import USAGE, CommandFailed
-
+def _started(session: Session, text: str | None, files: Sequence[Path]) -> datetime | None:
     if text is None:
         return None
     if len(files) != 1:
@@ -138,9 +125,7 @@ def _started(session: "Session", text: str | None, files: Sequence[Path]) -> "da
         raise CommandFailed(f"--started: {error}", USAGE) from None
 
 
-def _print_plans(
-    session: "Session", options: argparse.Namespace, plans: Sequence["Plan"], known: dict[str, str]
-) -> None:
+def _print_plans(session: Session, options: argparse.Namespace, plans: Sequence[Plan], known: dict[str, str]) -> None:
     for plan in plans:
         before = all(part.client_session_id in known for part in plan.parts)
         name = session.out.paint(plan.source.name, "bold")
@@ -149,7 +134,7 @@ def _print_plans(
             session.out.print(f"    {fact}")
 
 
-def _print_made(session: "Session", plan: "Plan", made: Sequence[dict[str, Any]]) -> None:
+def _print_made(session: Session, plan: Plan, made: Sequence[dict[str, Any]]) -> None:
     """Which conversations it became."""
     for each in made:
         part = f" ({each['part']} of {len(plan.parts)})" if "part" in each else ""
@@ -161,9 +146,7 @@ def _print_made(session: "Session", plan: "Plan", made: Sequence[dict[str, Any]]
         session.out.print(f"{each['id']}  {plan.source.name}{part}{said}")
 
 
-def _facts(session: "Session", plan: "Plan", wanted: str | None) -> list[str]:
-    from omi_mcp import dates
-
+def _facts(session: Session, plan: Plan, wanted: str | None) -> list[str]:
     started = dates.local(plan.source.started_at, session.settings.timezone)
     witness = {"option": "--started", "file": "the file", "name": "its name"}.get(plan.source.started_from)
     witness = witness or "the date of the file; --started says otherwise"
@@ -186,10 +169,8 @@ def _facts(session: "Session", plan: "Plan", wanted: str | None) -> list[str]:
     return facts
 
 
-def _doubts(plan: "Plan") -> list[str]:
+def _doubts(plan: Plan) -> list[str]:
     """What of its times can hardly be so; they are sent as the file has them."""
-    from omi_mcp import dates
-
     doubts = []
     if plan.first_words > LATE:
         doubts.append(f"its first words are at {dates.format_offset(plan.first_words)}")
@@ -199,13 +180,13 @@ def _doubts(plan: "Plan") -> list[str]:
     return doubts
 
 
-def _label(plan: "Plan", label: str) -> str:
+def _label(plan: Plan, label: str) -> str:
     """What Omi will call this speaker."""
     mine = any(segment.is_user and segment.speaker == label for part in plan.parts for segment in part.segments)
     return "you" if mine else f"Speaker {int(label.removeprefix('SPEAKER_'))}"
 
 
-def _planned(plan: "Plan") -> dict[str, Any]:
+def _planned(plan: Plan) -> dict[str, Any]:
     return {
         "file": str(plan.source.path),
         "started": plan.source.started_at.isoformat(),

@@ -3,8 +3,7 @@
 import argparse
 from pathlib import Path
 
-NAME = "install"
-HELP = "connect an assistant: claude-desktop, claude-code, cursor, vscode, codex, gemini or windsurf"
+from omi_mcp.commands import connecting
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +19,4 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from omi_mcp.commands import connecting
-
     return connecting.install(options.hosts, config=options.config, demo=options.demo, show=options.print)

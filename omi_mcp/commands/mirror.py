@@ -3,15 +3,11 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from omi_mcp import database, dates, environment
 from omi_mcp.settings import Settings
-
-if TYPE_CHECKING:
-    from omi_mcp.terminal.session import Session
-
-NAME = "mirror"
-HELP = "show or delete the searchable copy on this computer"
+from omi_mcp.terminal import DONE, FAILED, USAGE, Session, Terminal, agreed, duration, fail, run_command
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -33,19 +29,13 @@ PURGE = (
 
 
 def run(options: argparse.Namespace) -> int:
-    from omi_mcp import environment
-    from omi_mcp.terminal import session
-
     settings = environment.settings()
     if options.action == "status":
-        return session.run(status, options, syncing=False, settings=settings)
+        return run_command(status, options, syncing=False, settings=settings)
     return purge(settings, options)
 
 
-async def status(session: "Session", options: argparse.Namespace) -> int:
-    from omi_mcp import database, dates
-    from omi_mcp.terminal.session import DONE
-
+async def status(session: Session, options: argparse.Namespace) -> int:
     path = session.settings.mirror_path
     others = _others(session.settings)
     kept = {"copies": sum(file.suffix == ".sqlite3" for file in others), "bytes": sum(map(_size, others))}
@@ -84,9 +74,7 @@ async def status(session: "Session", options: argparse.Namespace) -> int:
     return DONE
 
 
-def _print_facts(session: "Session", facts: dict[str, Any]) -> None:
-    from omi_mcp.terminal.errors import duration
-
+def _print_facts(session: Session, facts: dict[str, Any]) -> None:
     waits = facts["waits_seconds"]
     rest = "" if facts["complete"] else ", more to come"
     rows = {
@@ -104,7 +92,7 @@ def _print_facts(session: "Session", facts: dict[str, Any]) -> None:
             session.out.print(f"{session.out.paint(f'{name:<17}', 'dim')}{value}")
 
 
-def _print_others(session: "Session", kept: dict[str, int]) -> None:
+def _print_others(session: Session, kept: dict[str, int]) -> None:
     if kept["copies"]:
         made = f"{kept['copies']} {'copy' if kept['copies'] == 1 else 'copies'} ({kept['bytes'] / 1e6:.1f} MB)"
         session.out.print(
@@ -114,8 +102,6 @@ def _print_others(session: "Session", kept: dict[str, int]) -> None:
 
 def _others(settings: Settings) -> list[Path]:
     """The files of the copies of every other key that was used here, also of those that were never accepted."""
-    from omi_mcp import database
-
     return sorted({*settings.data_dir.glob("mirror-*.sqlite3*")} - {*database.files(settings.mirror_file)})
 
 
@@ -128,10 +114,6 @@ def _size(file: Path) -> int:
 
 def purge(settings: Settings, options: argparse.Namespace) -> int:
     """Delete the files of this account, of all, or of the others; asks first at a terminal."""
-    from omi_mcp import database
-    from omi_mcp.terminal.output import Terminal, agreed
-    from omi_mcp.terminal.session import DONE, FAILED, USAGE, fail
-
     err = Terminal(sys.stderr)
     files = _others(settings) if options.others else database.files(settings.mirror_file)
     if options.all:

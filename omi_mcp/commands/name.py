@@ -1,13 +1,11 @@
 """`omi-mcp name`: who is whom, where Omi only has `Speaker 1`."""
 
 import argparse
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from omi_mcp.terminal.session import Session
-
-NAME = "name"
-HELP = "call the speakers of a conversation by their names, on this computer"
+from omi_mcp.terminal import DONE, USAGE, CommandFailed, Session, run_command
+from omi_mcp.views.cards import title
+from omi_mcp.views.text import clean_line
+from omi_mcp.views.transcripts import speaker_name
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -26,14 +24,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from omi_mcp.terminal import session
-
-    return session.run(main, options, syncing=False)
+    return run_command(main, options, syncing=False)
 
 
-async def main(session: "Session", options: argparse.Namespace) -> int:
-    from omi_mcp.terminal.session import DONE, USAGE, CommandFailed
-
+async def main(session: Session, options: argparse.Namespace) -> int:
     if options.id is None:
         if options.undo:
             raise CommandFailed("--undo: say in which conversation", USAGE)
@@ -54,11 +48,8 @@ async def main(session: "Session", options: argparse.Namespace) -> int:
     return DONE
 
 
-async def _show(session: "Session", options: argparse.Namespace) -> None:
+async def _show(session: Session, options: argparse.Namespace) -> None:
     """Who speaks in the conversation now."""
-    from omi_mcp.views.text import clean_line
-    from omi_mcp.views.transcripts import speaker_name
-
     speakers = await session.library.speakers(options.id)
     if options.json:
         session.json([{"label": each.label, "name": each.name, "segments": each.segments} for each in speakers])
@@ -71,12 +62,8 @@ async def _show(session: "Session", options: argparse.Namespace) -> None:
         session.note("Nobody speaks in this conversation: it has no transcript.")
 
 
-async def _show_all(session: "Session", options: argparse.Namespace) -> None:
+async def _show_all(session: Session, options: argparse.Namespace) -> None:
     """Every conversation with names given here."""
-    from omi_mcp.views.cards import title
-    from omi_mcp.views.text import clean_line
-    from omi_mcp.views.transcripts import speaker_name
-
     named = await session.library.named_speakers()
     if options.json:
         session.json(named)

@@ -1,13 +1,9 @@
 """`omi-mcp rename`: give a conversation another title."""
 
 import argparse
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from omi_mcp.terminal.session import Session
-
-NAME = "rename"
-HELP = "give a conversation another title"
+from omi_mcp.terminal import DONE, Session, run_command
+from omi_mcp.views.cards import title
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -16,15 +12,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from omi_mcp.terminal import session
-
-    return session.run(main, options, syncing=False)
+    return run_command(main, options, syncing=False)
 
 
-async def main(session: "Session", options: argparse.Namespace) -> int:
-    from omi_mcp.terminal.session import DONE
-    from omi_mcp.views.cards import title
-
+async def main(session: Session, options: argparse.Namespace) -> int:
     conversation_id = await session.library.resolve(options.id)
     renamed = await session.library.update_title(conversation_id, " ".join(options.title))
     session.out.print(f"{session.out.paint(title(renamed), 'bold')}  {session.out.paint(conversation_id, 'dim')}")

@@ -1,13 +1,10 @@
 """`omi-mcp restore`: bring hidden conversations back, or list them."""
 
 import argparse
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from omi_mcp.terminal.session import Session
-
-NAME = "restore"
-HELP = "bring hidden conversations back; without an id, list them"
+from omi_mcp import dates
+from omi_mcp.terminal import DONE, Session, run_command
+from omi_mcp.views.cards import title
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -18,15 +15,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from omi_mcp.terminal import session
-
-    return session.run(main, options, syncing=False)
+    return run_command(main, options, syncing=False)
 
 
-async def main(session: "Session", options: argparse.Namespace) -> int:
-    from omi_mcp.terminal.session import DONE
-    from omi_mcp.views.cards import title
-
+async def main(session: Session, options: argparse.Namespace) -> int:
     if not options.ids:
         await _list(session, options)
         return DONE
@@ -38,10 +30,7 @@ async def main(session: "Session", options: argparse.Namespace) -> int:
     return DONE
 
 
-async def _list(session: "Session", options: argparse.Namespace) -> None:
-    from omi_mcp import dates
-    from omi_mcp.views.cards import title
-
+async def _list(session: Session, options: argparse.Namespace) -> None:
     hidden = [stored.conversation for stored in await session.library.hidden()]
     began = [dates.local(each.began, session.settings.timezone) for each in hidden]
     if options.json:

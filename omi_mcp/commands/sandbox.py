@@ -7,9 +7,8 @@ import sys
 from pathlib import Path
 
 from omi_mcp.commands.serve import port_number
-
-NAME = "sandbox"
-HELP = "run an Omi Developer API in a box on this computer"
+from omi_mcp.sandbox import BadLine, Faults, Sandbox
+from omi_mcp.sandbox.serve import serve
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -55,9 +54,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from omi_mcp.sandbox import BadLine, Faults, Sandbox
-    from omi_mcp.sandbox.serve import serve
-
     try:
         faults = Faults.parse(options.faults)
     except ValueError as error:

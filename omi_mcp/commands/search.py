@@ -2,14 +2,15 @@
 
 import argparse
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from omi_mcp.terminal.session import Session
-    from omi_mcp.views.models import ConversationCard, ConversationDetail
-
-NAME = "search"
-HELP = "find conversations by words, dates, speaker, category or folder"
+from omi_mcp.api.models import CATEGORIES
+from omi_mcp.mirror.types import Filters
+from omi_mcp.terminal import DONE, USAGE, CommandFailed, Session, run_command
+from omi_mcp.views import notes
+from omi_mcp.views.cards import search_cards
+from omi_mcp.views.models import ConversationCard, ConversationDetail
+from omi_mcp.views.text import enumerated
+from omi_mcp.views.transcripts import user_name
 
 MOST = 50
 
@@ -33,18 +34,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from omi_mcp.terminal import session
-
-    return session.run(main, options)
+    return run_command(main, options)
 
 
-async def main(session: "Session", options: argparse.Namespace) -> int:
-    from omi_mcp.mirror.types import Filters
-    from omi_mcp.terminal.session import DONE, USAGE, CommandFailed
-    from omi_mcp.views import notes
-    from omi_mcp.views.cards import search_cards
-    from omi_mcp.views.transcripts import user_name
-
+async def main(session: Session, options: argparse.Namespace) -> int:
     if not 1 <= options.limit <= MOST:
         raise CommandFailed(f"--limit: must be 1 to {MOST}", USAGE)
     wanted = session.range(options.start, options.end, options.period)
@@ -105,16 +98,13 @@ async def main(session: "Session", options: argparse.Namespace) -> int:
 
 
 def _categories(given: Iterable[str]) -> tuple[str, ...]:
-    from omi_mcp.api.models import CATEGORIES
-    from omi_mcp.terminal.session import USAGE, CommandFailed
-
     wanted = [name.strip().lower() for names in given for name in names.split(",") if name.strip()]
     if not set(wanted) <= set(CATEGORIES):
         raise CommandFailed(f"--category: there is no such category. Categories: {', '.join(CATEGORIES)}", USAGE)
     return tuple(dict.fromkeys(wanted))
 
 
-def _shown(session: "Session", number: int, card: "ConversationCard", query: str) -> str:
+def _shown(session: Session, number: int, card: ConversationCard, query: str) -> str:
     paint = session.out.paint
     lines = [f"{paint(f'{number:>2}', 'dim')}  {paint(card.title, 'bold')}", f"    {paint(facts(card), 'dim')}"]
     for hit in card.hits or ():
@@ -125,7 +115,7 @@ def _shown(session: "Session", number: int, card: "ConversationCard", query: str
     return "\n".join([*lines, f"    {paint(card.id, 'dim')}", ""])
 
 
-def _highlighted(session: "Session", text: str, query: str) -> str:
+def _highlighted(session: Session, text: str, query: str) -> str:
     """`text` with the words that the search took for those of `query` marked."""
     shown, done = "", 0
     for first, end in session.library.occurrences(query, text):
@@ -134,10 +124,8 @@ def _highlighted(session: "Session", text: str, query: str) -> str:
     return shown + text[done:]
 
 
-def facts(card: "ConversationCard | ConversationDetail") -> str:
+def facts(card: ConversationCard | ConversationDetail) -> str:
     """When, how long, and what it is filed under, on one line."""
-    from omi_mcp.views.text import enumerated
-
     known = (
         f"{card.weekday} {card.started[:10]} {card.started[11:16]}",
         card.minutes and f"{card.minutes} min",

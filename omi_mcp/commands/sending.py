@@ -12,9 +12,7 @@ from omi_mcp.api.drafts import SegmentsDraft
 from omi_mcp.api.errors import BudgetSpent, Conflict, OmiError, RateLimited, Rejected, ServerFault
 from omi_mcp.api.models import Receipt
 from omi_mcp.importing.planning import Plan
-from omi_mcp.terminal.errors import duration, in_words
-from omi_mcp.terminal.output import bar
-from omi_mcp.terminal.session import Session
+from omi_mcp.terminal import Session, bar, duration, in_words
 from omi_mcp.views.text import clean_line
 from omi_mcp.writes import Created, NotCreated, OutcomeUnknown
 

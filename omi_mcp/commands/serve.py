@@ -13,8 +13,6 @@ from omi_mcp.settings import ANYONE, HttpAccess, Profile, Settings, SettingsErro
 if TYPE_CHECKING:
     from omi_mcp.library import Library
 
-NAME = "serve"
-HELP = "serve MCP hosts over stdio or HTTP (what happens without a command)"
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8765

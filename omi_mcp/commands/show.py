@@ -2,18 +2,17 @@
 
 import argparse
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from omi_mcp.mirror.types import Stored
-    from omi_mcp.terminal.session import Session
-    from omi_mcp.views.models import ConversationDetail
-    from omi_mcp.views.transcripts import Place, Transcript
-
-NAME = "show"
-HELP = "read one conversation: summary, action items and transcript"
+from omi_mcp import dates
+from omi_mcp.commands.search import facts
+from omi_mcp.mirror.types import Stored
+from omi_mcp.terminal import DONE, FAILED, USAGE, CommandFailed, Session, in_words, run_command
+from omi_mcp.views.cards import detail_card
+from omi_mcp.views.models import ConversationDetail
+from omi_mcp.views.notes import no_transcript
+from omi_mcp.views.transcripts import Place, Transcript, speaker_name
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -28,18 +27,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from omi_mcp.terminal import session
-
-    return session.run(main, options)
+    return run_command(main, options)
 
 
-async def main(session: "Session", options: argparse.Namespace) -> int:
-    from omi_mcp.terminal.errors import in_words
-    from omi_mcp.terminal.session import DONE
-    from omi_mcp.views.cards import detail_card
-    from omi_mcp.views.notes import no_transcript
-    from omi_mcp.views.transcripts import Transcript
-
+async def main(session: Session, options: argparse.Namespace) -> int:
     asked = not options.no_transcript
     options.id = await session.library.resolve(options.id)
     reading = await session.library.get(options.id, transcript=asked)
@@ -67,11 +58,8 @@ async def main(session: "Session", options: argparse.Namespace) -> int:
     return DONE
 
 
-async def _place(session: "Session", options: argparse.Namespace, transcript: "Transcript") -> "Place":
+async def _place(session: Session, options: argparse.Namespace, transcript: Transcript) -> Place:
     """Where reading begins."""
-    from omi_mcp import dates
-    from omi_mcp.terminal.session import FAILED, USAGE, CommandFailed
-
     option = "--speaker"
     try:
         if options.at is not None:
@@ -88,9 +76,7 @@ async def _place(session: "Session", options: argparse.Namespace, transcript: "T
         raise CommandFailed(f"{option}: {error}", USAGE) from None
 
 
-def _summary(session: "Session", card: "ConversationDetail") -> "Iterator[str]":
-    from omi_mcp.commands.search import facts
-
+def _summary(session: Session, card: ConversationDetail) -> Iterator[str]:
     paint = session.out.paint
     yield from (paint(card.title, "bold"), paint(facts(card), "dim"), paint(card.id, "dim"))
     if card.hidden:
@@ -113,16 +99,14 @@ def _summary(session: "Session", card: "ConversationDetail") -> "Iterator[str]":
     yield ""
 
 
-def _turn(session: "Session", line: str) -> str:
+def _turn(session: Session, line: str) -> str:
     """A line of a transcript, `[hh:mm:ss] Name: words`, with its parts set apart."""
     stamp, _, rest = line.partition("] ")
     name, _, words = rest.partition(": ")
     return f"{session.out.paint(f'{stamp}]', 'dim')} {session.out.paint(f'{name}:', 'cyan')} {words}"
 
 
-def _segments(stored: "Stored") -> list[dict[str, Any]] | None:
-    from omi_mcp.views.transcripts import speaker_name
-
+def _segments(stored: Stored) -> list[dict[str, Any]] | None:
     segments = stored.conversation.transcript_segments
     if segments is None:
         return None

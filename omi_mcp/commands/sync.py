@@ -1,14 +1,10 @@
 """`omi-mcp sync`: copy everything now, and wait until it is done."""
 
 import argparse
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from omi_mcp.library import Standing
-    from omi_mcp.terminal.session import Session
-
-NAME = "sync"
-HELP = "copy everything that is not copied yet, and show how far it is"
+from omi_mcp.library import Standing
+from omi_mcp.terminal import DONE, INCOMPLETE, USAGE, CommandFailed, Session, duration, follow, run_command
+from omi_mcp.views.notes import OBSTACLES
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -21,17 +17,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from omi_mcp.terminal import session
-
-    return session.run(main, options)
+    return run_command(main, options)
 
 
-async def main(session: "Session", options: argparse.Namespace) -> int:
-    from omi_mcp.terminal.errors import duration
-    from omi_mcp.terminal.progress import follow
-    from omi_mcp.terminal.session import DONE, INCOMPLETE, USAGE, CommandFailed
-    from omi_mcp.views.notes import OBSTACLES
-
+async def main(session: Session, options: argparse.Namespace) -> int:
     if session.settings.mirror != "disk":
         raise CommandFailed(
             f"OMI_MCP_MIRROR is {session.settings.mirror}: there is nothing that a sync could keep", USAGE
@@ -50,7 +39,7 @@ async def main(session: "Session", options: argparse.Namespace) -> int:
     return INCOMPLETE
 
 
-def _said(standing: "Standing") -> str:
+def _said(standing: Standing) -> str:
     counts = standing.counts
     said = f"{counts.conversations:,} conversations, {counts.transcripts:,} with everything there is to copy"
     left = ((counts.pending, "without transcript yet"), (counts.locked, "locked by the plan of the Omi account"))

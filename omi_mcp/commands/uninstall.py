@@ -3,8 +3,7 @@
 import argparse
 from pathlib import Path
 
-NAME = "uninstall"
-HELP = "disconnect an assistant that `install` connected"
+from omi_mcp.commands import connecting
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -15,6 +14,4 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from omi_mcp.commands import connecting
-
     return connecting.uninstall(options.hosts, config=options.config)

@@ -11,8 +11,7 @@ from omi_mcp.exporting.records import line
 from omi_mcp.exporting.stream import Stream
 from omi_mcp.library import Standing
 from omi_mcp.mirror.types import Entry
-from omi_mcp.terminal.errors import duration
-from omi_mcp.terminal.session import CommandFailed, Session
+from omi_mcp.terminal import CommandFailed, Session, duration
 from omi_mcp.views.notes import OBSTACLES
 
 MOST_NAMED = 20

@@ -76,7 +76,9 @@ class Session:
 Work = Callable[[Session, argparse.Namespace], Awaitable[int]]
 
 
-def run(work: Work, options: argparse.Namespace, *, syncing: bool = True, settings: Settings | None = None) -> int:
+def run_command(
+    work: Work, options: argparse.Namespace, *, syncing: bool = True, settings: Settings | None = None
+) -> int:
     """Do `work` with the library of the environment open, and return its exit code.
 
     Raises:

@@ -16,8 +16,7 @@ from omi_mcp.commands import mirror
 from omi_mcp.library import Library
 from omi_mcp.sandbox import Sandbox
 from omi_mcp.settings import Settings
-from omi_mcp.terminal.output import Terminal
-from omi_mcp.terminal.session import Session, in_session
+from omi_mcp.terminal import Session, Terminal, in_session
 
 
 class _Screen(io.StringIO):
@@ -54,13 +53,14 @@ class Account:
 
     async def run(self, *arguments: str | Path, screen: bool = False, **changes: Any) -> Ended:
         """One command line, as after `omi-mcp`, with `changes` to the settings; with a `screen`, `err` is one."""
-        options = cli.parser().parse_args([str(argument) for argument in arguments])
+        name, *rest = (str(argument) for argument in arguments)
+        options = cli.parser(name).parse_args([name, *rest])
         settings = replace(self.settings, **changes)
         out, err = io.StringIO(), _Screen() if screen else io.StringIO()
         library = Library(settings, transport=self.sandbox.transport(), clock=self.clock)
         session = Session(settings, library, self.clock, Terminal(out), Terminal(err))
         work = mirror.status if options.command is mirror else options.command.main
-        syncing = options.command.NAME not in ("import", "mirror", "name", "rename", "hide", "restore", "delete")
+        syncing = name not in ("import", "mirror", "name", "rename", "hide", "restore", "delete")
         code = await in_session(session, work, options, syncing)
         return Ended(code, out.getvalue(), err.getvalue())
 

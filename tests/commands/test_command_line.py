@@ -14,7 +14,7 @@ from omi_mcp import cli
 from omi_mcp.api.errors import NotConfigured, OmiError, RateLimited, Refused
 from omi_mcp.commands import mirror
 from omi_mcp.sandbox import Faults
-from omi_mcp.terminal.errors import duration, in_words
+from omi_mcp.terminal import duration, in_words
 
 COMMANDS = dict(command_line.commands())
 

@@ -8,7 +8,7 @@ import pytest
 from command_kit import Account, live, talk
 
 from omi_mcp import cli
-from omi_mcp.terminal.output import wrapped
+from omi_mcp.terminal import wrapped
 
 
 def test_a_conversation_is_renamed_hidden_listed_and_brought_back_by_the_beginning_of_its_id(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_a_mistyped_command_is_answered_with_the_one_that_was_meant(
 def test_a_shell_completes_every_command(shell: str) -> None:
     done = subprocess.run([sys.executable, "-m", "omi_mcp", "completion", shell], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert all(command.NAME in done.stdout for command in cli.COMMANDS)
+    assert all(name in done.stdout for name in cli.COMMANDS)
 
 
 @pytest.mark.parametrize("columns", [20, 60, 120])

@@ -7,7 +7,7 @@ from command_kit import Account, live, talk, talks
 from virtual_time import START
 
 from omi_mcp.sandbox import Faults
-from omi_mcp.terminal.output import Bar, Terminal
+from omi_mcp.terminal import Bar, Terminal
 
 
 def test_a_search_shows_the_moments_and_a_reading_opens_there(tmp_path: Path) -> None:
