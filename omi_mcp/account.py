@@ -11,15 +11,13 @@ from omi_mcp.api.client import OmiClient
 from omi_mcp.api.errors import InvalidRequest
 from omi_mcp.clock import Clock
 from omi_mcp.database import Database
-from omi_mcp.mirror.imports import Imports
 from omi_mcp.mirror.index.fts import SearchUnavailable
-from omi_mcp.mirror.journal import Journal
-from omi_mcp.mirror.keeping import Keeper
 from omi_mcp.mirror.names import SpeakerNames
 from omi_mcp.mirror.store import Store
 from omi_mcp.mirror.sync import Scheduler
+from omi_mcp.mirror.write_through import WriteThrough
 from omi_mcp.settings import Settings
-from omi_mcp.writes import Writer
+from omi_mcp.writes import Imported, Journal, Writer
 
 
 @dataclass(frozen=True)
@@ -35,9 +33,9 @@ class Account:
     budget: Budget
     client: OmiClient
     sync: Scheduler
-    keeper: Keeper
+    write_through: WriteThrough
     names: SpeakerNames
-    imports: Imports
+    imported: Imported
     writer: Writer
 
     @classmethod
@@ -66,9 +64,9 @@ class Account:
             budget=budget,
             client=client,
             sync=Scheduler(client, store, clock),
-            keeper=Keeper(store, journal, names, clock),
+            write_through=WriteThrough(store, names, clock),
             names=names,
-            imports=Imports(opened),
+            imported=Imported(opened),
             writer=Writer(client, journal, clock),
         )
 

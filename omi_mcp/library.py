@@ -1,7 +1,7 @@
 """THE door: a person's conversations. Everything above talks to the library, and to nothing below it.
 
 The library decides what the mirror answers and what the API must be asked; what is said about it is decided above.
-Its errors are `OmiError`s: those of `omi_mcp.api.errors`, and of `omi_mcp.writes` and `omi_mcp.changes` for a write
+Its errors are `OmiError`s: those of `omi_mcp.api.errors`, and of `omi_mcp.writes` for a write
 whose outcome is not what was asked for, or not known.
 
 The rooms below are imported by what uses them, with the first call: a host waits for the start.
@@ -230,13 +230,13 @@ class Library:
         except NotFound:
             if stored and stored.transcript == "locked":
                 return Reading(stored)  # OMI API: a read of a locked one is answered like one of a lost one
-            await account.keeper.gone(conversation_id)
+            await account.write_through.gone(conversation_id)
             raise
         except OmiError as error:
             if stored is None:
                 raise
             return Reading(stored, error)
-        return Reading(await account.keeper.keep(fetched, asked=asked))
+        return Reading(await account.write_through.keep(fetched, asked=asked))
 
     def occurrences(self, query: str, text: str) -> list[tuple[int, int]]:
         """Where in `text` (from, to) the words stand that a search takes for those of `query`."""
@@ -353,7 +353,7 @@ class Library:
         async def create() -> Created:
             created = await account.writer.create_from_segments(draft)
             with anyio.CancelScope(shield=True):
-                await account.keeper.learn_names(created.receipt.id, _usable(draft.names))
+                await account.write_through.learn_names(created.receipt.id, _usable(draft.names))
             await self._mirror_created(account, created, transcript=True)
             return created
 
@@ -364,12 +364,12 @@ class Library:
     async def imported(self, sessions: Sequence[str]) -> dict[str, str]:
         """Which of these session ids `import_segments` has sent before, and the conversations they became."""
         account = await self._open()
-        return await database.run(account.imports.known, sessions)
+        return await database.run(account.imported.known, sessions)
 
     async def learn_names(self, conversation_id: str, names: Names) -> None:
         """Keep these names, by what the API calls each speaker, where none were given on this side before."""
         account = await self._open()
-        await account.keeper.learn_names(conversation_id, _usable(names))
+        await account.write_through.learn_names(conversation_id, _usable(names))
 
     async def existing(self, began: Mapping[str, datetime], *, now: bool = False) -> set[str]:
         """Which of these conversations are certainly there, by the copy; where many are not in it, by the API's list.
@@ -460,16 +460,16 @@ class Library:
             if stored is None or stored.conversation.structured.title != title:
                 await self.update_title(created.receipt.id, title)
         with suppress(sqlite3.Error, database.Damaged):  # the API knows as well
-            await database.run(account.imports.note, draft.client_session_id, created.receipt.id)
+            await database.run(account.imported.note, draft.client_session_id, created.receipt.id)
         return created
 
     async def update_title(self, conversation_id: str, title: str) -> Conversation:
         """Rename. Returns the conversation as the API has it now, without transcript."""
-        from omi_mcp import changes
+        from omi_mcp.writes import edits
 
         account = await self._open()
         return await self._change(
-            account, conversation_id, partial(changes.rename, account.client, self._clock, conversation_id, title)
+            account, conversation_id, partial(edits.rename, account.client, self._clock, conversation_id, title)
         )
 
     async def discard(self, conversation_id: str) -> Conversation:
@@ -487,23 +487,24 @@ class Library:
 
     async def delete(self, conversation_id: str) -> None:
         """Delete for good. What the service made of it besides, memories and action items, stays there."""
-        from omi_mcp import changes
+        from omi_mcp.writes import edits
 
         account = await self._open()
 
         async def delete() -> None:
             async with _absence_noted(account, conversation_id):
-                await changes.delete(account.client, self._clock, conversation_id)
+                await edits.delete(account.client, self._clock, conversation_id)
             with anyio.CancelScope(shield=True):
-                await account.keeper.deleted(conversation_id)
+                await account.write_through.deleted(conversation_id)
+                await account.writer.forget_conversation(conversation_id)
 
         await self._carry_out(delete)
 
     async def _set_discarded(self, conversation_id: str, discarded: bool) -> Conversation:
-        from omi_mcp import changes
+        from omi_mcp.writes import edits
 
         account = await self._open()
-        change = partial(changes.set_discarded, account.client, self._clock, conversation_id, discarded)
+        change = partial(edits.set_discarded, account.client, self._clock, conversation_id, discarded)
         return await self._change(account, conversation_id, change, hidden=discarded)
 
     async def _change(
@@ -518,7 +519,7 @@ class Library:
             async with _absence_noted(account, conversation_id):
                 changed = await change()
             with anyio.CancelScope(shield=True):
-                await account.keeper.keep(changed, hidden=hidden)
+                await account.write_through.keep(changed, hidden=hidden)
             return changed
 
         return await self._carry_out(carry_out)
@@ -566,13 +567,13 @@ class Library:
                 await self._clock.sleep(DELIVERY_SECONDS)
             finally:
                 with anyio.CancelScope(shield=True):
-                    await account.keeper.heard(receipt.id)
+                    await account.writer.heard(receipt.id)
 
         if self._tasks is None:
-            await account.keeper.heard(receipt.id)
+            await account.writer.heard(receipt.id)
         else:
             self._tasks.start_soon(note)
-        hidden = await account.keeper.hides(receipt.id) if created.repeated else None
+        hidden = await account.write_through.hides(receipt.id) if created.repeated else None
         if hidden is None or hidden == receipt.discarded:
             return created
         return replace(created, receipt=receipt.model_copy(update={"discarded": hidden}))
@@ -586,7 +587,7 @@ class Library:
             conversation = await account.client.get_conversation(receipt.id, include_transcript=transcript)
             if not transcript:
                 conversation = conversation.model_copy(update={"transcript_segments": ()})
-            await account.keeper.keep(conversation, hidden=False)
+            await account.write_through.keep(conversation, hidden=False)
 
     async def _in_folder(self, account: Account, filters: Filters, folder: str) -> Filters:
         folders = await database.run(account.store.folders) or await account.client.folders()
@@ -666,11 +667,11 @@ async def _absence_noted(account: Account, conversation_id: str) -> AsyncIterato
         yield
     except PaymentRequired:
         with anyio.CancelScope(shield=True):
-            await account.keeper.locked(conversation_id)
+            await account.write_through.locked(conversation_id)
         raise
     except NotFound:
         with anyio.CancelScope(shield=True):
-            await account.keeper.gone(conversation_id)
+            await account.write_through.gone(conversation_id)
         raise
 
 

@@ -18,7 +18,7 @@ ROOMS = (
     ("tools", "resources", "prompts"),
     ("views", "library"),
     ("account",),
-    ("writes", "changes"),
+    ("writes",),
     ("mirror",),
     ("api",),
     ("settings", "clock", "dates", "database", "files", "_version"),
@@ -61,8 +61,8 @@ def test_imports_run_downwards_only(file: Path) -> None:
 
 IN_THE_MIRROR = (
     ("search", "sync"),
-    ("keeping",),
-    ("store", "journal", "imports"),
+    ("write_through",),
+    ("store",),
     ("names", "people"),
     ("index",),
     ("types",),

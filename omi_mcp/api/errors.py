@@ -16,7 +16,7 @@
         ├── RateLimited        429
         └── ServerFault        5xx
 
-What becomes of a write that is not answered is told by errors of `omi_mcp.writes` and `omi_mcp.changes`.
+What becomes of a write that is not answered is told by errors of `omi_mcp.writes`.
 
 No exception carries an upstream body, the user's own text or the API key: `str()` of any of them is safe to log.
 """

@@ -25,11 +25,10 @@ from omi_mcp.api.errors import (
     Unauthorized,
     Unreachable,
 )
-from omi_mcp.changes import Unconfirmed
 from omi_mcp.tools.waiting import TimeUp
 from omi_mcp.views.budgets import shorten
 from omi_mcp.views.text import clean_line
-from omi_mcp.writes import NotBooked, NotCreated, OutcomeUnknown, Unfinished
+from omi_mcp.writes import NotBooked, NotCreated, OutcomeUnknown, Unconfirmed, Unfinished
 
 Action = Literal["read", "create", "duplicate", "segments", "edit", "delete"]
 """What was asked for; `duplicate` is a create with allow_duplicate, `segments` one from segments."""

@@ -10,7 +10,7 @@ from virtual_time import START
 
 from omi_mcp.api.models import Receipt
 from omi_mcp.database import Database
-from omi_mcp.mirror.journal import Entry, Journal
+from omi_mcp.writes.journal import Entry, Journal
 
 
 class Now:

@@ -15,11 +15,10 @@ from omi_mcp import database
 from omi_mcp.api.client import CONVERSATIONS, FOLDERS
 from omi_mcp.api.errors import Unreachable
 from omi_mcp.api.models import Structured
-from omi_mcp.mirror.journal import Journal
-from omi_mcp.mirror.keeping import Keeper
 from omi_mcp.mirror.names import SpeakerNames
 from omi_mcp.mirror.store import Upserted
 from omi_mcp.mirror.types import Progress
+from omi_mcp.mirror.write_through import WriteThrough
 
 pytestmark = pytest.mark.anyio
 
@@ -403,20 +402,15 @@ async def test_what_the_user_does_while_a_page_is_on_its_way_is_not_undone_by_it
         await process.use()
         await account.synced(process)
         store = process.store
-        keeper = Keeper(
-            store,
-            Journal(process.database, account.clock),
-            SpeakerNames(process.database, account.clock),
-            account.clock,
-        )
+        write_through = WriteThrough(store, SpeakerNames(process.database, account.clock), account.clock)
         asked = account.clock.now()
         page = await process.client.list_conversations()
         renamed = account.conversation("c00030").model_copy(update={"structured": Structured(title="Renamed")})
-        await keeper.keep(account.conversation("c00010"), hidden=True)
-        await keeper.deleted("c00020")
-        await keeper.keep(renamed)
+        await write_through.keep(account.conversation("c00010"), hidden=True)
+        await write_through.deleted("c00020")
+        await write_through.keep(renamed)
         assert store.upsert(page.conversations, asked=asked) == Upserted(frozenset(), frozenset())
-        await keeper.keep(account.conversation("c00010"), asked=asked)
+        await write_through.keep(account.conversation("c00010"), asked=asked)
 
         hidden, deleted, kept = (store.get(each) for each in ("c00010", "c00020", "c00030"))
         assert hidden
@@ -657,18 +651,13 @@ async def test_with_a_full_disk_what_is_mirrored_is_served_and_the_sync_lives_on
 async def test_with_a_full_disk_what_is_read_is_still_known_as_hidden() -> None:
     account = Account(size=3)
     async with account.process(running=False) as process:
-        keeper = Keeper(
-            process.store,
-            Journal(process.database, account.clock),
-            SpeakerNames(process.database, account.clock),
-            account.clock,
-        )
-        await keeper.keep(account.conversation("c00001"), hidden=True)
+        write_through = WriteThrough(process.store, SpeakerNames(process.database, account.clock), account.clock)
+        await write_through.keep(account.conversation("c00001"), hidden=True)
         with process.database.writing() as connection:
             connection.execute("pragma query_only = on")
         asked = account.clock.now()
         read = await process.client.get_conversation("c00001")
-        assert (await keeper.keep(read, asked=asked)).hidden
+        assert (await write_through.keep(read, asked=asked)).hidden
 
 
 async def test_with_a_disk_that_is_full_from_the_start_nothing_is_served_and_it_says_why() -> None:

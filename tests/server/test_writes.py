@@ -21,7 +21,7 @@ from virtual_time import START, VirtualLoop
 from writing_kit import TOOLS, Account, create, outcome, said
 
 from omi_mcp.database import Database
-from omi_mcp.mirror.journal import Entry, Journal
+from omi_mcp.writes.journal import Entry, Journal
 
 pytestmark = pytest.mark.anyio
 

@@ -27,7 +27,7 @@ from omi_mcp.api.errors import (
 )
 from omi_mcp.api.models import Conversation, Receipt
 from omi_mcp.clock import Clock
-from omi_mcp.mirror.journal import Entry, Journal
+from omi_mcp.writes.journal import Entry, Journal
 
 WORKING = timedelta(seconds=125)
 """How long after the answer was lost a create may still appear. OMI API: the service works on one for 120 s."""
@@ -158,6 +158,14 @@ class Writer:
             except (OmiError, sqlite3.Error, database.Damaged):
                 seconds = SETTLE_SECONDS
             await self._clock.sleep(seconds)
+
+    async def heard(self, conversation_id: str) -> None:
+        """Whoever asked for this conversation has been told of it."""
+        await self._note(partial(self._journal.heard, conversation_id))
+
+    async def forget_conversation(self, conversation_id: str) -> None:
+        """It was deleted: the same create is a new one again."""
+        await self._note(partial(self._journal.forget_conversation, conversation_id))
 
     async def _settle_due(self) -> float:
         """Settle what one look can settle; seconds until there may be more."""

@@ -10,7 +10,7 @@ from sqlite3 import Connection
 from omi_mcp.database import Database
 
 
-class Imports:
+class Imported:
     """Session ids and the conversations they became. All methods block."""
 
     def __init__(self, database: Database) -> None:

@@ -12,7 +12,6 @@ from typing import TypeVar, TypeVarTuple
 from omi_mcp import database
 from omi_mcp.api.models import Conversation
 from omi_mcp.clock import Clock
-from omi_mcp.mirror.journal import Journal
 from omi_mcp.mirror.names import SpeakerNames, applied
 from omi_mcp.mirror.store import Store
 from omi_mcp.mirror.types import Names, Stored, TranscriptState
@@ -23,12 +22,11 @@ Arguments = TypeVarTuple("Arguments")
 log = logging.getLogger(__name__)
 
 
-class Keeper:
+class WriteThrough:
     """What one account's mirror learns from single answers. Raises nothing."""
 
-    def __init__(self, store: Store, journal: Journal, names: SpeakerNames, clock: Clock) -> None:
+    def __init__(self, store: Store, names: SpeakerNames, clock: Clock) -> None:
         self._store = store
-        self._journal = journal
         self._names = names
         self._clock = clock
 
@@ -58,12 +56,7 @@ class Keeper:
     async def deleted(self, conversation_id: str) -> None:
         await _if_possible(self._store.note_change, conversation_id)
         await self.gone(conversation_id)
-        await _if_possible(self._journal.forget_conversation, conversation_id)
         await _if_possible(self._names.forget, conversation_id)
-
-    async def heard(self, conversation_id: str) -> None:
-        """It was created, and whoever asked for it is being told."""
-        await _if_possible(self._journal.heard, conversation_id)
 
     async def learn_names(self, conversation_id: str, names: Names) -> None:
         """Speakers are called this on this side, unless the person has said otherwise."""
