@@ -21,7 +21,7 @@ ROOMS = (
     ("writes",),
     ("mirror",),
     ("api",),
-    ("settings", "clock", "dates", "database", "files", "_version"),
+    ("settings", "clock", "dates", "database", "files", "tasks", "_version"),
 )
 """From top to bottom. A room may use its own floor and those below; the sandbox stands apart."""
 

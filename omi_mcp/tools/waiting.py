@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-import anyio
 from mcp.server.mcpserver import Context
 
 from omi_mcp.api.errors import OmiError
 from omi_mcp.clock import Clock
+from omi_mcp.tasks import beside
 
 WAITING = "Waiting for Omi"
 
@@ -54,20 +54,11 @@ async def kept_posted(
         nonlocal late
         await clock.sleep(seconds)
         late = True
-        tasks.cancel_scope.cancel()
+        scope.cancel()
 
-    failure: Exception | None = None
     done = False
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(beat)
-        tasks.start_soon(limit)
-        try:
-            yield
-            done = True
-        except Exception as error:
-            failure = error  # to leave as itself, not in the group of the tasks
-        tasks.cancel_scope.cancel()
-    if failure is not None:
-        raise failure
+    async with beside(beat, limit) as scope:
+        yield
+        done = True
     if late and not done:
         raise TimeUp(f"not done in {seconds:.0f} seconds")

@@ -10,6 +10,7 @@ import anyio
 from omi_mcp import database
 from omi_mcp.clock import Clock
 from omi_mcp.database import Database
+from omi_mcp.tasks import beside
 
 TERM = 45.0
 """Seconds a lease holds without renewal: how long the work of a process that crashed stays undone."""
@@ -34,29 +35,22 @@ class Lease:
         It is renewed while the block runs, and given back at its end. When it is lost all the same (the machine
         slept through its term and another took over), the block is cancelled.
         """
-        failure: Exception | None = None
+
+        async def renew() -> None:
+            await self._clock.sleep(RENEWAL)
+            while await database.run(self._take):
+                await self._clock.sleep(RENEWAL)
+            scope.cancel()
+
         try:
             if not await database.run(self._take):
                 yield False
                 return
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._renew, tasks.cancel_scope)
-                try:
-                    yield True
-                except Exception as error:
-                    failure = error  # to leave as itself, not in the group of the tasks
-                tasks.cancel_scope.cancel()
+            async with beside(renew) as scope:
+                yield True
         finally:
             with anyio.CancelScope(shield=True):
                 await database.run(self._give_back)
-        if failure is not None:
-            raise failure
-
-    async def _renew(self, scope: anyio.CancelScope) -> None:
-        while True:
-            await self._clock.sleep(RENEWAL)
-            if not await database.run(self._take):
-                scope.cancel()
 
     def _take(self) -> bool:
         now = self._clock.now().timestamp()

@@ -35,6 +35,7 @@ from omi_mcp.mirror.sync.lease import Lease
 from omi_mcp.mirror.sync.passes import PassReader
 from omi_mcp.mirror.sync.state import LONG_AGO, Head, Passes, Trouble
 from omi_mcp.mirror.types import Obstacle, Phase, Progress
+from omi_mcp.tasks import beside
 
 READS: Sequence[Bucket] = ("reads",)
 TRANSCRIPT_READS: Sequence[Bucket] = ("reads", "transcripts")
@@ -208,13 +209,11 @@ class Scheduler:
 
         async def ring() -> None:
             await self._clock.sleep(seconds)
-            rest.cancel_scope.cancel()
+            self._woken.set()
 
         if seconds > 0:
-            async with anyio.create_task_group() as rest:
-                rest.start_soon(ring)
+            async with beside(ring):
                 await self._woken.wait()
-                rest.cancel_scope.cancel()
         self._woken = anyio.Event()
 
     def _plan(self) -> _Plan:
@@ -322,21 +321,17 @@ class Scheduler:
         self._note_trouble(error)
 
     async def _wait_for_first(self, report: Report | None) -> None:
-        failure: Exception | None = None
-        async with anyio.create_task_group() as tasks:
-            if report is not None:
-                tasks.start_soon(self._keep_reporting, report)
-            try:
-                with anyio.move_on_after(FIRST_SECONDS):
-                    await self._read_first()
-                self._woken.set()
-                with anyio.move_on_after(START_SECONDS):
-                    await self._copied()
-            except Exception as error:
-                failure = error  # to be raised as itself, not in the group of the tasks
-            tasks.cancel_scope.cancel()
-        if failure is not None:
-            raise failure
+        async def keep_reporting() -> None:
+            while report is not None:
+                await report(self._progress)
+                await self._clock.sleep(1.0)
+
+        async with beside(keep_reporting):
+            with anyio.move_on_after(FIRST_SECONDS):
+                await self._read_first()
+            self._woken.set()
+            with anyio.move_on_after(START_SECONDS):
+                await self._copied()
 
     async def _read_first(self) -> None:
         while True:
@@ -356,11 +351,6 @@ class Scheduler:
             if self._progress.phase == "idle" or self._progress.blocked:
                 return
             await self._clock.sleep(0.1)
-
-    async def _keep_reporting(self, report: Report) -> None:
-        while True:
-            await report(self._progress)
-            await self._clock.sleep(1.0)
 
     def _note_trouble(self, error: OmiError) -> None:
         now = self._clock.now()
