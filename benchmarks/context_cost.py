@@ -68,30 +68,30 @@ class Report:
             self.missed.append(f"{name}: {value:,.4g} is over {limit:,.4g}")
 
 
-def speech(dice: random.Random, minutes: int, turn_seconds: float) -> Iterator[dict[str, Any]]:
+def speech(rng: random.Random, minutes: int, turn_seconds: float) -> Iterator[dict[str, Any]]:
     """Segments of one or two sentences; a speaker keeps the floor for about `turn_seconds`."""
     now, speaker, turn_ends = 0.0, SPEAKERS[0], turn_seconds
     while now < minutes * 60:
-        words = " ".join(dice.choices(SENTENCES, k=dice.choice((1, 2))))
+        words = " ".join(rng.choices(SENTENCES, k=rng.choice((1, 2))))
         seconds = len(words.split()) / WORDS_PER_MINUTE * 60
         yield {"speaker": speaker, "text": words, "start": round(now, 2), "end": round(now + seconds, 2)}
         now += seconds
         if now >= turn_ends:
-            speaker = dice.choice([name for name in SPEAKERS if name != speaker])
-            turn_ends = now + turn_seconds * dice.uniform(0.3, 1.3)
+            speaker = rng.choice([name for name in SPEAKERS if name != speaker])
+            turn_ends = now + turn_seconds * rng.uniform(0.3, 1.3)
 
 
-def conversation(dice: random.Random, number: int, minutes: int, turn_seconds: float = 18) -> dict[str, Any]:
+def conversation(rng: random.Random, number: int, minutes: int, turn_seconds: float = 18) -> dict[str, Any]:
     started = datetime(2025, 3, 14, 9, 30, tzinfo=UTC) - timedelta(hours=7 * number)
     return {
-        "id": str(uuid.UUID(int=dice.getrandbits(128), version=4)),
+        "id": str(uuid.UUID(int=rng.getrandbits(128), version=4)),
         "started_at": started.isoformat(),
         "title": f"Winter season, offer and deliveries {number}",
-        "overview": " ".join(dice.sample(SENTENCES, 6)),
+        "overview": " ".join(rng.sample(SENTENCES, 6)),
         "category": "business",
         "folder": "Work",
-        "action_items": [{"description": sentence} for sentence in dice.sample(SENTENCES, 3)],
-        "segments": list(speech(dice, minutes, turn_seconds)),
+        "action_items": [{"description": sentence} for sentence in rng.sample(SENTENCES, 3)],
+        "segments": list(speech(rng, minutes, turn_seconds)),
     }
 
 
@@ -157,10 +157,10 @@ async def definitions(report: Report, client: Client) -> None:
 
 
 async def main() -> int:
-    dice, report = random.Random(7), Report()
-    calm = {f"{minutes} minutes": conversation(dice, number, minutes) for number, minutes in enumerate(MINUTES)}
-    lively = {"60 minutes, turns of 6 s": conversation(dice, 9, 60, turn_seconds=6)}
-    others = [conversation(dice, number, 12) for number in range(10, 60)]
+    rng, report = random.Random(7), Report()
+    calm = {f"{minutes} minutes": conversation(rng, number, minutes) for number, minutes in enumerate(MINUTES)}
+    lively = {"60 minutes, turns of 6 s": conversation(rng, 9, 60, turn_seconds=6)}
+    others = [conversation(rng, number, 12) for number in range(10, 60)]
     with Sandbox() as sandbox, tempfile.TemporaryDirectory() as folder:
         sandbox.load([*calm.values(), *lively.values(), *others])
         settings = Settings(

@@ -63,15 +63,15 @@ class Footprint:
 class Mix:
     """The calls, as they come."""
 
-    def __init__(self, sandbox: Sandbox, client: Client, dice: random.Random) -> None:
+    def __init__(self, sandbox: Sandbox, client: Client, rng: random.Random) -> None:
         self._sandbox = sandbox
         self._client = client
-        self._dice = dice
+        self._rng = rng
         self._known = sandbox.ids()
         self.count: Counter[str] = Counter()
 
     async def one(self) -> None:
-        kind = self._dice.choices(
+        kind = self._rng.choices(
             ("search", "get", "resource", "rename", "hide", "create", "wrong", "cancelled"), (30, 30, 10, 6, 5, 9, 5, 5)
         )[0]
         self.count[kind] += 1
@@ -83,29 +83,29 @@ class Mix:
         return result
 
     async def _search(self) -> None:
-        await self._call("search_conversations", query=" ".join(self._dice.sample(WORDS, 2)))
+        await self._call("search_conversations", query=" ".join(self._rng.sample(WORDS, 2)))
 
     async def _get(self) -> None:
-        await self._call("get_conversation", conversation_id=self._dice.choice(self._known), find="launch")
+        await self._call("get_conversation", conversation_id=self._rng.choice(self._known), find="launch")
 
     async def _resource(self) -> None:
         try:
-            await self._client.read_resource(f"omi://conversations/{self._dice.choice(self._known)}/transcript")
+            await self._client.read_resource(f"omi://conversations/{self._rng.choice(self._known)}/transcript")
         except MCPError:
             self.count["refused"] += 1
 
     async def _rename(self) -> None:
-        number = self._dice.randrange(1_000)
-        await self._call("update_title", conversation_id=self._dice.choice(self._known), title=f"Title {number}")
+        number = self._rng.randrange(1_000)
+        await self._call("update_title", conversation_id=self._rng.choice(self._known), title=f"Title {number}")
 
     async def _hide(self) -> None:
-        conversation_id = self._dice.choice(self._known)
+        conversation_id = self._rng.choice(self._known)
         await self._call("discard", conversation_id=conversation_id)
         await self._call("discard", conversation_id=conversation_id, restore=True)
 
     async def _create(self) -> None:
         """Make one and delete it; what a lost answer left behind is taken away in the app."""
-        number = self._dice.randrange(1_000)
+        number = self._rng.randrange(1_000)
         if number % 2:
             title = f"Report {number} on the garden"
             result = await self._call("create_from_text", text=f"{title}.", allow_duplicate=True)
@@ -121,7 +121,7 @@ class Mix:
         await self._call("get_conversation", conversation_id="../keys")
 
     async def _cancelled(self) -> None:
-        with anyio.move_on_after(self._dice.random() * 0.01):
+        with anyio.move_on_after(self._rng.random() * 0.01):
             await self._search()
 
 

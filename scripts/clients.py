@@ -22,7 +22,7 @@ from typing import Literal
 import platformdirs
 
 PROJECT = Path(__file__).resolve().parents[1]
-SESSIONS = Path(__file__).with_name("sessions")
+PROGRAMS = Path(__file__).with_name("clients")
 CACHE = platformdirs.user_cache_path("omi-mcp-clients", appauthor=False)
 
 Transport = Literal["stdio", "http"]
@@ -34,15 +34,15 @@ OF_THEIR_TIME = "pydantic<2.12"
 """The older SDKs use what later releases of it no longer have."""
 
 INSTALL_SECONDS = 600
-SESSION_SECONDS = 180
+RUN_SECONDS = 180
 
 
 @dataclass(frozen=True)
 class Client:
-    """`session` is a file in the folder of sessions; its ending tells who brings `packages`, pip or npm."""
+    """`program` is a file in the folder beside this one; its ending tells who brings `packages`, pip or npm."""
 
     name: str
-    session: str
+    program: str
     packages: tuple[str, ...] = ()
     transports: tuple[Transport, ...] = BOTH
     options: tuple[str, ...] = ()
@@ -85,7 +85,7 @@ def main() -> int:
             skipped += 1
             continue
         try:
-            command = [*interpreter(client), str(session_file(client)), *client.options]
+            command = [*interpreter(client), str(program_file(client)), *client.options]
         except (Unavailable, OSError, subprocess.SubprocessError) as error:
             print(f"== {client.name}: cannot be had ({error})", flush=True)
             skipped += 1
@@ -101,7 +101,7 @@ def main() -> int:
 
 
 def attempt(command: list[str], transport: Transport) -> str | None:
-    """What is wrong, if anything. The session gets a home of its own, and the server as arguments."""
+    """What is wrong, if anything. The program gets a home of its own, and the server as arguments."""
     with tempfile.TemporaryDirectory(prefix="omi-mcp-client-") as home:
         environment = {**os.environ, "HOME": home, "OMI_MCP_DATA_DIR": f"{home}/data", "OMI_MCP_MIRROR": "memory"}
         with server(transport, environment) as arguments:
@@ -111,11 +111,11 @@ def attempt(command: list[str], transport: Transport) -> str | None:
                     cwd=home,
                     env=environment,
                     stdin=subprocess.DEVNULL,
-                    timeout=SESSION_SECONDS,
+                    timeout=RUN_SECONDS,
                     check=False,
                 )
             except subprocess.TimeoutExpired:
-                return f"no end within {SESSION_SECONDS} seconds"
+                return f"no end within {RUN_SECONDS} seconds"
     return f"exit code {run.returncode}" if run.returncode else None
 
 
@@ -142,14 +142,14 @@ def server(transport: Transport, environment: dict[str, str]) -> Iterator[list[s
 
 
 def interpreter(client: Client) -> list[str]:
-    """What runs the session, with the client's packages installed.
+    """What runs the program, with the client's packages installed.
 
     Raises:
         Unavailable: Node or npm is not on this computer.
         subprocess.SubprocessError: a registry does not serve what it needs.
     """
     done = folder(client) / "installed"
-    if client.session.endswith(".mjs"):
+    if client.program.endswith(".mjs"):
         if not (shutil.which("node") and shutil.which("npm")):
             raise Unavailable("Node and npm are not on this computer")
         command = ["node"]
@@ -169,12 +169,13 @@ def interpreter(client: Client) -> list[str]:
     return command
 
 
-def session_file(client: Client) -> Path:
-    """Node looks for packages beside the file, so that its sessions are run from a copy."""
-    written = SESSIONS / client.session
-    if written.suffix != ".mjs":
-        return written
-    return Path(shutil.copy(written, folder(client)))
+def program_file(client: Client) -> Path:
+    """Node looks for packages beside the file, so that its programs are run from copies."""
+    if not client.program.endswith(".mjs"):
+        return PROGRAMS / client.program
+    for file in PROGRAMS.glob("*.mjs"):
+        shutil.copy(file, folder(client))
+    return folder(client) / client.program
 
 
 def folder(client: Client) -> Path:

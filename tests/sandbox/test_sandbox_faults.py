@@ -195,8 +195,8 @@ async def test_the_same_seed_replays_the_same_faults() -> None:
 
 @given(rate=st.floats(0, 1), seed=st.integers(0, 1000))
 def test_the_rate_is_the_share_of_requests_that_are_struck(rate: float, seed: int) -> None:
-    faults, dice = Faults.parse(f"500*{rate:.3f}"), random.Random(seed)
-    struck = sum(faults.pick("GET", CONVERSATIONS, dice) is not None for _ in range(400))
+    faults, rng = Faults.parse(f"500*{rate:.3f}"), random.Random(seed)
+    struck = sum(faults.pick("GET", CONVERSATIONS, rng) is not None for _ in range(400))
     assert struck / 400 == pytest.approx(rate, abs=0.15)
 
 

@@ -1,6 +1,6 @@
 """Creates under random faults, cancellations and SIGKILL: is each conversation made once, and is every answer true?
 
-    python benchmarks/faults.py [--creates 1000] [--seed 0]
+    python benchmarks/exactly_once.py [--creates 1000] [--seed 0]
 
 A sandbox is served on this computer and breaks requests at random. Server processes, all of one account and on one
 data folder, are driven over stdio by hosts that cancel calls, kill their server (SIGKILL) and start it again. A host
@@ -8,7 +8,7 @@ asks for each create, text and segments by turns, until it gets a definite answe
 created", "not finished yet", "may or may not exist", a cancellation or a kill it makes the same
 call again, as the answer tells it to.
 
-Time runs `SPEED` times faster for servers and sandbox alike, so that two minutes of patience take six seconds. So does
+Time runs `SPEED` times faster for servers and sandbox alike, so that two minutes take six seconds. So does
 the time this computer makes the sandbox wait: where that reaches `STALL_LIMIT`, the service would have worked for
 longer than it ever does, and the run says nothing.
 The last line is JSON. Exits with 1 when a bar is missed: each create exactly once, no wrong answer, "unknown" in
@@ -120,11 +120,11 @@ class Host:
             waiting[0].set()
         self._waiting.clear()
 
-    async def call(self, tool: str, arguments: dict[str, Any], patience: float) -> str | None:
-        """What the tool says; None when it was cancelled after `patience` seconds. Raises `Gone`."""
+    async def call(self, tool: str, arguments: dict[str, Any], seconds: float) -> str | None:
+        """What the tool says; None when it was cancelled after `seconds`. Raises `Gone`."""
         await self._up.wait()
         number = next(self._ids)
-        with anyio.move_on_after(patience):
+        with anyio.move_on_after(seconds):
             result = await self._request("tools/call", {"name": tool, "arguments": arguments}, number)
             return "".join(block["text"] for block in result["content"])
         with suppress(Gone):
@@ -170,10 +170,10 @@ class Host:
 class Trial:
     """All creates, what was answered to each, and what the sandbox holds."""
 
-    def __init__(self, sandbox: Sandbox, hosts: list[Host], creates: int, dice: random.Random) -> None:
+    def __init__(self, sandbox: Sandbox, hosts: list[Host], creates: int, rng: random.Random) -> None:
         self._sandbox = sandbox
         self._hosts = hosts
-        self._dice = dice
+        self._rng = rng
         self._left = iter(range(creates))
         self._titles: dict[str, str] = {}
         self.count: Counter[str] = Counter()
@@ -189,9 +189,9 @@ class Trial:
                     workers.start_soon(self._work, host)
         self.finished = True
 
-    async def disturb(self, host: Host) -> None:
+    async def kill_at_random(self, host: Host) -> None:
         while not self.finished:
-            await anyio.sleep(self._dice.uniform(*KILL_SECONDS))
+            await anyio.sleep(self._rng.uniform(*KILL_SECONDS))
             await host.kill()
             self.count["kills"] += 1
             await host.start()
@@ -211,9 +211,9 @@ class Trial:
         tool, arguments, title = _create(number)
         answered = False
         for _ in range(ENOUGH):
-            patience = self._dice.uniform(0.02, 3) if self._dice.random() < CANCELLED else 600
+            seconds = self._rng.uniform(0.02, 3) if self._rng.random() < CANCELLED else 600
             try:
-                said = await host.call(tool, arguments, patience)
+                said = await host.call(tool, arguments, seconds)
             except Gone:
                 self.count["killed"] += 1
                 continue
@@ -286,21 +286,21 @@ async def run(creates: int, seed: int, data_dir: Path) -> dict[str, Any]:
     began = time.time()
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # it reports each request whose client was killed
     clock = FastClock(began)
-    dice = random.Random(seed)
+    rng = random.Random(seed)
     sandbox = Sandbox(now=clock.now, seed=seed)
     sandbox.sleep = clock.sleep
-    sandbox.pause = lambda: clock.sleep(dice.uniform(0, 6))
+    sandbox.pause = lambda: clock.sleep(rng.uniform(0, 6))
     sandbox.faults = Faults.parse(FAULTS)
     async with serving(sandbox) as base_url, anyio.create_task_group() as tasks:
         environment = {"OMI_API_KEY": sandbox.key, "OMI_API_BASE_URL": base_url, "OMI_MCP_DATA_DIR": str(data_dir)}
         hosts = [Host(environment, began, tasks) for _ in range(HOSTS)]
         for host in hosts:
             await host.start()
-        trial = Trial(sandbox, hosts, creates, dice)
-        async with anyio.create_task_group() as disturbances:
-            disturbances.start_soon(trial.watch)
+        trial = Trial(sandbox, hosts, creates, rng)
+        async with anyio.create_task_group() as around:
+            around.start_soon(trial.watch)
             for host in hosts:
-                disturbances.start_soon(trial.disturb, host)
+                around.start_soon(trial.kill_at_random, host)
             await trial.run()
         await anyio.sleep(150 / SPEED)  # whatever is still on its way arrives
         for host in hosts:
