@@ -1,8 +1,7 @@
 """THE door: a person's conversations. Everything above talks to the library, and to nothing below it.
 
 The library decides what the mirror answers and what the API must be asked; what is said about it is decided above.
-Its errors are `OmiError`s: those of `omi_mcp.api.errors`, and of `omi_mcp.writes` for a write
-whose outcome is not what was asked for, or not known.
+Its errors are those of `omi_mcp.api.errors`.
 
 The rooms below are imported by what uses them, with the first call: a host waits for the start.
 """
@@ -28,6 +27,7 @@ from omi_mcp.api.errors import (
     NotConfigured,
     NotFound,
     OmiError,
+    OutcomeUnknown,
     PaymentRequired,
     RateLimited,
 )
@@ -529,8 +529,6 @@ class Library:
 
         A write that is cancelled sends nothing more. The request that is out is not cut off: it is finished and noted.
         """
-        from omi_mcp.writes import OutcomeUnknown
-
         if self._tasks is None:
             return await write()
         results: list[Result] = []

@@ -22,9 +22,9 @@ from omi_mcp.api.errors import InvalidRequest, NotFound, OmiError
 from omi_mcp.library import Library
 from omi_mcp.mirror.types import Stored
 from omi_mcp.settings import Settings
-from omi_mcp.tools.errors import explain
 from omi_mcp.views import cards
 from omi_mcp.views.budgets import compact_json
+from omi_mcp.views.errors import explain
 from omi_mcp.views.transcripts import Transcript
 
 CARD = "omi://conversations/{conversation_id}"
@@ -122,6 +122,6 @@ def _explained() -> Iterator[None]:
     try:
         yield
     except (NotFound, InvalidRequest) as error:
-        raise ResourceNotFoundError(explain(error)) from error
+        raise ResourceNotFoundError(explain(error).model) from error
     except OmiError as error:
-        raise ResourceError(explain(error)) from error
+        raise ResourceError(explain(error).model) from error

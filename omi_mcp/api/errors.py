@@ -1,4 +1,4 @@
-"""Everything that can go wrong with the Omi Developer API, as one tree.
+"""Everything that can go wrong with an account's conversations, as one tree.
 
     OmiError
     ├── NotConfigured          no API key is set
@@ -6,17 +6,22 @@
     ├── BudgetSpent            held back on this side: the hourly allowance is used up
     ├── Unreachable            the connection failed before anything was sent
     ├── AnswerLost             sent, but no usable answer came: a write may or may not have happened
-    └── Refused                the API answered with an error status
-        ├── Unauthorized       401
-        ├── PaymentRequired    402, the conversation is locked by the plan
-        ├── Forbidden          403, usually a missing scope
-        ├── NotFound           404 of a conversation: gone, locked or never there
-        ├── Conflict           409
-        ├── Rejected           400 and 422, with the fields it names
-        ├── RateLimited        429
-        └── ServerFault        5xx
-
-What becomes of a write that is not answered is told by errors of `omi_mcp.writes`.
+    │   └── Garbled            what came back is no JSON
+    ├── Refused                the API answered with an error status
+    │   ├── Unauthorized       401
+    │   ├── PaymentRequired    402, the conversation is locked by the plan
+    │   ├── Forbidden          403, usually a missing scope
+    │   ├── NotFound           404 of a conversation: gone, locked or never there
+    │   ├── Conflict           409
+    │   ├── Rejected           400 and 422, with the fields it names
+    │   ├── RateLimited        429
+    │   └── ServerFault        5xx
+    ├── NotBooked              a create was not sent, because it could not be noted first
+    ├── NotCreated             a create was sent and failed
+    ├── Unfinished             a create was sent, and the service is still at work on it
+    ├── OutcomeUnknown         a create was sent, and nothing can be found out about it now
+    ├── Unconfirmed            a change was sent, and nothing confirms it
+    └── TimeUp                 the caller does not wait any longer
 
 No exception carries an upstream body, the user's own text or the API key: `str()` of any of them is safe to log.
 """
@@ -115,3 +120,34 @@ class RateLimited(Refused):
 
 class ServerFault(Refused):
     """5xx: the service failed. After a write the outcome is unknown (a 504 does not stop the work behind it)."""
+
+
+class NotBooked(OmiError):
+    """The journal cannot be written, so the create was not sent."""
+
+
+class NotCreated(OmiError):
+    """A create was sent and failed: the API lists no such conversation, or said of every repeat that it failed."""
+
+
+class Unfinished(OmiError):
+    """The service is still at work on a create that was sent. Asking for the same create gives its outcome."""
+
+
+class OutcomeUnknown(OmiError):
+    """A create was sent, its answer was lost and the API cannot be asked. Asking for the same create settles it.
+
+    `retry_after` is in seconds where the API said when it can be asked.
+    """
+
+    def __init__(self, reason: str, *, retry_after: float | None = None) -> None:
+        super().__init__(reason)
+        self.retry_after = retry_after
+
+
+class Unconfirmed(OmiError):
+    """A change was sent and nothing confirms it: it may or may not have been applied."""
+
+
+class TimeUp(OmiError):
+    """The call took longer than its caller waits, and was cancelled: it sends nothing more."""

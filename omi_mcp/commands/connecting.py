@@ -20,7 +20,7 @@ from omi_mcp.hosts.entries import Change, Launch
 from omi_mcp.hosts.keys import Key, Saved, WrongKey
 from omi_mcp.hosts.known import HOSTS, Host, Machine
 from omi_mcp.settings import DEFAULT_BASE_URL, NAMES, Settings, bare_key, is_set
-from omi_mcp.terminal import in_words
+from omi_mcp.views.errors import explain
 
 MOST_TRIES = 3
 """How often a person is asked for a key that is accepted."""
@@ -194,11 +194,11 @@ def _try(key: str, base_url: str) -> str | None:
     except RateLimited:
         return None
     except ServerFault as error:
-        return in_words(error)
+        return explain(error).person
     except (Garbled, Refused):
         raise WrongKey(f"what answers at {base_url} is not the Omi API: check OMI_API_BASE_URL") from None
     except OmiError as error:
-        return in_words(error)
+        return explain(error).person
     if scopes is not None and "conversations:read" not in scopes:
         raise unfit
     return None

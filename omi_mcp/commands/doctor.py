@@ -34,8 +34,8 @@ from omi_mcp.hosts.known import HOSTS, Host, Machine
 from omi_mcp.library import Library
 from omi_mcp.mirror.index import fts
 from omi_mcp.settings import DEFAULT_BASE_URL, Settings, SettingsError, is_set
-from omi_mcp.tools.errors import KEY_HELP, explain
 from omi_mcp.views import notes
+from omi_mcp.views.errors import KEY_HELP, explain
 
 Level = Literal["ok", "note", "problem"]
 
@@ -290,7 +290,7 @@ async def _account(library: Library, settings: Settings, now: datetime) -> Async
 
 
 def _unusable(error: OmiError) -> Finding:
-    return Finding("account", "problem", "the key could not be used", explain(error))
+    return Finding("account", "problem", "the key could not be used", explain(error).model)
 
 
 def _scopes(scopes: Scopes, settings: Settings) -> Finding:
@@ -409,10 +409,12 @@ async def _host(entered: _Entered, machine: Machine, inquiry: _Inquiry, start: S
         return finding("problem", "its entry has no key", again)
     answer = await inquiry.ask(replace(settings, base_url=base_url))
     if isinstance(answer, RateLimited):
-        return finding("note", f"{connected}; the hourly limit of its key is used up", explain(answer))
+        return finding("note", f"{connected}; the hourly limit of its key is used up", explain(answer).model)
     if isinstance(answer, OmiError):
         where = "" if base_url == DEFAULT_BASE_URL else f" at {base_url}"
-        return finding("problem", f"it starts, but its key could not be used{where}", f"{explain(answer)} Or: {again}")
+        return finding(
+            "problem", f"it starts, but its key could not be used{where}", f"{explain(answer).model} Or: {again}"
+        )
     account = _scopes(answer, settings)
     if account.level == "ok":
         return finding("ok", connected)

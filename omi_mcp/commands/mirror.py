@@ -7,7 +7,8 @@ from typing import Any
 
 from omi_mcp import database, dates, environment
 from omi_mcp.settings import Settings
-from omi_mcp.terminal import DONE, FAILED, USAGE, Session, Terminal, agreed, duration, fail, run_command
+from omi_mcp.terminal import DONE, FAILED, USAGE, Session, Terminal, agreed, fail, run_command
+from omi_mcp.views.text import duration
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -9,12 +9,22 @@ from typing import Any
 
 from omi_mcp import dates
 from omi_mcp.api.drafts import SegmentsDraft
-from omi_mcp.api.errors import BudgetSpent, Conflict, OmiError, RateLimited, Rejected, ServerFault
+from omi_mcp.api.errors import (
+    BudgetSpent,
+    Conflict,
+    NotCreated,
+    OmiError,
+    OutcomeUnknown,
+    RateLimited,
+    Rejected,
+    ServerFault,
+)
 from omi_mcp.api.models import Receipt
 from omi_mcp.importing.planning import Plan
-from omi_mcp.terminal import Session, bar, duration, in_words
-from omi_mcp.views.text import clean_line
-from omi_mcp.writes import Created, NotCreated, OutcomeUnknown
+from omi_mcp.terminal import Session, bar
+from omi_mcp.views.errors import explain
+from omi_mcp.views.text import clean_line, duration
+from omi_mcp.writes import Created
 
 WRITES_AN_HOUR = 25
 """OMI API: creates and renames together; the real limit can be higher."""
@@ -108,10 +118,10 @@ async def send(
                 try:
                     created = await _send(session, plan, part, _title(plan, number, titled), show, wait=wait)
                 except (Rejected, ServerFault, Conflict, NotCreated, OutcomeUnknown) as error:
-                    report.failed.append((name, in_words(error)))
+                    report.failed.append((name, explain(error).person))
                 except OmiError as error:
                     report.left = len(parts) - place
-                    report.stopped = None if isinstance(error, BudgetSpent | RateLimited) else in_words(error)
+                    report.stopped = None if isinstance(error, BudgetSpent | RateLimited) else explain(error).person
                     break
                 else:
                     report.sent += not created.repeated

@@ -8,8 +8,9 @@ from typing import Any
 from omi_mcp import dates
 from omi_mcp.commands.search import facts
 from omi_mcp.mirror.types import Stored
-from omi_mcp.terminal import DONE, FAILED, USAGE, CommandFailed, Session, in_words, run_command
+from omi_mcp.terminal import DONE, FAILED, USAGE, CommandFailed, Session, run_command
 from omi_mcp.views.cards import detail_card
+from omi_mcp.views.errors import explain
 from omi_mcp.views.models import ConversationDetail
 from omi_mcp.views.notes import no_transcript
 from omi_mcp.views.transcripts import Place, Transcript, speaker_name
@@ -42,7 +43,7 @@ async def main(session: Session, options: argparse.Namespace) -> int:
     card = detail_card(reading.stored, session.settings.timezone, transcript.speakers)
     why = None
     if reading.obstacle is not None:
-        why = f"The transcript could not be read: {in_words(reading.obstacle)}"
+        why = f"The transcript could not be read: {explain(reading.obstacle).person}"
     elif not len(transcript) or not asked:
         why = no_transcript(reading.stored.transcript, asked=asked)
     if options.json:

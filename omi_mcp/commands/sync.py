@@ -3,8 +3,9 @@
 import argparse
 
 from omi_mcp.library import Standing
-from omi_mcp.terminal import DONE, INCOMPLETE, USAGE, CommandFailed, Session, duration, follow, run_command
+from omi_mcp.terminal import DONE, INCOMPLETE, USAGE, CommandFailed, Session, follow, run_command
 from omi_mcp.views.notes import OBSTACLES
+from omi_mcp.views.text import duration
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -11,8 +11,9 @@ from omi_mcp.exporting.records import line
 from omi_mcp.exporting.stream import Stream
 from omi_mcp.library import Standing
 from omi_mcp.mirror.types import Entry
-from omi_mcp.terminal import CommandFailed, Session, duration
+from omi_mcp.terminal import CommandFailed, Session
 from omi_mcp.views.notes import OBSTACLES
+from omi_mcp.views.text import duration
 
 MOST_NAMED = 20
 """Files that are named of those no longer in the account."""

@@ -1,6 +1,5 @@
-"""What a command works with: the open library, the output, progress, and words for errors."""
+"""What a command works with: the open library, the output, and progress."""
 
-from omi_mcp.terminal.errors import duration, in_words
 from omi_mcp.terminal.output import Bar, Terminal, agreed, bar, wrapped
 from omi_mcp.terminal.progress import follow
 from omi_mcp.terminal.session import (
@@ -26,11 +25,9 @@ __all__ = [
     "Terminal",
     "agreed",
     "bar",
-    "duration",
     "fail",
     "follow",
     "in_session",
-    "in_words",
     "run_command",
     "wrapped",
 ]

@@ -7,10 +7,10 @@ from datetime import timedelta
 from omi_mcp.api.budget import Allowance
 from omi_mcp.library import Standing
 from omi_mcp.mirror.types import Obstacle
-from omi_mcp.terminal.errors import duration
 from omi_mcp.terminal.output import Bar, bar
 from omi_mcp.terminal.session import CommandFailed, Session
 from omi_mcp.views.notes import OBSTACLES
+from omi_mcp.views.text import duration
 
 LOOK_SECONDS = 0.5
 WAIT_SECONDS = 30.0

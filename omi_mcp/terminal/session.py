@@ -17,8 +17,8 @@ from omi_mcp.clock import Clock, SystemClock
 from omi_mcp.database import Damaged
 from omi_mcp.library import Library
 from omi_mcp.settings import Settings
-from omi_mcp.terminal.errors import in_words
 from omi_mcp.terminal.output import Terminal
+from omi_mcp.views.errors import explain
 
 DONE, FAILED, USAGE, INCOMPLETE = 0, 1, 2, 3
 
@@ -100,7 +100,7 @@ async def in_session(session: Session, work: Work, options: argparse.Namespace, 
             fail(session.err, str(failure))
             return failure.code
         except OmiError as error:
-            fail(session.err, in_words(error))
+            fail(session.err, explain(error).person)
             return FAILED
         except BrokenPipeError:
             # The reader has seen enough. What is still buffered must not raise again at exit.

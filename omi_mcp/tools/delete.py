@@ -10,16 +10,17 @@ from mcp.types import CallToolResult
 from pydantic import BaseModel, BeforeValidator, Field
 
 from omi_mcp import dates
-from omi_mcp.api.errors import AnswerLost
+from omi_mcp.api.errors import AnswerLost, TimeUp
 from omi_mcp.api.models import Conversation
 from omi_mcp.clock import Clock
 from omi_mcp.library import Library
 from omi_mcp.settings import Settings
 from omi_mcp.tools.arguments import ConversationId, Words
-from omi_mcp.tools.errors import NOTHING, explained
+from omi_mcp.tools.errors import explained
 from omi_mcp.tools.replies import DESTROY, Replies
-from omi_mcp.tools.waiting import ANSWER_SECONDS, WAITING, TimeUp, kept_posted
+from omi_mcp.tools.waiting import ANSWER_SECONDS, WAITING, kept_posted
 from omi_mcp.views import cards
+from omi_mcp.views.errors import NOTHING
 from omi_mcp.views.models import View
 
 DELETE = """\

@@ -15,11 +15,12 @@ from omi_mcp.library import Library, Reading
 from omi_mcp.mirror.types import Hit
 from omi_mcp.settings import Settings
 from omi_mcp.tools.arguments import ConversationId, Index, WindowSize, Words
-from omi_mcp.tools.errors import explain, explained
+from omi_mcp.tools.errors import explained
 from omi_mcp.tools.replies import READ, Replies
 from omi_mcp.tools.waiting import WAITING, kept_posted
 from omi_mcp.views import budgets
 from omi_mcp.views.cards import detail_card, heading_card, hit
+from omi_mcp.views.errors import explain
 from omi_mcp.views.models import ConversationDetail
 from omi_mcp.views.notes import RECORDED_SPEECH, no_transcript
 from omi_mcp.views.transcripts import Place, Transcript, user_name
@@ -138,5 +139,5 @@ def _place(
 def absence(reading: Reading, *, asked: bool) -> str:
     """Why a conversation is shown without its transcript."""
     if asked and reading.obstacle is not None:
-        return f"The transcript has not been copied yet and cannot be fetched now. {explain(reading.obstacle)}"
+        return f"The transcript has not been copied yet and cannot be fetched now. {explain(reading.obstacle).model}"
     return no_transcript(reading.stored.transcript, asked=asked)

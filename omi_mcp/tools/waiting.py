@@ -6,7 +6,7 @@ from typing import Any
 
 from mcp.server.mcpserver import Context
 
-from omi_mcp.api.errors import OmiError
+from omi_mcp.api.errors import TimeUp
 from omi_mcp.clock import Clock
 from omi_mcp.tasks import beside
 
@@ -16,10 +16,6 @@ BEAT_SECONDS = 10.0
 
 ANSWER_SECONDS = 45.0
 """How long a call may take."""
-
-
-class TimeUp(OmiError):
-    """The call took `ANSWER_SECONDS`, and was cancelled: it sends nothing more."""
 
 
 @asynccontextmanager

@@ -1,5 +1,6 @@
-"""Untrusted text made safe to show: nothing invisible, nothing that reorders or breaks a line, nothing unprintable."""
+"""Text made fit to show: untrusted text with nothing invisible or unprintable in it, and lists and times in words."""
 
+import math
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -42,6 +43,21 @@ def enumerated(names: Sequence[str], more: int | None = None) -> str:
 def fold(text: str) -> str:
     """`text` for comparing names: without case and accents."""
     return "".join(char for char in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(char))
+
+
+def duration(seconds: float) -> str:
+    """A waiting time as people say it, rounded up."""
+    if seconds < 90:
+        return _counted(math.ceil(seconds), "second")
+    minutes = math.ceil(seconds / 60)
+    if minutes < 90:
+        return _counted(minutes, "minute")
+    hours, minutes = divmod(minutes, 60)
+    return _counted(hours, "hour") + (f" {_counted(minutes, 'minute')}" if minutes and hours < 10 else "")
+
+
+def _counted(count: int, unit: str) -> str:
+    return f"{count:,} {unit}{'' if count == 1 else 's'}"
 
 
 def _visible(text: str) -> str:

@@ -1,7 +1,6 @@
 """What is changed in the account: creates that happen once, edits repeated until confirmed, and the record of both."""
 
-from omi_mcp.writes.creates import Created, NotBooked, NotCreated, OutcomeUnknown, Unfinished, Writer
-from omi_mcp.writes.edits import Unconfirmed
+from omi_mcp.writes.creates import Created, Writer
 from omi_mcp.writes.imported import Imported
 from omi_mcp.writes.journal import Journal
 
@@ -9,10 +8,5 @@ __all__ = [
     "Created",
     "Imported",
     "Journal",
-    "NotBooked",
-    "NotCreated",
-    "OutcomeUnknown",
-    "Unconfirmed",
-    "Unfinished",
     "Writer",
 ]

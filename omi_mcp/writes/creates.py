@@ -20,9 +20,13 @@ from omi_mcp.api.errors import (
     AnswerLost,
     BudgetSpent,
     Conflict,
+    NotBooked,
+    NotCreated,
     OmiError,
+    OutcomeUnknown,
     RateLimited,
     ServerFault,
+    Unfinished,
     Unreachable,
 )
 from omi_mcp.api.models import Conversation, Receipt
@@ -62,29 +66,6 @@ class Created:
     receipt: Receipt
     repeated: bool = False
     recovered: bool = False
-
-
-class OutcomeUnknown(OmiError):
-    """A create was sent, its answer was lost and the API cannot be asked. Asking for the same create settles it.
-
-    `retry_after` is in seconds where the API said when it can be asked.
-    """
-
-    def __init__(self, reason: str, *, retry_after: float | None = None) -> None:
-        super().__init__(reason)
-        self.retry_after = retry_after
-
-
-class NotCreated(OmiError):
-    """A create was sent and failed: the API lists no such conversation, or said of every repeat that it failed."""
-
-
-class Unfinished(OmiError):
-    """The service is still at work on a create that was sent. Asking for the same create gives its outcome."""
-
-
-class NotBooked(OmiError):
-    """The journal cannot be written, so the create was not sent."""
 
 
 class Writer:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TypeVar
 
 from omi_mcp.api.client import OmiClient
-from omi_mcp.api.errors import AnswerLost, NotFound, OmiError, ServerFault
+from omi_mcp.api.errors import AnswerLost, NotFound, OmiError, ServerFault, Unconfirmed
 from omi_mcp.api.models import Conversation
 from omi_mcp.clock import Clock
 
@@ -18,10 +18,6 @@ REPEATS = (1.0, 4.0)
 """Seconds between repeats of a change whose answer was lost. Each costs one of 25 writes an hour."""
 
 Result = TypeVar("Result")
-
-
-class Unconfirmed(OmiError):
-    """The change was sent and nothing confirms it: it may or may not have been applied."""
 
 
 async def rename(client: OmiClient, clock: Clock, conversation_id: str, title: str) -> Conversation:

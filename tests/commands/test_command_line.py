@@ -14,7 +14,8 @@ from omi_mcp import cli
 from omi_mcp.api.errors import NotConfigured, OmiError, RateLimited, Refused
 from omi_mcp.commands import mirror
 from omi_mcp.sandbox import Faults
-from omi_mcp.terminal import duration, in_words
+from omi_mcp.views.errors import explain
+from omi_mcp.views.text import duration
 
 COMMANDS = dict(command_line.commands())
 
@@ -151,16 +152,17 @@ def test_no_error_of_the_library_is_left_without_words() -> None:
     for kind in _all(OmiError):
         error = kind.__new__(kind)
         error.__dict__.update(retry_after=60.0, scope=None, wrong_family=False, status=500, problems=(), detail="")
-        words = in_words(error)
+        words = explain(error).person
         assert words.endswith(".")
         assert "\n" not in words
 
 
 def test_words_of_an_error_say_what_was_wrong_and_make_nothing_up() -> None:
-    assert in_words(NotConfigured("the Omi API key has a space")).startswith("the Omi API key has a space: create")
-    assert "OMI_API_BASE_URL" in in_words(Refused(404, "there is no such route: check OMI_API_BASE_URL"))
-    assert in_words(RateLimited("")).endswith("run this again later.")
-    assert in_words(RateLimited("", retry_after=240.0)).endswith("run this again in 4 minutes.")
+    space = NotConfigured("the Omi API key has a space")
+    assert explain(space).person.startswith("the Omi API key has a space: create")
+    assert "OMI_API_BASE_URL" in explain(Refused(404, "there is no such route: check OMI_API_BASE_URL")).person
+    assert explain(RateLimited("")).person.endswith("run this again later.")
+    assert explain(RateLimited("", retry_after=240.0)).person.endswith("run this again in 4 minutes.")
 
 
 @pytest.mark.parametrize(
