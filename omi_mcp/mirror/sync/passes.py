@@ -251,9 +251,10 @@ class PassReader:
             return True
         self._absences.judge(turn.after)
         self._note_backdated(turn.after)
+        brought_nothing = 0 if head.demanded else 1  # asked for at once, it tells nothing of how much comes
         self._seen(head, turn.after).model_copy(
             update={
-                "quiet": 0 if turn.after.stirred else head.quiet + 1,
+                "quiet": 0 if turn.after.stirred else head.quiet + brought_nothing,
                 "week": turn.after.began if turn.after.depth == "week" else head.week,
                 "current": None,
             }

@@ -86,8 +86,9 @@ class Head(_State):
     """The looks at the newest conversations.
 
     `seen` is the newest instant of the last complete look, `looked` when it was, `tried` when one was begun last,
-    `quiet` how many in a row brought nothing, `week` when the newest seven days were last compared, `demanded` when
-    someone asked for a look at once, as long as none has been complete that began later.
+    `quiet` how many in a row brought nothing, those that someone asked for not counted, `week` when the newest seven
+    days were last compared, `demanded` when someone asked for a look at once, as long as none has been complete that
+    began later.
     """
 
     KEY = "sync_head"
