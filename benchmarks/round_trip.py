@@ -12,6 +12,7 @@ service's real limits; hours of waiting pass in virtual time.
 Exits with 1 when anything differs.
 """
 
+# ruff: noqa: E402 - the folders of the tests have to be found first
 import argparse
 import html
 import json
@@ -29,11 +30,10 @@ from zoneinfo import ZoneInfo
 REPOSITORY = Path(__file__).parent.parent
 sys.path[:0] = [str(REPOSITORY / folder) for folder in ("", "tests", "tests/commands")]
 
-from desk_kit import Account, live  # noqa: E402
+from command_kit import Account, live
 
-from omi_mcp.importing.reading import read_file  # noqa: E402
-from omi_mcp.importing.recordings import Recording  # noqa: E402
-from omi_mcp.sandbox import Sandbox  # noqa: E402
+from omi_mcp.importing import Transcript, read_file
+from omi_mcp.sandbox import Sandbox
 
 LIMIT = 500
 
@@ -55,9 +55,9 @@ def main() -> int:
     parser.add_argument("file", type=Path)
     parser.add_argument("--kills", type=int, default=20)
     options = parser.parse_args()
-    with Sandbox() as box:
-        box.load_file(options.file)
-        meetings = {each: _said(box.record(each)["transcript_segments"]) for each in box.ids()}
+    with Sandbox() as sandbox:
+        sandbox.load_file(options.file)
+        meetings = {each: _said(sandbox.record(each)["transcript_segments"]) for each in sandbox.ids()}
     segments = sum(map(len, meetings.values()))
     print(f"{len(meetings)} meetings, {segments:,} segments")
     failures = 0
@@ -202,7 +202,7 @@ def _compared(folder: Path, meetings: dict[str, list[Said]], *, ends: bool = Tru
                 next(line for line in file.read_text("utf-8").splitlines() if line.startswith("id: "))[4:]
             )
             (source,) = read_file(file, ZoneInfo("UTC"))
-            found.setdefault(name, []).append(list(_of(source.recording)))
+            found.setdefault(name, []).append(list(_of(source.transcript)))
         else:
             for line in [file.read_text("utf-8")] if file.suffix == ".json" else file.read_text("utf-8").splitlines():
                 record = json.loads(line)
@@ -215,8 +215,8 @@ def _compared(folder: Path, meetings: dict[str, list[Said]], *, ends: bool = Tru
     return problems
 
 
-def _of(recording: Recording) -> Iterator[Said]:
-    for line in recording.lines:
+def _of(transcript: Transcript) -> Iterator[Said]:
+    for line in transcript.lines:
         yield Said(line.speaker or "", round((line.start or 0) * 1000), None, line.text)
 
 

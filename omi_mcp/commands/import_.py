@@ -8,10 +8,7 @@ from typing import Any
 
 from omi_mcp import dates
 from omi_mcp.commands.sending import estimate, send, writes
-from omi_mcp.importing import planning
-from omi_mcp.importing.planning import Plan
-from omi_mcp.importing.reading import find_files, read_file
-from omi_mcp.importing.recordings import Unreadable
+from omi_mcp.importing import Plan, Unreadable, find_files, plan_import, read_file
 from omi_mcp.terminal import DONE, FAILED, INCOMPLETE, USAGE, CommandFailed, Session, run_command
 
 A_DAY, LATE = 86_400.0, 3_600.0
@@ -82,7 +79,7 @@ async def main(session: Session, options: argparse.Namespace) -> int:
 
 async def _themselves(session: Session, plans: Sequence[Plan], *, now: bool) -> dict[str, str]:
     """By session id, the conversations that were exported from this very account and are still there."""
-    exported = [(plan, origin) for plan in plans if (origin := plan.source.recording.origin) is not None]
+    exported = [(plan, origin) for plan in plans if (origin := plan.source.transcript.origin) is not None]
     there = await session.library.existing({origin.id: plan.source.started_at for plan, origin in exported}, now=now)
     return {part.client_session_id: origin.id for plan, origin in exported if origin.id in there for part in plan.parts}
 
@@ -104,7 +101,7 @@ def _read(session: Session, options: argparse.Namespace) -> tuple[list[Plan], li
             continue
         for source in sources:
             try:
-                plans.append(planning.plan(source, me=options.me))
+                plans.append(plan_import(source, me=options.me))
             except Unreadable as error:
                 refused.append((str(file) + (f" #{source.number}" if source.number else ""), str(error)))
     if started and len(plans) > 1:
@@ -152,11 +149,11 @@ def _facts(session: Session, plan: Plan, wanted: str | None) -> list[str]:
     witness = witness or "the date of the file; --started says otherwise"
     facts = [
         f"{plan.segments:,} segment{'' if plan.segments == 1 else 's'}, {dates.format_offset(plan.seconds)} long"
-        + (", times guessed from the number of words" if plan.source.recording.estimated else ""),
+        + (", times guessed from the number of words" if plan.source.transcript.estimated else ""),
         f"began {dates.weekday(started)} {started:%Y-%m-%d %H:%M}, from {witness}",
     ]
     facts += _doubts(plan)
-    if plan.source.recording.origin and plan.source.recording.origin.summed_up:
+    if plan.source.transcript.origin and plan.source.transcript.origin.summed_up:
         facts.append("it has no transcript: what Omi wrote about it is saved as its words")
     if plan.speakers:
         facts.append("speakers: " + ", ".join(f"{name} = {_label(plan, label)}" for name, label in plan.speakers))
@@ -174,7 +171,7 @@ def _doubts(plan: Plan) -> list[str]:
     doubts = []
     if plan.first_words > LATE:
         doubts.append(f"its first words are at {dates.format_offset(plan.first_words)}")
-    if plan.seconds - plan.first_words > A_DAY and not plan.source.recording.dated:
+    if plan.seconds - plan.first_words > A_DAY and not plan.source.transcript.dated:
         hours = (plan.seconds - plan.first_words) / 3600
         doubts.append(f"its times run over {hours:,.0f} hours: look whether one of them is wrong in the file")
     return doubts
@@ -191,7 +188,7 @@ def _planned(plan: Plan) -> dict[str, Any]:
         "file": str(plan.source.path),
         "started": plan.source.started_at.isoformat(),
         "started_from": plan.source.started_from,
-        "times_guessed": plan.source.recording.estimated,
+        "times_guessed": plan.source.transcript.estimated,
         "doubts": _doubts(plan),
         "segments": plan.segments,
         "parts": len(plan.parts),

@@ -20,7 +20,7 @@ from omi_mcp.api.errors import (
     ServerFault,
 )
 from omi_mcp.api.models import Receipt
-from omi_mcp.importing.planning import Plan
+from omi_mcp.importing import Plan
 from omi_mcp.terminal import Session, bar
 from omi_mcp.views.errors import explain
 from omi_mcp.views.text import clean_line, duration
@@ -127,7 +127,7 @@ async def send(
                     report.sent += not created.repeated
                     report.before += created.repeated
                     report.hidden += created.receipt.discarded
-                    origin = plan.source.recording.origin
+                    origin = plan.source.transcript.origin
                     if origin and origin.folder and not created.repeated:
                         report.folders.setdefault(origin.folder, []).append(created.receipt.id)
                     status = "exists" if created.repeated else created.receipt.status
@@ -142,7 +142,7 @@ async def _send(
     """Send until it is answered; the hourly limit is waited for, and `show` says until when."""
     while True:
         try:
-            origin = plan.source.recording.origin
+            origin = plan.source.transcript.origin
             if origin and await session.library.exists(origin.id):
                 await _learn_names(session, origin.id, plan, part)
                 return Created(Receipt(id=origin.id), repeated=True)
@@ -162,15 +162,15 @@ async def _send(
 
 async def _learn_names(session: Session, conversation_id: str, plan: Plan, part: SegmentsDraft) -> None:
     """The names of a conversation that was there before. Of one that is itself again, those of this side alone."""
-    origin = plan.source.recording.origin
+    origin = plan.source.transcript.origin
     itself = origin is not None and origin.id == conversation_id
     await session.library.learn_names(conversation_id, origin.local_names if origin and itself else part.names)
 
 
 def _title(plan: Plan, number: int, titled: bool) -> str | None:
     """What was exported has its title, or none; others get one if they are `titled`."""
-    recording = plan.source.recording
-    if not (recording.title if recording.origin else titled):
+    transcript = plan.source.transcript
+    if not (transcript.title if transcript.origin else titled):
         return None
-    title = recording.title or plan.source.path.stem
+    title = transcript.title or plan.source.path.stem
     return f"{title[:450]} ({number} of {len(plan.parts)})" if len(plan.parts) > 1 else title[:500]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from command_kit import Account, live, talk, talks
 
-from omi_mcp.importing.reading import read_file
+from omi_mcp.importing import read_file
 from omi_mcp.sandbox import Faults
 
 EARLIER, EARLIEST = "2026-01-14T09:30:00Z", "2026-01-01T09:30:00Z"
@@ -25,7 +25,7 @@ def said(folder: Path, account: Account) -> dict[str, list[tuple[str | None, flo
         (source,) = read_file(file, account.settings.timezone)
         identity = json.loads(file.read_text("utf-8").split("\nid: ")[1].splitlines()[0])
         assert identity not in found
-        found[identity] = [(line.speaker, line.start, line.text) for line in source.recording.lines]
+        found[identity] = [(line.speaker, line.start, line.text) for line in source.transcript.lines]
     return found
 
 

@@ -7,8 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from omi_mcp.importing.reading import FORMATS, find_files, read_file
-from omi_mcp.importing.recordings import Unreadable
+from omi_mcp.importing import FORMATS, Unreadable, find_files, read_file
 from omi_mcp.importing.speakers import is_name
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -411,7 +410,7 @@ def test_it_is_read_who_said_what_and_when(name: str, tmp_path: Path) -> None:
     file = tmp_path / name
     file.write_text(content, encoding="utf-8")
     (source,) = read_file(file, BERLIN)
-    assert [(line.start, line.end, line.speaker, line.text) for line in source.recording.lines] == expected
+    assert [(line.start, line.end, line.speaker, line.text) for line in source.transcript.lines] == expected
 
 
 @pytest.mark.parametrize(
@@ -430,14 +429,14 @@ def test_each_day_of_a_chat_is_a_conversation_unless_little_was_said(content: st
         sources = read_file(file, BERLIN)
         began = ["2025-03-14T09:30", "2025-03-15T08:00"]
         assert [source.started_at.isoformat()[:16] for source in sources] == began[:days]
-        said = [line for source in sources for line in source.recording.lines]
+        said = [line for source in sources for line in source.transcript.lines]
         assert [line.speaker for line in said] == ["Ana", "+49 1", "Ana"]
         assert said[0].text == f"hello more: {more}".strip()
         assert said[1].start == said[0].end
     assert said[2].start == 22.5 * 3600
 
 
-def test_json_lines_are_several_recordings_and_those_without_words_are_none(tmp_path: Path) -> None:
+def test_json_lines_are_several_transcripts_and_those_without_words_are_none(tmp_path: Path) -> None:
     silent = OMI | {"transcript_segments": []}
     file = tmp_path / "out.jsonl"
     file.write_text("\n".join(json.dumps(each) for each in (OMI, silent, OMI)))
@@ -468,13 +467,13 @@ def test_what_is_no_transcript_is_refused_with_the_reason(name: str, content: st
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
-def test_any_encoding_and_line_end_gives_the_same_recording_and_session(encoding: str, tmp_path: Path) -> None:
+def test_any_encoding_and_line_end_gives_the_same_transcript_and_session(encoding: str, tmp_path: Path) -> None:
     words = "Ana: gr\u00fc\u00df dich\nBen: ja\nAna: gut\nBen: sch\u00f6n\n"
     first, second = tmp_path / "a.txt", tmp_path / "b.txt"
     first.write_bytes(words.encode(encoding))
     second.write_bytes(words.replace("\n", "\r\n").encode())
     ours, theirs = read_file(first, BERLIN)[0], read_file(second, BERLIN)[0]
-    assert ours.recording == theirs.recording
+    assert ours.transcript == theirs.transcript
     assert ours.session == theirs.session
 
 

@@ -13,8 +13,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omi_mcp.importing.planning import plan
-from omi_mcp.importing.reading import read_file
+from omi_mcp.importing import plan_import, read_file
 
 NAMES = ("Ana", "Ben Ray", "Me", "Note", "TODO", "Q", "A", "ana", "Speaker 2", "Dr. Li (Acme)", "Bread")
 
@@ -61,9 +60,9 @@ def saved(name: str, content: str) -> tuple[Counter[str], str]:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / name
         file.write_text(content, encoding="utf-8")
-        plans = [plan(source) for source in read_file(file, UTC)]
+        plans = [plan_import(source) for source in read_file(file, UTC)]
     text = " ".join(segment.text for each in plans for part in each.parts for segment in part.segments)
-    beside = " ".join(f"{each.source.recording.title} {each.speakers}" for each in plans)
+    beside = " ".join(f"{each.source.transcript.title} {each.speakers}" for each in plans)
     return Counter(re.findall(r"[Ww]q\d+z", text)), beside
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
-from omi_mcp.importing.recordings import Line, Recording, Unreadable, seconds_of, timed, with_preamble
 from omi_mcp.importing.speakers import split_labels
+from omi_mcp.importing.transcript import Line, Transcript, Unreadable, seconds_of, timed, with_preamble
 
 _STAMP = r"(?:\d{1,4}:)?\d{1,2}:\d{1,2}(?:[.,]\d{1,3})?"
 _TIMING = re.compile(rf"\s*({_STAMP})\s*-->\s*({_STAMP})(?:\s+\S+:\S+)*\s*")
@@ -34,8 +34,8 @@ class Cue:
     rows: tuple[str, ...]
 
 
-def read_captions(text: str, kind: Literal["vtt", "srt"]) -> Recording:
-    """One recording, a line for each cue, or for each voice in it. Words above the first cue are nobody's.
+def read_captions(text: str, kind: Literal["vtt", "srt"]) -> Transcript:
+    """One transcript, a line for each cue, or for each voice in it. Words above the first cue are nobody's.
 
     Raises:
         Unreadable: there is no cue in it.
@@ -57,7 +57,7 @@ def read_captions(text: str, kind: Literal["vtt", "srt"]) -> Recording:
             "there are no captions in it" if known else f"this is no {'WebVTT' if kind == 'vtt' else 'SRT'} file"
         )
     spoken, _ = timed(list(_named(lines)))
-    return with_preamble(Recording(spoken, title=title or None), [*above, *preamble])
+    return with_preamble(Transcript(spoken, title=title or None), [*above, *preamble])
 
 
 def split_cues(rows: Sequence[str], *, identified: bool = False) -> tuple[list[str], list[Cue]]:

@@ -1,29 +1,15 @@
-"""From a path to recordings: which files are transcripts, how each is read, and what its name says of its start."""
+"""From a path to sources: which files are transcripts, how each is read, and what its name says of its start."""
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, tzinfo
 from pathlib import Path
 from typing import Literal
 
-from omi_mcp.importing.captions import read_captions
-from omi_mcp.importing.documents import read_json
-from omi_mcp.importing.exported import read_markdown
-from omi_mcp.importing.recordings import Recording, Unreadable
-from omi_mcp.importing.texts import read_text
-
-FORMATS: dict[str, Callable[[str], list[Recording]]] = {
-    ".vtt": lambda text: [read_captions(text, "vtt")],
-    ".srt": lambda text: [read_captions(text, "srt")],
-    ".json": read_json,
-    ".jsonl": read_json,
-    ".txt": read_text,
-    ".md": lambda text: _read_markdown(text),
-    ".markdown": lambda text: _read_markdown(text),
-}
-"""How a file is read, by the end of its name."""
+from omi_mcp.importing.formats import FORMATS
+from omi_mcp.importing.transcript import Transcript, Unreadable
 
 LARGEST = 100_000_000
 """Bytes; a day of speech has about one."""
@@ -38,12 +24,12 @@ _DAY = re.compile(
 
 @dataclass(frozen=True)
 class Source:
-    """One recording of a file. `session` tells it from all others, whatever the file is called and wherever it lies."""
+    """One transcript of a file. `session` tells it from all others, whatever the file is called and wherever it is."""
 
     path: Path
     number: int
     session: str
-    recording: Recording
+    transcript: Transcript
     started_at: datetime
     started_from: StartedFrom
 
@@ -54,7 +40,7 @@ class Source:
 
     @property
     def name(self) -> str:
-        """The file's name, and which of its recordings this is when there are several."""
+        """The file's name, and which of its transcripts this is when there are several."""
         return self.path.name + (f" #{self.number}" if self.number else "")
 
 
@@ -73,7 +59,7 @@ def find_files(given: Iterable[Path]) -> list[Path]:
 
 
 def read_file(path: Path, zone: tzinfo, started_at: datetime | None = None) -> list[Source]:
-    """The recordings of one file. A start without an offset is in `zone`; `started_at` overrides what the file says.
+    """The transcripts of one file. A start without an offset is in `zone`; `started_at` overrides what the file says.
 
     Raises:
         Unreadable: it is no transcript, and why.
@@ -85,30 +71,25 @@ def read_file(path: Path, zone: tzinfo, started_at: datetime | None = None) -> l
     if path.stat().st_size > LARGEST:
         raise Unreadable(f"more than {LARGEST // 1_000_000} MB")
     text = _decoded(path.read_bytes())
-    recordings = reader(text)
-    several = len(recordings) > 1
+    transcripts = reader(text)
+    several = len(transcripts) > 1
     return [
         Source(
             path,
             number if several else 0,
-            _session(text, recording, number if several else 0),
-            recording,
-            *_start(path, recording, zone, started_at),
+            _session(text, transcript, number if several else 0),
+            transcript,
+            *_start(path, transcript, zone, started_at),
         )
-        for number, recording in enumerate(recordings, 1)
+        for number, transcript in enumerate(transcripts, 1)
     ]
 
 
-def _read_markdown(text: str) -> list[Recording]:
-    exported = read_markdown(text)
-    return read_text(text, markdown=True) if exported is None else [exported]
-
-
-def _session(text: str, recording: Recording, number: int) -> str:
+def _session(text: str, transcript: Transcript, number: int) -> str:
     """By the conversation it was exported from, in whatever form; else by the file's text."""
-    told_by = recording.origin.id if recording.origin else text
+    told_by = transcript.origin.id if transcript.origin else text
     digest = hashlib.sha256(told_by.encode()).hexdigest()[:40]
-    return f"export-{digest}" if recording.origin else f"import-{digest}-{number}"
+    return f"export-{digest}" if transcript.origin else f"import-{digest}-{number}"
 
 
 def _decoded(content: bytes) -> str:
@@ -123,14 +104,14 @@ def _decoded(content: bytes) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _start(path: Path, recording: Recording, zone: tzinfo, given: datetime | None) -> tuple[datetime, StartedFrom]:
+def _start(path: Path, transcript: Transcript, zone: tzinfo, given: datetime | None) -> tuple[datetime, StartedFrom]:
     """When it began, by the most reliable witness."""
     if given is not None:
         return given, "option"
-    if recording.started_at is not None:
-        return _aware(recording.started_at, zone), "file"
+    if transcript.started_at is not None:
+        return _aware(transcript.started_at, zone), "file"
     for name in (path.stem, path.resolve().parent.name):
-        if (named := _named(name, zone, recording.clock)) is not None:
+        if (named := _named(name, zone, transcript.clock)) is not None:
             return named, "name"
     return datetime.fromtimestamp(path.stat().st_mtime, UTC).replace(microsecond=0), "date of the file"
 

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
-from omi_mcp.importing.exported import read_record
-from omi_mcp.importing.recordings import Line, Recording, Unreadable, seconds_of, timed
-from omi_mcp.importing.texts import paragraphs
+from omi_mcp.importing.formats.exported import read_record
+from omi_mcp.importing.formats.text import paragraphs
+from omi_mcp.importing.transcript import Line, Transcript, Unreadable, seconds_of, timed
 
 _STAMP = re.compile(r"(?:\d{1,4}:)?\d{1,2}:\d{1,2}(?:[.,]\d{1,3})?")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
@@ -26,7 +26,7 @@ SLOWEST = 30.0
 class _Shape(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
-    def recording(self) -> Recording:
+    def transcript(self) -> Transcript:
         raise NotImplementedError
 
 
@@ -70,7 +70,7 @@ class _Spoken(BaseModel):
         return Line(self.text, self.start, self.end, name, is_user=self.is_user or name == "User")
 
 
-def _recorded(spoken: list[_Spoken]) -> Recording:
+def _recorded(spoken: list[_Spoken]) -> Transcript:
     """Their times made whole, and in seconds."""
     said = [each.line() for each in spoken]
     lines, estimated = timed(said)
@@ -78,7 +78,7 @@ def _recorded(spoken: list[_Spoken]) -> Recording:
     total = sum((line.end or 0.0) - (line.start or 0.0) for line in lines)
     if not estimated and total > SLOWEST * words and _whole(said):
         lines = tuple(_in_milliseconds(lines))
-    return Recording(lines, estimated=estimated)
+    return Transcript(lines, estimated=estimated)
 
 
 def _whole(lines: list[Line]) -> bool:
@@ -104,7 +104,7 @@ class Omi(_Shape):
     structured: _Structured = _Structured()
     language: str | None = None
 
-    def recording(self) -> Recording:
+    def transcript(self) -> Transcript:
         return replace(
             _recorded(self.transcript_segments),
             started_at=self.started_at or self.created_at,
@@ -128,7 +128,7 @@ class Segments(_Shape):
     def _code_only(cls, language: str | None) -> str | None:
         return language if language and len(language) == 2 else None
 
-    def recording(self) -> Recording:
+    def transcript(self) -> Transcript:
         return replace(
             _recorded(self.segments), started_at=self.started_at, title=self.title or None, language=self.language
         )
@@ -139,7 +139,7 @@ class Plain(_Shape):
 
     text: str = Field(validation_alias=AliasChoices("text", "transcript"))
 
-    def recording(self) -> Recording:
+    def transcript(self) -> Transcript:
         return paragraphs(self.text)
 
 
@@ -158,9 +158,9 @@ class WhisperCpp(_Shape):
 
     transcription: list[_Heard]
 
-    def recording(self) -> Recording:
+    def transcript(self) -> Transcript:
         heard = [Line(each.text, each.offsets.start / 1000, each.offsets.end / 1000) for each in self.transcription]
-        return Recording(timed(heard)[0])
+        return Transcript(timed(heard)[0])
 
 
 class _Utterance(BaseModel):
@@ -209,7 +209,7 @@ class Deepgram(_Shape):
 
     results: _Results
 
-    def recording(self) -> Recording:
+    def transcript(self) -> Transcript:
         if self.results.transcripts:
             return paragraphs("\n\n".join(each.transcript for each in self.results.transcripts))
         if self.results.utterances:
@@ -221,7 +221,7 @@ class Deepgram(_Shape):
                 for number, channel in enumerate(channels)
                 for line in _turns(channel.alternatives[0].words, str(number) if len(channels) > 1 else None)
             ]
-        return Recording(timed(sorted(said, key=lambda line: line.start or 0.0))[0])
+        return Transcript(timed(sorted(said, key=lambda line: line.start or 0.0))[0])
 
 
 class AssemblyAI(_Shape):
@@ -231,7 +231,7 @@ class AssemblyAI(_Shape):
     words: list[_Word] | None = None
     language_code: str | None = None
 
-    def recording(self) -> Recording:
+    def transcript(self) -> Transcript:
         if self.utterances:
             said = [replace(each.line(), speaker=_label(each.line().speaker)) for each in self.utterances]
         else:
@@ -239,7 +239,7 @@ class AssemblyAI(_Shape):
         lines, estimated = timed(said)
         if not estimated and _whole(said):
             lines = tuple(_in_milliseconds(lines))
-        return Recording(lines, language=self.language_code and self.language_code[:2], estimated=estimated)
+        return Transcript(lines, language=self.language_code and self.language_code[:2], estimated=estimated)
 
 
 SHAPES: tuple[tuple[str, type, type[_Shape]], ...] = (
@@ -259,8 +259,8 @@ SHAPES: tuple[tuple[str, type, type[_Shape]], ...] = (
 """The key that tells each shape, and what stands there; the most telling first."""
 
 
-def read_json(text: str) -> list[Recording]:
-    """The recordings of one JSON value, or of JSON lines.
+def read_json(text: str) -> list[Transcript]:
+    """The transcripts of one JSON value, or of JSON lines.
 
     Raises:
         Unreadable: it is not JSON, or of no shape that is known.
@@ -273,10 +273,10 @@ def read_json(text: str) -> list[Recording]:
         values = values[0]
     elif len(values) > 1 and all(_is_segment(value) for value in values):
         values = [values]
-    recordings = [_read(value) for value in values]
+    transcripts = [_read(value) for value in values]
     spoken = [
         each
-        for each in recordings
+        for each in transcripts
         if (each.origin and each.origin.locked) or any(line.text.strip() for line in each.lines)
     ]
     if not spoken:
@@ -293,7 +293,7 @@ def _values_of_lines(text: str) -> Iterator[Any]:
                 raise Unreadable(f"line {number} is not JSON") from None
 
 
-def _read(value: Any) -> Recording:
+def _read(value: Any) -> Transcript:
     if isinstance(value, list):
         value = {"segments": value}
     elif _is_segment(value) and value.keys() & {"speaker", "speaker_name", "start"}:
@@ -305,18 +305,18 @@ def _read(value: Any) -> Recording:
     for key, kind, shape in SHAPES:
         if isinstance(value.get(key), kind):
             try:
-                recording = shape.model_validate(value).recording()
+                transcript = shape.model_validate(value).transcript()
             except ValidationError as error:
                 problem = error.errors(include_url=False, include_input=False)[0]
                 where = ".".join(str(part) for part in problem["loc"])
                 raise Unreadable(f"{where}: {problem['msg']}") from None
-            return recording
+            return transcript
     known = ", ".join(dict.fromkeys(key for key, _, _ in SHAPES))
     raise Unreadable(f"this JSON is no transcript that is known: it has none of {known}")
 
 
 def _is_segment(value: Any) -> bool:
-    """Whether `value` is one of the stretches of a list, and not a recording of its own."""
+    """Whether `value` is one of the stretches of a list, and not a transcript of its own."""
     if not isinstance(value, dict):
         return False
     said = "speaker" in value or any(isinstance(value.get(key), str) for key in _TEXT)

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from omi_mcp.api.drafts import USER_LABEL
 from omi_mcp.api.models import Conversation, is_conversation_id
-from omi_mcp.importing.recordings import Line, Origin, Recording, seconds_of, timed
+from omi_mcp.importing.formats.text import read_text
+from omi_mcp.importing.transcript import Line, Origin, Transcript, seconds_of, timed
 
 _FRONT = re.compile(r"---\n(.*?)\n---\n", re.DOTALL)
 _TRANSCRIPT = re.compile(r"^## Transcript\n", re.MULTILINE)
@@ -23,7 +24,7 @@ SUMMARY = "Summary"
 """Who "says" the summary of a conversation that has no transcript."""
 
 
-def read_record(value: dict[str, Any]) -> Recording | None:
+def read_record(value: dict[str, Any]) -> Transcript | None:
     """A conversation in JSON; None where it is not one of the Omi API or of an export."""
     if not {"id", "created_at", "structured", "transcript_segments"} <= value.keys():
         return None
@@ -53,11 +54,16 @@ def read_record(value: dict[str, Any]) -> Recording | None:
         locked=segments is None,
     )
     title = structured.title or None
-    return _recording(lines, written, Recording((), conversation.began, None, title, conversation.language), origin)
+    return _transcript(lines, written, Transcript((), conversation.began, None, title, conversation.language), origin)
 
 
-def read_markdown(text: str) -> Recording | None:
-    """The same of a Markdown file, by its front matter; None where no export wrote it."""
+def read_markdown(text: str) -> list[Transcript]:
+    """A Markdown file: what an export wrote, by its front matter, or any other."""
+    exported = _exported_markdown(text)
+    return read_text(text, markdown=True) if exported is None else [exported]
+
+
+def _exported_markdown(text: str) -> Transcript | None:
     front = _front_matter(text)
     marked = _TRANSCRIPT.search(text)
     if front is None or marked is None or not is_conversation_id(str(front.get("id", ""))):
@@ -78,21 +84,21 @@ def read_markdown(text: str) -> Recording | None:
         local_names=front.get("names", {}),
         locked=state == "locked",
     )
-    recording = Recording((), _moment(front.get("started")), None, front.get("title"), front.get("language"))
-    return _recording(lines, list(_written(above)), recording, origin)
+    transcript = Transcript((), _moment(front.get("started")), None, front.get("title"), front.get("language"))
+    return _transcript(lines, list(_written(above)), transcript, origin)
 
 
-def _recording(lines: list[Line], written: Iterable[str], recording: Recording, origin: Origin) -> Recording:
+def _transcript(lines: list[Line], written: Iterable[str], transcript: Transcript, origin: Origin) -> Transcript:
     """With its lines; without a transcript, with what Omi wrote about it, as words of nobody but a summary."""
     if lines or origin.locked:
         user = {USER_LABEL, origin.local_names.get(USER_LABEL)}
         return replace(
-            recording,
+            transcript,
             lines=tuple(replace(line, is_user=line.speaker in user) for line in lines),
             origin=origin,
         )
     summed_up, _ = timed([Line(each, speaker=SUMMARY, number=0) for each in written if each.strip()])
-    return replace(recording, lines=summed_up, estimated=True, origin=replace(origin, summed_up=True))
+    return replace(transcript, lines=summed_up, estimated=True, origin=replace(origin, summed_up=True))
 
 
 def _front_matter(text: str) -> dict[str, Any] | None:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta, timezone
 from itertools import groupby, pairwise
 
-from omi_mcp.importing.captions import read_captions, split_cues
-from omi_mcp.importing.recordings import Line, Recording, Unreadable, seconds_of, spoken_seconds, timed, with_preamble
+from omi_mcp.importing.formats.captions import read_captions, split_cues
 from omi_mcp.importing.speakers import LONGEST_NAME, is_name, label_of, same, split_labels, without_asides
+from omi_mcp.importing.transcript import Line, Transcript, Unreadable, seconds_of, spoken_seconds, timed, with_preamble
 
 _STAMP = r"(?:\d{1,3}:)?\d{1,2}:\d{1,2}(?:[.,]\d{1,3})?"
 _HALF = r"(?:[ \u202f]?(?P<half>[AaPp])\.?[Mm]\.?)?"
@@ -108,8 +108,8 @@ class _Row:
     """Of a list."""
 
 
-def read_text(text: str, *, markdown: bool = False) -> list[Recording]:
-    """One recording, or one for each day of a chat. Text of nobody in particular becomes one line a paragraph.
+def read_text(text: str, *, markdown: bool = False) -> list[Transcript]:
+    """One transcript, or one for each day of a chat. Text of nobody in particular becomes one line a paragraph.
 
     Where the file has no times they are guessed. What stands above the first words of a speaker, and headings, are
     kept as words of nobody.
@@ -123,28 +123,28 @@ def read_text(text: str, *, markdown: bool = False) -> list[Recording]:
     if body.lstrip().startswith("WEBVTT"):
         return [read_captions(body, "vtt")]
     rows = [_row(row, markdown) for row in body.splitlines()]
-    recordings = _chat(rows) or [_ranges(body, rows) or _stamped(rows) or _untimed(rows)]
+    transcripts = _chat(rows) or [_ranges(body, rows) or _stamped(rows) or _untimed(rows)]
     if above:
-        recordings[0] = with_preamble(recordings[0], above)
-    recordings = [
+        transcripts[0] = with_preamble(transcripts[0], above)
+    transcripts = [
         replace(
-            recording,
-            lines=tuple(_plain(recording.lines)) if markdown else recording.lines,
-            started_at=(_moment(front.get("started")) if len(recordings) == 1 else None) or recording.started_at,
-            title=front.get("title") or (recording.title and recording.title[:200]),
+            transcript,
+            lines=tuple(_plain(transcript.lines)) if markdown else transcript.lines,
+            started_at=(_moment(front.get("started")) if len(transcripts) == 1 else None) or transcript.started_at,
+            title=front.get("title") or (transcript.title and transcript.title[:200]),
             language=front.get("language"),
         )
-        for recording in recordings
+        for transcript in transcripts
     ]
-    if not any(line.text for recording in recordings for line in recording.lines):
+    if not any(line.text for transcript in transcripts for line in transcript.lines):
         raise Unreadable("there are no words in it")
-    return recordings
+    return transcripts
 
 
-def paragraphs(text: str) -> Recording:
+def paragraphs(text: str) -> Transcript:
     """Words alone, a line for each paragraph."""
     lines, _ = timed([Line(" ".join(each.split())) for each in re.split(r"\n\s*\n", text) if each.strip()])
-    return Recording(lines, estimated=True)
+    return Transcript(lines, estimated=True)
 
 
 def _row(row: str, markdown: bool) -> _Row:
@@ -161,8 +161,8 @@ def _row(row: str, markdown: bool) -> _Row:
     return _Row(row[marked.end() :], item=marked[0] != "> ") if marked else _Row(row)
 
 
-def _chat(rows: Sequence[_Row]) -> list[Recording]:
-    """Messages that each have a day and a time: a recording for each day. Empty where this is none."""
+def _chat(rows: Sequence[_Row]) -> list[Transcript]:
+    """Messages that each have a day and a time: a transcript for each day. Empty where this is none."""
     found = [match for row in rows if (match := _SENT.fullmatch(row.text))]
     written = sum(bool(row.text) for row in rows)
     if not found or (len(found) < 2 and len(rows) > 4) or len(found) * 8 < written:
@@ -186,11 +186,11 @@ def _chat(rows: Sequence[_Row]) -> list[Recording]:
             sent[-1] = moment, replace(line, text=f"{line.text} {row.text}".strip())
         else:
             above.append(row.text)
-    recordings = [
-        Recording(tuple(_posted(messages)), min(moment for moment, _ in messages), dated=True)
+    transcripts = [
+        Transcript(tuple(_posted(messages)), min(moment for moment, _ in messages), dated=True)
         for messages in _days(sent)
     ]
-    return [with_preamble(recordings[0], above), *recordings[1:]] if recordings else []
+    return [with_preamble(transcripts[0], above), *transcripts[1:]] if transcripts else []
 
 
 def _days(sent: Sequence[tuple[datetime, Line]]) -> list[list[tuple[datetime, Line]]]:
@@ -239,7 +239,7 @@ def _sent(match: re.Match[str], day_first: bool) -> datetime | None:
         return None
 
 
-def _ranges(body: str, rows: Sequence[_Row]) -> Recording | None:
+def _ranges(body: str, rows: Sequence[_Row]) -> Transcript | None:
     """Ranges of time on lines of their own: SRT, or Teams (older form), where the speaker stands above the words."""
     above, cues = split_cues([row.text for row in rows])
     if not any(cue.rows for cue in cues):
@@ -252,7 +252,7 @@ def _ranges(body: str, rows: Sequence[_Row]) -> Recording | None:
     for cue, name in zip(cues, names, strict=True):
         if words := " ".join(cue.rows[1:] if name else cue.rows):
             lines.append(Line(words, cue.start, cue.end, name))
-    return _recording(lines, above) if lines else None
+    return _transcript(lines, above) if lines else None
 
 
 @dataclass(frozen=True)
@@ -275,7 +275,7 @@ class _Head:
         return replace(self, name=name, text=text)
 
 
-def _stamped(rows: Sequence[_Row]) -> Recording | None:
+def _stamped(rows: Sequence[_Row]) -> Transcript | None:
     """Turns that begin with a time and a name, in the first form that the file uses at least twice, in order."""
     spoken = sum(bool(row.text) for row in rows)
     for form in _FORMS:
@@ -339,7 +339,7 @@ def _hour(hour: int, half: str | None) -> int:
     return hour if half is None or hour > 12 else hour % 12 + (12 if half in "pP" else 0)
 
 
-def _turns(rows: Sequence[_Row], heads: dict[int, _Head]) -> Recording:
+def _turns(rows: Sequence[_Row], heads: dict[int, _Head]) -> Transcript:
     written = {head.name for head in heads.values() if head.name}
     heads = {place: head.without_asides(written) for place, head in heads.items()}
     lines: list[Line] = []
@@ -354,7 +354,7 @@ def _turns(rows: Sequence[_Row], heads: dict[int, _Head]) -> Recording:
     first = next(iter(heads))
     began = heads[first].at
     if not heads[first].clock:
-        return _recording(lines, [row.text for row in rows[:first]])
+        return _transcript(lines, [row.text for row in rows[:first]])
     midnight = 86_400
     lines = [replace(line, start=((line.start or 0.0) - began) % midnight) for line in lines]
     lines = [
@@ -362,7 +362,7 @@ def _turns(rows: Sequence[_Row], heads: dict[int, _Head]) -> Recording:
         for line in timed(lines)[0]
     ]
     clock = time(int(began) // 3600 % 24, int(began) // 60 % 60, int(began) % 60)
-    return replace(_recording(lines, [row.text for row in rows[:first]]), clock=clock)
+    return replace(_transcript(lines, [row.text for row in rows[:first]]), clock=clock)
 
 
 def _turn(head: _Head, below: Sequence[_Row], written: Collection[str]) -> Turns:
@@ -391,17 +391,17 @@ def _said(words: Sequence[str], at: float, end: float | None, speaker: str | Non
         yield Line(text, at, end, speaker)
 
 
-def _recording(lines: Sequence[Line], above: Sequence[str]) -> Recording:
+def _transcript(lines: Sequence[Line], above: Sequence[str]) -> Transcript:
     """With the title and the date that stand above the first turn; what stands there is kept, too."""
     rows = [row for row in above if row]
     title = next(
         (row for row in rows if not _DATE.search(row) and not row.startswith(_KEYWORDS)), rows[0] if rows else None
     )
-    recording = Recording(timed(lines)[0], _dated(rows), title=title)
-    return with_preamble(recording, above)
+    transcript = Transcript(timed(lines)[0], _dated(rows), title=title)
+    return with_preamble(transcript, above)
 
 
-def _untimed(rows: Sequence[_Row]) -> Recording:
+def _untimed(rows: Sequence[_Row]) -> Transcript:
     """Names before words, or paragraphs; at most with times on lines of their own (Google Meet)."""
     title = next((row.text for row in rows[:20] if row.heading), None)
     stamps = [match["at"] for row in rows if (match := _ALONE.fullmatch(row.text))]
@@ -409,10 +409,10 @@ def _untimed(rows: Sequence[_Row]) -> Recording:
     if len(times) > 1 and times == sorted(times) and (stamps[0].count(":") == 2 or times[0] < NEAR_THE_BEGINNING):
         first = next(place for place, row in enumerate(rows) if _ALONE.fullmatch(row.text))
         if lines := list(_spoken(rows[first:], clocked=True, listed=_listed(rows))):
-            recording = _recording(lines, [row.text for row in rows[:first]])
-            return replace(recording, title=title or recording.title)
+            transcript = _transcript(lines, [row.text for row in rows[:first]])
+            return replace(transcript, title=title or transcript.title)
     spoken, estimated = timed(list(_spoken(rows, clocked=False, listed=_listed(rows))))
-    return Recording(spoken, title=title, estimated=estimated)
+    return Transcript(spoken, title=title, estimated=estimated)
 
 
 def _spoken(rows: Sequence[_Row], *, clocked: bool, listed: Collection[str]) -> Turns:

@@ -1,4 +1,4 @@
-"""From a recording to the conversations that are made of it: speakers numbered, and no more segments than fit."""
+"""From a transcript to the conversations that are made of it: speakers numbered, and no more segments than fit."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -8,9 +8,9 @@ from itertools import pairwise
 from omi_mcp.api.drafts import ACCEPTED_SOURCES, SEGMENT_LIMIT, SegmentsDraft, draft_segments, speaker_numbers
 from omi_mcp.api.errors import InvalidRequest
 from omi_mcp.api.fields import LANGUAGES
-from omi_mcp.importing.reading import Source
-from omi_mcp.importing.recordings import Line, Origin, Unreadable
+from omi_mcp.importing.sources import Source
 from omi_mcp.importing.speakers import NAMELESS, is_user
+from omi_mcp.importing.transcript import Line, Origin, Unreadable
 from omi_mcp.views.text import fold
 
 RESTORED_SOURCES = tuple(source for source in ACCEPTED_SOURCES if source != "desktop")
@@ -22,7 +22,7 @@ LONGEST_TURN = 60.0
 
 @dataclass(frozen=True)
 class Plan:
-    """What becomes of one recording: one conversation, or several numbered parts.
+    """What becomes of one transcript: one conversation, or several numbered parts.
 
     `speakers` pairs each name with the label it is sent under; `me` is the name of the user, who was named, or whom the
     file calls Me or You.
@@ -51,7 +51,7 @@ class Plan:
         return (last.started_at - self.parts[0].started_at).total_seconds() + last.segments[-1].end
 
 
-def plan(source: Source, *, me: str | None = None) -> Plan:
+def plan_import(source: Source, *, me: str | None = None) -> Plan:
     """How `source` is saved. `me` is the name of the user in it, or a word of that name.
 
     The session ids are made from the file's text, so that the same file is never saved twice, whatever it is called.
@@ -60,8 +60,8 @@ def plan(source: Source, *, me: str | None = None) -> Plan:
         Unreadable: a line is not what the API can take.
     """
     # In order of time, before they are cut into parts: no part may hold what was said before it began.
-    lines = sorted((line for line in source.recording.lines if line.text.strip()), key=lambda line: line.start or 0.0)
-    origin = source.recording.origin
+    lines = sorted((line for line in source.transcript.lines if line.text.strip()), key=lambda line: line.start or 0.0)
+    origin = source.transcript.origin
     if not lines:
         locked = origin is not None and origin.locked
         raise Unreadable("its transcript was locked when it was exported" if locked else "there are no words in it")
@@ -109,7 +109,7 @@ def _part(
     """One conversation; its times count from its own beginning, which is that of the whole for the first."""
     offset = 0.0 if number == 1 else lines[0].start or 0.0
     started = source.started_at + timedelta(seconds=offset)
-    origin = source.recording.origin or Origin("")
+    origin = source.transcript.origin or Origin("")
     finished = origin.finished_at if number == count and (origin.finished_at or started) > started else None
     try:
         return draft_segments(
@@ -121,7 +121,7 @@ def _part(
             latitude=origin.latitude,
             longitude=origin.longitude,
             client_session_id=f"{source.session}-part-{number}-of-{count}",
-            language=_language(source.recording.language),
+            language=_language(source.transcript.language),
         )
     except InvalidRequest as error:
         raise Unreadable(str(error)) from None

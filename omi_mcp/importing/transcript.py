@@ -51,7 +51,7 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class Recording:
+class Transcript:
     """One conversation of a file. A naive `started_at` is in the person's timezone; `clock` is a start without a day.
 
     `estimated`: the times were guessed from the number of words. `dated`: each line had a day of its own. `origin` is
@@ -81,11 +81,11 @@ def timed(lines: Sequence[Line]) -> tuple[tuple[Line, ...], bool]:
     return tuple(_ended(lines)), False
 
 
-def with_preamble(recording: Recording, rows: Sequence[str]) -> Recording:
-    """`recording` with what stands above its first words, kept as words of nobody: a line for each paragraph."""
+def with_preamble(transcript: Transcript, rows: Sequence[str]) -> Transcript:
+    """`transcript` with what stands above its first words, kept as words of nobody: a line for each paragraph."""
     paragraphs = ("\n".join(rows)).split("\n\n")
     above = tuple(Line(" ".join(each.split()), 0.0, SHORTEST) for each in paragraphs if each.strip())
-    return replace(recording, lines=(*above, *recording.lines))
+    return replace(transcript, lines=(*above, *transcript.lines))
 
 
 def seconds_of(stamp: str) -> float:
