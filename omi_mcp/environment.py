@@ -30,7 +30,7 @@ def read(*, saved: bool = True) -> tuple[Settings, bool]:
     found = _checked(Settings.from_env(os.environ))
     if not saved or found.api_key or is_set(os.environ, "OMI_API_KEY"):
         return found, False
-    from omi_mcp.hosts.keys import Saved
+    from omi_mcp.hosts import Saved
 
     kept = Saved.here().environment()
     # A key is for the address it was saved with, and goes to no other.

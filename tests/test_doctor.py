@@ -16,9 +16,7 @@ import omi_mcp
 from omi_mcp import cli
 from omi_mcp.clock import SystemClock
 from omi_mcp.commands.doctor import Finding, Start, examine
-from omi_mcp.hosts import entries, trial
-from omi_mcp.hosts.entries import Launch
-from omi_mcp.hosts.known import HOSTS, Machine
+from omi_mcp.hosts import HOSTS, Launch, Machine, entries, trial
 from omi_mcp.hosts.trial import NoServer
 from omi_mcp.sandbox import Faults, Sandbox
 from omi_mcp.settings import Settings, SettingsError

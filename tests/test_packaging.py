@@ -13,9 +13,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from omi_mcp._version import __version__
-from omi_mcp.hosts import entries
-from omi_mcp.hosts.entries import Launch
-from omi_mcp.hosts.known import HOSTS, Host
+from omi_mcp.hosts import HOSTS, Host, Launch, entries
 from omi_mcp.library import Library
 from omi_mcp.server import build_server
 from omi_mcp.settings import NAMES, Settings

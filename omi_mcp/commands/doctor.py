@@ -27,10 +27,7 @@ from omi_mcp.api.errors import Garbled, OmiError, RateLimited, Refused, ServerFa
 from omi_mcp.api.probe import probe
 from omi_mcp.clock import Clock, SystemClock
 from omi_mcp.files import is_private
-from omi_mcp.hosts import entries, trial
-from omi_mcp.hosts.document import UnusableConfig
-from omi_mcp.hosts.keys import Saved
-from omi_mcp.hosts.known import HOSTS, Host, Machine
+from omi_mcp.hosts import HOSTS, Host, Machine, Saved, UnusableConfig, entries, trial
 from omi_mcp.library import Library
 from omi_mcp.mirror.index import fts
 from omi_mcp.settings import DEFAULT_BASE_URL, Settings, SettingsError, is_set

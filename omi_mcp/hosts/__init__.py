@@ -1,1 +1,22 @@
-"""The MCP hosts on a person's computer: where each keeps its configuration, and how this server is entered there."""
+"""The configuration files of MCP hosts, and the key that they refer to.
+
+`trial` stays outside this door: it loads the SDK's client.
+"""
+
+from omi_mcp.hosts.document import UnusableConfig
+from omi_mcp.hosts.entries import Change, Launch, TemporaryInstall
+from omi_mcp.hosts.keys import Key, Saved, WrongKey
+from omi_mcp.hosts.known import HOSTS, Host, Machine
+
+__all__ = [
+    "HOSTS",
+    "Change",
+    "Host",
+    "Key",
+    "Launch",
+    "Machine",
+    "Saved",
+    "TemporaryInstall",
+    "UnusableConfig",
+    "WrongKey",
+]

@@ -14,10 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omi_mcp.hosts import document, entries
-from omi_mcp.hosts.document import UnusableConfig
-from omi_mcp.hosts.entries import Change, Launch, TemporaryInstall
-from omi_mcp.hosts.known import HOSTS, Host, Machine
+from omi_mcp.hosts import HOSTS, Change, Host, Launch, Machine, TemporaryInstall, UnusableConfig, document, entries
 
 NOW = datetime(2026, 3, 14, 9, 26, 53, tzinfo=UTC)
 LAUNCH = Launch("/opt/omi/bin/omi-mcp", (), {"OMI_API_KEY_FILE": "/home/ana/.config/omi-mcp/api-key"})

@@ -13,9 +13,7 @@ import pytest
 from mcp import Client, StdioServerParameters
 
 from omi_mcp import cli
-from omi_mcp.hosts import entries
-from omi_mcp.hosts.keys import Saved
-from omi_mcp.hosts.known import HOSTS, Machine
+from omi_mcp.hosts import HOSTS, Machine, Saved, entries
 
 PROJECT = Path(__file__).resolve().parents[2]
 KEY = "omi_dev_0123456789abcdef"
@@ -253,7 +251,7 @@ def test_a_typed_key_that_is_not_accepted_is_asked_for_again(
 ) -> None:
     answers = iter(["omi_dev_mistyped", f" {KEY} "])
     monkeypatch.setattr("sys.stdin", Typed())
-    monkeypatch.setattr("omi_mcp.commands.connecting.getpass", lambda _: next(answers))
+    monkeypatch.setattr("omi_mcp.commands.install.getpass", lambda _: next(answers))
     done = run("install", "cursor", OMI_API_BASE_URL=address)
     assert done.code == 0
     assert "does not accept this key" in done.err

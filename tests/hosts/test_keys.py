@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from omi_mcp.hosts import keys
-from omi_mcp.hosts.keys import Key, Saved, WrongKey
+from omi_mcp.hosts import Key, Saved, WrongKey, keys
 from omi_mcp.settings import DEFAULT_BASE_URL
 
 KEY = "omi_dev_0123456789abcdef"
