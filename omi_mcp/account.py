@@ -63,7 +63,7 @@ class Account:
             store=store,
             budget=budget,
             client=client,
-            sync=Scheduler(client, store, clock),
+            sync=Scheduler(client, store, budget, clock),
             write_through=WriteThrough(store, names, clock),
             names=names,
             imported=Imported(opened),

@@ -1,17 +1,24 @@
 """The request ledger: every request is booked against the API's hourly allowances before it goes out.
 
 The API tells an allowance only when it refuses (429), so the ledger works with a belief. OMI API: a window of one
-hour opens with the first request in it; the base allowances are those of `BASE_LIMITS`, and an operator's boost can
-make the true ones a hundred times larger, all by the same factor. So a belief is corrected by each refusal, and raised
-by what went well beyond it; and what one bucket shows of the factor is believed of the others:
+hour opens with the first request in it; the allowances are those of `BASE_LIMITS`, and an operator's boost can
+make all of them larger by the same factor, up to a hundred.
+
+What is spent:
 
 - Interactive requests are held back only by what the API itself has refused.
-- Background requests leave a third of the believed allowance to interactive ones.
-- As long as the API has refused nothing, background reads with transcripts, the scarcest, go on past their share. Where
-  there is a boost, all the others are raised along with them; where there is none, the reserve of one hour is lost.
+- Background requests leave a third of the believed allowance to interactive ones. What nobody used of it would be lost
+  when the window closes: in its last minute, with nobody there, the background takes the rest.
 - A ledger that cannot be written, as on a full disk, holds nobody up: then the API's own refusals must do.
-- Reserved requests that nobody used are lost when their window closes. So in its last minute, with nobody there, the
-  background may use them, and once a day go on beyond the belief until the API refuses.
+
+How the factor is learnt:
+
+- A refusal names a limit; requests that go well beyond the belief prove a larger one. What one bucket shows of the
+  factor is believed of the others (`_believe`).
+- As long as the API has refused nothing, background reads with transcripts, the scarcest, go on past their share
+  (`_beyond`, `Budget.wants_transcripts`). Where there is a boost, all limits are raised along with theirs; where there
+  is none, the reserve of one hour is lost.
+- A limit that was named is trusted for a day. After that the last minute of a window may go beyond it once more.
 
 The ledger lives in the mirror's database: all processes of an account share it.
 """
@@ -19,11 +26,11 @@ The ledger lives in the mirror's database: all processes of an account share it.
 import logging
 import math
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Literal, get_args
+from typing import Literal
 
 from omi_mcp import database
 from omi_mcp.api.errors import BudgetSpent, RateLimited
@@ -77,9 +84,14 @@ class Allowance:
         return replace(self, blocked=blocked) if open_ else replace(self, spent=0, closes=0.0, blocked=blocked)
 
     @property
+    def reserve(self) -> int:
+        """What is kept for interactive requests."""
+        return self.limit // 3
+
+    @property
     def share(self) -> int:
-        """What the background may spend of it."""
-        return self.limit - self.limit // 3
+        """What the background may spend."""
+        return self.limit - self.reserve
 
     def wait(self, now: float, *, background: bool, beyond: float = 0) -> float:
         """Seconds from `now` until one request could be booked; the background may go so far `beyond` its share."""
@@ -130,6 +142,10 @@ class Allowance:
         return replace(self, limit=max(base, base * other.limit // BASE_LIMITS[other.bucket]))
 
 
+Ledger = dict[Bucket, Allowance]
+"""All buckets at one instant."""
+
+
 class Budget:
     """The ledger of one account. Times come from `clock`; everything else is in the database."""
 
@@ -159,70 +175,98 @@ class Budget:
 
     def wait(self, buckets: Sequence[Bucket], *, background: bool) -> float:
         """Seconds until `book` could succeed; 0 is now. Blocks."""
-        now = self._now()
-        with self._database.reading() as connection:
-            return max(wait for _, wait in _waits(connection, buckets, now, background))
+        with self._reading() as (ledger, now):
+            return _wait(ledger, buckets, now, background)[0]
 
     def wants_transcripts(self) -> bool:
         """Whether background reads with transcripts should come before others. Blocks.
 
         They do as long as it is to be learnt from them what is allowed, and no more reads are left than it takes.
         """
-        now = self._now()
-        with self._database.reading() as connection:
-            reads, transcripts = (_read(connection, bucket, now) for bucket in ("reads", "transcripts"))
+        with self._reading() as (ledger, _):
+            reads, transcripts = ledger["reads"], ledger["transcripts"]
         return not reads.learnt and reads.share - reads.spent <= transcripts.share - transcripts.spent
 
     def limit(self, bucket: Bucket) -> int:
         """How many requests an hour are believed to be allowed. Blocks."""
-        with self._database.reading() as connection:
-            return _read(connection, bucket, self._now()).limit
+        with self._reading() as (ledger, _):
+            return ledger[bucket].limit
 
     def allowances(self) -> tuple[Allowance, ...]:
         """Every bucket as it stands now. Blocks."""
-        now = self._now()
-        with self._database.reading() as connection:
-            return tuple(_read(connection, bucket, now) for bucket in get_args(Bucket))
+        with self._reading() as (ledger, _):
+            return tuple(ledger.values())
 
     def _book(self, buckets: Sequence[Bucket], background: bool) -> None:
-        now = self._now()
-        with self._database.writing() as connection:
-            waits = _waits(connection, buckets, now, background)
-            tightest, wait = max(waits, key=lambda each: each[1])
+        with self._changing() as (ledger, now):
+            wait, tightest = _wait(ledger, buckets, now, background)
             if wait > 0:
-                raise BudgetSpent(tightest.bucket, wait)
-            for allowance, _ in waits:
-                booked = allowance.booked(now, background=background)
-                _write(connection, booked)
-                if booked.limit > allowance.limit:
-                    _spread(connection, booked, now)
+                raise BudgetSpent(tightest, wait)
+            for bucket in buckets:
+                before, ledger[bucket] = ledger[bucket], ledger[bucket].booked(now, background=background)
+                if ledger[bucket].limit > before.limit:
+                    _believe(ledger, bucket, now)
 
     def _refused(self, buckets: Sequence[Bucket], error: RateLimited) -> None:
-        now = self._now()
-        with self._database.writing() as connection:
-            allowances = [_read(connection, bucket, now) for bucket in buckets]
+        with self._changing() as (ledger, now):
             # The API does not tell which bucket it refused. One is refused when its count has reached its limit; other
             # programs can have spent of it, but a limit is a multiple of its own base.
             full = min(
-                allowances,
+                (ledger[bucket] for bucket in buckets),
                 key=lambda allowance: (
                     (error.limit or 0) % BASE_LIMITS[allowance.bucket] != 0,
                     abs(allowance.spent - (error.limit or allowance.limit)),
                 ),
             )
-            refused = full.refused(now, error.retry_after, error.limit)
-            _write(connection, refused)
-            if refused.named > full.named:
-                _spread(connection, refused, now)
+            ledger[full.bucket] = full.refused(now, error.retry_after, error.limit)
+            if ledger[full.bucket].named > full.named:
+                _believe(ledger, full.bucket, now)
 
     def _unsent(self, buckets: Sequence[Bucket]) -> None:
-        now = self._now()
-        with self._database.writing() as connection:
+        with self._changing() as (ledger, _):
             for bucket in buckets:
-                _write(connection, _read(connection, bucket, now).unsent())
+                ledger[bucket] = ledger[bucket].unsent()
 
-    def _now(self) -> float:
-        return self._clock.now().timestamp()
+    @contextmanager
+    def _reading(self) -> Iterator[tuple[Ledger, float]]:
+        """The ledger as it stands now, and the time in seconds since 1970."""
+        now = self._clock.now().timestamp()
+        with self._database.reading() as connection:
+            yield _read(connection, now), now
+
+    @contextmanager
+    def _changing(self) -> Iterator[tuple[Ledger, float]]:
+        """The same, to be changed in place: what is different at the end is written."""
+        now = self._clock.now().timestamp()
+        with self._database.writing() as connection:
+            before = _read(connection, now)
+            ledger = dict(before)
+            yield ledger, now
+            _write(connection, (allowance for bucket, allowance in ledger.items() if allowance != before[bucket]))
+
+
+def _wait(ledger: Ledger, buckets: Sequence[Bucket], now: float, background: bool) -> tuple[float, Bucket]:
+    """Seconds until a request against all `buckets` could be booked, and which of them it waits for longest."""
+    beyond = _beyond(ledger, buckets)
+    waits = [
+        (ledger[bucket].wait(now, background=background, beyond=beyond.get(bucket, 0)), bucket) for bucket in buckets
+    ]
+    return max(waits, key=lambda each: each[0])
+
+
+def _beyond(ledger: Ledger, buckets: Sequence[Bucket]) -> dict[Bucket, float]:
+    """How many requests the background may make beyond its shares, to learn whether there is a boost."""
+    if "transcripts" not in buckets or ledger["transcripts"].learnt:
+        return {}
+    # Of all reads as many as are reserved of these, one that is refused or goes well, and one that notes which.
+    return {"transcripts": math.inf, "reads": ledger["transcripts"].reserve + 2}
+
+
+def _believe(ledger: Ledger, shown: Bucket, now: float) -> None:
+    """Believe of the other buckets what one has shown of the factor."""
+    for bucket, allowance in ledger.items():
+        if bucket != shown:
+            ledger[bucket] = allowance.scaled(ledger[shown], now)
 
 
 @contextmanager
@@ -240,46 +284,20 @@ def _create(connection: sqlite3.Connection) -> None:
     )
 
 
-def _read(connection: sqlite3.Connection, bucket: Bucket, now: float) -> Allowance:
-    row: sqlite3.Row | None = connection.execute("select * from allowances where bucket = ?", (bucket,)).fetchone()
-    (learnt,) = connection.execute("select max(named) from allowances").fetchone()
-    allowance = Allowance(*row) if row else Allowance(bucket, BASE_LIMITS[bucket])
-    return replace(allowance, learnt=learnt or 0.0).at(now)
+def _read(connection: sqlite3.Connection, now: float) -> Ledger:
+    rows = {row["bucket"]: Allowance(*row) for row in connection.execute("select * from allowances")}
+    learnt = max((row.named for row in rows.values()), default=0.0)
+    return {
+        bucket: replace(rows.get(bucket, Allowance(bucket, base)), learnt=learnt).at(now)
+        for bucket, base in BASE_LIMITS.items()
+    }
 
 
-def _waits(
-    connection: sqlite3.Connection, buckets: Sequence[Bucket], now: float, background: bool
-) -> list[tuple[Allowance, float]]:
-    """Each allowance, with the seconds until a request against all `buckets` could be booked in it."""
-    allowances = {bucket: _read(connection, bucket, now) for bucket in buckets}
-    beyond: dict[Bucket, float] = {}
-    transcripts = allowances.get("transcripts")
-    if transcripts and not transcripts.learnt:
-        # Of all reads as many as are reserved of these, one that is refused or goes well, and one that notes which.
-        beyond = {"transcripts": math.inf, "reads": transcripts.limit - transcripts.share + 2}
-    return [
-        (each, each.wait(now, background=background, beyond=beyond.get(bucket, 0)))
-        for bucket, each in allowances.items()
-    ]
-
-
-def _spread(connection: sqlite3.Connection, shown: Allowance, now: float) -> None:
-    """Believe of the other buckets what one has shown."""
-    for bucket in get_args(Bucket):
-        if bucket != shown.bucket:
-            _write(connection, _read(connection, bucket, now).scaled(shown, now))
-
-
-def _write(connection: sqlite3.Connection, allowance: Allowance) -> None:
-    connection.execute(
+def _write(connection: sqlite3.Connection, allowances: Iterable[Allowance]) -> None:
+    connection.executemany(
         "insert or replace into allowances values (?, ?, ?, ?, ?, ?, ?)",
-        (
-            allowance.bucket,
-            allowance.limit,
-            allowance.spent,
-            allowance.closes,
-            allowance.named,
-            allowance.asked,
-            allowance.blocked,
-        ),
+        [
+            (each.bucket, each.limit, each.spent, each.closes, each.named, each.asked, each.blocked)
+            for each in allowances
+        ],
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 import anyio
 import httpx
 
+from omi_mcp.api.budget import Budget
 from omi_mcp.api.client import OmiClient
 from omi_mcp.clock import SystemClock
 from omi_mcp.database import Database
@@ -43,7 +44,7 @@ async def main(folder: Path, start: int) -> None:
     store = Store(database, clock)
     transport = NotingTransport(sandbox.transport(), folder / "requests.txt")
     client = OmiClient(sandbox.base_url, sandbox.key, clock=clock, transport=transport)
-    sync = Scheduler(client, store, clock)
+    sync = Scheduler(client, store, Budget(database, clock), clock)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(sync.run)
         while (await sync.left()).seconds is not None:  # noqa: ASYNC110 - that is what it is for

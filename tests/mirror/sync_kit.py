@@ -69,7 +69,7 @@ class Process:
             budget=self.budget,
             transport=account.wire,
         )
-        self.sync = Scheduler(self.client, self.store, account.clock)
+        self.sync = Scheduler(self.client, self.store, self.budget, account.clock)
         self.scope = anyio.CancelScope()
 
     async def run(self) -> None:

@@ -93,12 +93,12 @@ class _Plan:
 class Scheduler:
     """The sync of one account in this process. `run` works in the background, `refresh` before an answer."""
 
-    def __init__(self, client: OmiClient, store: Store, clock: Clock) -> None:
+    def __init__(self, client: OmiClient, store: Store, budget: Budget, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._budget = Budget(store.database, clock)
+        self._budget = budget
         self._absences = Absences(client, store, clock)
-        self._passes = PassReader(client, store, clock, self._budget, self._absences)
+        self._passes = PassReader(client, store, clock, budget, self._absences)
         self._transcripts = TranscriptBackfill(client, store, clock, self._absences)
         self._labels = LabelReader(client, store, clock)
         self._working, self._work_lease = anyio.Lock(), Lease(store.database, clock, "sync")
