@@ -26,7 +26,7 @@ from pathlib import Path
 from omi_mcp.api.models import CATEGORIES, ActionItem, Conversation, Segment, Structured
 from omi_mcp.clock import SystemClock
 from omi_mcp.database import Database
-from omi_mcp.mirror.search.engine import search
+from omi_mcp.mirror.search import search
 from omi_mcp.mirror.search.query import any_of, parse
 from omi_mcp.mirror.store import Store
 from omi_mcp.mirror.types import Filters

@@ -32,7 +32,8 @@ from omi_mcp.api.errors import (
     RateLimited,
 )
 from omi_mcp.clock import Clock, SystemClock
-from omi_mcp.views.text import clean_name, fold
+from omi_mcp.names import RECENT, People, unaccented
+from omi_mcp.views.text import clean_name
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
     from omi_mcp.api.budget import Allowance
     from omi_mcp.api.drafts import SegmentsDraft, TextDraft
     from omi_mcp.api.models import Conversation, Folder
-    from omi_mcp.mirror.people import People
     from omi_mcp.mirror.types import Counts, Entry, Filters, Hit, Names, Progress, Results, Stored
     from omi_mcp.settings import Settings
     from omi_mcp.writes import Created
@@ -194,7 +194,7 @@ class Library:
             InvalidRequest: there is no such folder, or it is not known which speaker is the user.
             OmiError: nothing is mirrored and the API cannot be asked.
         """
-        from omi_mcp.mirror.search.engine import reach, search
+        from omi_mcp.mirror.search import reach, search
 
         account = await self._open()
         await account.sync.refresh(wait_for_first=True, look=refresh, report=report)
@@ -240,14 +240,13 @@ class Library:
 
     def occurrences(self, query: str, text: str) -> list[tuple[int, int]]:
         """Where in `text` (from, to) the words stand that a search takes for those of `query`."""
-        from omi_mcp.mirror.search.query import parse
-        from omi_mcp.mirror.search.sought import Sought
+        from omi_mcp.mirror.search import occurrences
 
-        return [(found.word.start, found.word.end) for found in Sought.of(parse(query)).find(text)]
+        return occurrences(query, text)
 
     async def find_in(self, conversation_id: str, words: str, limit: int) -> tuple[Hit, ...]:
         """The best moments for `words` inside one conversation that `get` has returned before, best first."""
-        from omi_mcp.mirror.search.engine import find_in
+        from omi_mcp.mirror.search import find_in
 
         account = await self._open()
         return await database.run(find_in, account.store, conversation_id, words, limit)
@@ -592,8 +591,6 @@ class Library:
         return _filter_folder(filters, folder, folders)
 
     def _people(self, account: Account) -> People:
-        from omi_mcp.mirror.people import RECENT, People
-
         return People.of(account.store.newest_speakers(RECENT), self._settings.user_name)
 
     async def _open(self) -> Account:
@@ -640,9 +637,9 @@ def _speaker_called(wanted: str, speakers: Sequence[Speaker]) -> Speaker:
     """The speaker with this label, else with this name, else with this number."""
     if not speakers:
         raise InvalidRequest("speaker", "nobody speaks in this conversation: it has no transcript")
-    sought = fold(wanted.strip())
+    sought = unaccented(wanted)
     for called in (attrgetter("label"), attrgetter("name"), attrgetter("short")):
-        found = [each for each in speakers if fold(called(each) or "") == sought]
+        found = [each for each in speakers if unaccented(called(each) or "") == sought]
         if len(found) == 1:
             return found[0]
     known = ", ".join(clean_name(each.name or each.label) for each in speakers)

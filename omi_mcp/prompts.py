@@ -12,8 +12,8 @@ from omi_mcp import dates
 from omi_mcp.api.errors import OmiError
 from omi_mcp.clock import Clock
 from omi_mcp.library import Library
+from omi_mcp.names import unaccented
 from omi_mcp.settings import Settings
-from omi_mcp.views.text import fold
 from omi_mcp.views.transcripts import user_name
 
 CITE = (
@@ -48,8 +48,8 @@ async def complete(library: Library, ref: PromptReference, argument: CompletionA
         offered = [name for shown in people.names if (name := user_name(shown)) and shown != people.user]
     else:
         return None
-    typed = fold(" ".join(argument.value.split()))
-    values = [value for value in offered if f" {typed}" in f" {fold(value)}"]
+    typed = unaccented(argument.value)
+    values = [value for value in offered if f" {typed}" in f" {unaccented(value)}"]
     return Completion(values=values[:COMPLETIONS], has_more=len(values) > COMPLETIONS)
 
 

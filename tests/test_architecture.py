@@ -21,7 +21,7 @@ ROOMS = (
     ("writes",),
     ("mirror",),
     ("api",),
-    ("settings", "clock", "dates", "database", "files", "tasks", "_version"),
+    ("settings", "clock", "dates", "names", "database", "files", "tasks", "_version"),
 )
 """From top to bottom. A room may use its own floor and those below; the sandbox stands apart."""
 
@@ -63,7 +63,7 @@ IN_THE_MIRROR = (
     ("search", "sync"),
     ("write_through",),
     ("store",),
-    ("names", "people"),
+    ("names",),
     ("index",),
     ("types",),
 )

@@ -11,7 +11,7 @@ from omi_mcp.api.fields import LANGUAGES
 from omi_mcp.importing.sources import Source
 from omi_mcp.importing.speakers import NAMELESS, is_user
 from omi_mcp.importing.transcript import Line, Origin, Unreadable
-from omi_mcp.views.text import fold
+from omi_mcp.names import those_called
 
 RESTORED_SOURCES = tuple(source for source in ACCEPTED_SOURCES if source != "desktop")
 """OMI API: on a free plan a recording of the desktop is not listed before it is opened in the app."""
@@ -163,13 +163,5 @@ def _language(code: str | None) -> str | None:
 
 def _named(me: str, speakers: Iterable[str]) -> str | None:
     """The speaker that `me` means: that name, else the only one it is a word of."""
-    wanted = _folded(me)
-    known = list(speakers)
-    exactly = [name for name in known if _folded(name) == wanted]
-    partly = [name for name in known if f" {wanted} " in f" {_folded(name)} "]
-    found = exactly or partly
+    found = those_called(speakers, me)
     return found[0] if len(found) == 1 else None
-
-
-def _folded(name: str) -> str:
-    return " ".join(fold(name).split())

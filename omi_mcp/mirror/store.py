@@ -16,9 +16,10 @@ from omi_mcp.clock import Clock
 from omi_mcp.database import Database
 from omi_mcp.mirror.index import fts
 from omi_mcp.mirror.index.passages import Passage
-from omi_mcp.mirror.index.words import bare, storable
+from omi_mcp.mirror.index.words import storable
 from omi_mcp.mirror.names import SpeakerNames, applied
 from omi_mcp.mirror.types import Counts, Entry, Stored, TranscriptState
+from omi_mcp.names import unaccented
 
 _Outcome = Literal["new", "changed", "same"]
 
@@ -284,7 +285,7 @@ class Store:
 
     def titles(self, words: str, limit: int) -> list[Stored]:
         """Visible conversations in whose title words begin with each of `words`, newest first; light."""
-        beginnings = [f" {word}" for word in bare(words).split()]
+        beginnings = [f" {word}" for word in storable(unaccented(words)).split()]
         clauses = " and instr(' ' || title, ?)" * len(beginnings)
         return self._newest(clauses, beginnings, limit, 0)
 
@@ -363,7 +364,7 @@ class Store:
             "id": storable(conversation.id),
             "began": ticks(conversation.began),
             "created": ticks(conversation.created_at),
-            "title": bare(conversation.structured.title),
+            "title": storable(unaccented(conversation.structured.title)),
             "category": storable(conversation.structured.category),
             "folder": None if conversation.folder_id is None else storable(conversation.folder_id),
             "synced": ticks(self._clock.now()),

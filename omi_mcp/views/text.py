@@ -2,7 +2,6 @@
 
 import math
 import re
-import unicodedata
 from collections.abc import Sequence
 
 # Control characters (line breaks and tabs apart), fillers, bidirectional marks and overrides, tags and every other
@@ -38,11 +37,6 @@ def enumerated(names: Sequence[str], more: int | None = None) -> str:
     """`names` in one line, and how many `more` there are."""
     listed = ", ".join(names)
     return f"{listed} and {more} more" if listed and more else listed
-
-
-def fold(text: str) -> str:
-    """`text` for comparing names: without case and accents."""
-    return "".join(char for char in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(char))
 
 
 def duration(seconds: float) -> str:

@@ -15,9 +15,10 @@ from hashlib import blake2b
 
 from omi_mcp.api.models import Segment
 from omi_mcp.dates import format_offset
+from omi_mcp.names import those_called, unaccented
 from omi_mcp.views import budgets
 from omi_mcp.views.models import TranscriptWindow
-from omi_mcp.views.text import clean_line, clean_name, enumerated, fold
+from omi_mcp.views.text import clean_line, clean_name, enumerated
 
 _STAMP = re.compile(r"\[(\s*\d{1,6}(?:\s*:\s*\d{1,6}){1,2}[^\[\]]{0,8})\]")
 _CONTINUED = " (continued)"
@@ -196,22 +197,20 @@ class Transcript:
         if not self._called(speaker):
             known = enumerated(self.speakers[: budgets.EVERYONE], max(0, len(self.speakers) - budgets.EVERYONE))
             raise ValueError(f"nobody of that name speaks in this conversation. Speakers: {known}.")
-        return replace(place, speaker=fold(speaker))
+        return replace(place, speaker=unaccented(speaker))
 
     def _called(self, speaker: str | None) -> frozenset[str]:
         """The names that `speaker` means: all of them for None, else that name, else those it is a part of."""
         names = frozenset(self._names)
         if speaker is None:
             return names
-        wanted = fold(speaker_name(speaker))
-        exactly = frozenset(name for name in names if wanted == fold(name))
-        partly = frozenset(name for name in names if f" {wanted} " in f" {fold(name)} ")
-        return exactly or partly or self._labelled(wanted)
+        wanted = speaker_name(speaker)
+        return frozenset(those_called(names, wanted)) or self._labelled(unaccented(wanted))
 
     def _labelled(self, wanted: str) -> frozenset[str]:
         """The names given on this side to whom the API calls so."""
         pairs = zip(self._names, self._segments, strict=True)
-        return frozenset(name for name, segment in pairs if fold(speaker_name(segment.label)) == wanted)
+        return frozenset(name for name, segment in pairs if unaccented(speaker_name(segment.label)) == wanted)
 
     def _words(self, index: int) -> str:
         if index not in self._cleaned:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from omi_mcp.api.models import ActionItem, Conversation, Segment, Structured
 from omi_mcp.database import Database
-from omi_mcp.mirror.search.engine import search
+from omi_mcp.mirror.search import search
 from omi_mcp.mirror.store import Store
 from omi_mcp.mirror.types import Filters, Results
 

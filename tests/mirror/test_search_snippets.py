@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from search_kit import find, opened, talk
 
 from omi_mcp.mirror.index.words import words
-from omi_mcp.mirror.search.engine import find_in
+from omi_mcp.mirror.search import find_in, occurrences
+from omi_mcp.mirror.search.hits import CUT, SNIPPET_CHARACTERS, snippet
+from omi_mcp.mirror.search.matcher import TermMatcher
 from omi_mcp.mirror.search.query import parse
-from omi_mcp.mirror.search.snippets import CUT, SNIPPET_CHARACTERS, occurrences, snippet
-from omi_mcp.mirror.search.sought import Sought
 from omi_mcp.mirror.store import Store
 from omi_mcp.mirror.types import Hit
 
@@ -28,7 +28,7 @@ def hits(store: Store, query: str) -> tuple[Hit, ...]:
 
 
 def cut(query: str, text: str) -> str:
-    sought = Sought.of(parse(query))
+    sought = TermMatcher.of(parse(query))
     return snippet(sought, text, sought.find(text))
 
 
@@ -111,7 +111,7 @@ PARTS = ["greenhouse", "orchard", "naïve", "文字文字", "x" * 250, "🎉", "
 @given(st.lists(st.sampled_from(PARTS), max_size=90))
 def test_a_snippet_is_short_whole_and_has_what_was_sought(parts: list[str]) -> None:
     text = " ".join(parts)
-    sought = Sought.of(parse("greenhouse 文字"))
+    sought = TermMatcher.of(parse("greenhouse 文字"))
     found = sought.find(text)
     shown = snippet(sought, text, found)
     inner = shown.removeprefix(CUT).removesuffix(CUT)

@@ -15,7 +15,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from omi_mcp.api.models import Conversation, Segment
 from omi_mcp.mirror.index import lexicon
 from omi_mcp.mirror.index.passages import Passage, indexed_text, join, pack, pack_text, split, unpack, written
-from omi_mcp.mirror.index.words import TOKENIZER, bare
+from omi_mcp.mirror.index.words import TOKENIZER, storable
+from omi_mcp.names import unaccented
 
 ENTRY_BITS = 12
 HEAD, ITEMS, FIRST_PASSAGE, LAST_PASSAGE = 0, 1, 2, (1 << ENTRY_BITS) - 1
@@ -209,7 +210,7 @@ def _replace_speakers(connection: sqlite3.Connection, row: int, segments: Sequen
     connection.execute("delete from speaks where row = ?", (row,))
     # Who has a name on this side is found by the API's too.
     called = {name for segment in segments for name in (segment.speaker, segment.label)}
-    for name in {bare(name) for name in called}:
+    for name in {storable(unaccented(name)) for name in called}:
         connection.execute("insert or ignore into speakers(name) values (?)", (name,))
         (speaker,) = connection.execute("select speaker from speakers where name = ?", (name,)).fetchone()
         connection.execute("insert into speaks(speaker, row) values (?, ?)", (speaker, row))

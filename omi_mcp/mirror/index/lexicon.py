@@ -8,7 +8,7 @@ import re
 import sqlite3
 from collections.abc import Iterable
 
-from omi_mcp.mirror.index.words import bare, fold
+from omi_mcp.names import fold, unaccented
 
 SCHEMA = "create table if not exists lexicon(word text primary key) without rowid;"
 MOST_COMPARED = 50
@@ -23,7 +23,7 @@ _LEARNT = re.compile(r"[^\W_]{3,24}")
 
 def learn(connection: sqlite3.Connection, texts: Iterable[str]) -> None:
     found = {word for text in texts for word in _LEARNT.findall(fold(text))}
-    spelled = json.dumps([word if word.isascii() else bare(word) for word in found])
+    spelled = json.dumps([word if word.isascii() else unaccented(word) for word in found])
     new = connection.execute(
         "select value from json_each(?) where not exists (select 1 from lexicon where word = value)", (spelled,)
     ).fetchall()
@@ -36,13 +36,13 @@ def beginning_with(connection: sqlite3.Connection, word: str, most: int) -> list
         "select word from lexicon where word >= :word and word < :word || char(1114111)"
         " order by length(word), word limit :most"
     )
-    return [found for (found,) in connection.execute(statement, {"word": bare(word), "most": most})]
+    return [found for (found,) in connection.execute(statement, {"word": unaccented(word), "most": most})]
 
 
 def containing(connection: sqlite3.Connection, word: str, most: int) -> list[str]:
     """Known words that `word` is a part of, the shortest first."""
     statement = "select word from lexicon where instr(word, ?) order by length(word), word limit ?"
-    return [found for (found,) in connection.execute(statement, (bare(word), most))]
+    return [found for (found,) in connection.execute(statement, (unaccented(word), most))]
 
 
 def like(connection: sqlite3.Connection, word: str) -> list[tuple[str, float]]:
@@ -51,7 +51,7 @@ def like(connection: sqlite3.Connection, word: str) -> list[tuple[str, float]]:
     A slip is a letter missed, added or mistaken, or two neighbours that changed places: one in a word, two in a `LONG`
     one. One of the first two letters has to be the first of the known word.
     """
-    sought = bare(word)
+    sought = unaccented(word)
     most = 2 if len(sought) >= LONG else 1
     pairs = {padded[start : start + 2] for padded in [f" {sought} "] for start in range(len(padded) - 1)}
     shared = " + ".join(["(instr(' ' || word || ' ', ?) > 0)"] * len(pairs))

@@ -7,19 +7,25 @@ transcript is stored, so no text is kept twice.
 import json
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
 from functools import lru_cache
 from itertools import groupby, pairwise
 from operator import attrgetter
 from typing import Any, NamedTuple
 
 from omi_mcp.api.models import Conversation, Segment
-from omi_mcp.mirror.index.days import in_words
 from omi_mcp.mirror.index.words import indexable, is_torn, storable, words
 from omi_mcp.mirror.types import Field
 
 PASSAGE_WORDS = 100
 MOST_PASSAGES = 4_000
 """Passages of one conversation; a longer transcript has longer passages."""
+
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+MONTHS = (
+    "January", "February", "March", "April", "May", "June",
+    "July", "August", "September", "October", "November", "December",
+)  # fmt: skip
 
 
 class Piece(NamedTuple):
@@ -118,6 +124,11 @@ def written(conversation: Conversation) -> Iterator[str]:
     yield _indexable("\n".join(lines))
     if structured.action_items:
         yield _indexable("\n".join(item.description for item in structured.action_items))
+
+
+def in_words(day: date) -> str:
+    """Such as "Tuesday 4 March 2025", whatever the locale."""
+    return f"{WEEKDAYS[day.weekday()]} {day.day} {MONTHS[day.month - 1]} {day.year}"
 
 
 def _packed(value: object) -> bytes:

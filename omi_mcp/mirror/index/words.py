@@ -8,10 +8,11 @@ import atexit
 import re
 import sqlite3
 import threading
-import unicodedata
 from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import NamedTuple
+
+from omi_mcp.names import fold
 
 TOKENIZER = "porter unicode61 remove_diacritics 2 categories 'L* N* Co M* So'"
 """FTS5's `tokenize` option: letters, digits, marks and symbols make words, diacritics do not count."""
@@ -56,19 +57,6 @@ class Word(NamedTuple):
 def storable(text: str) -> str:
     """`text` as SQLite can take it: lone surrogates and NUL become U+FFFD."""
     return text if text.isascii() and "\x00" not in text else _UNSTORABLE.sub("\ufffd", text)
-
-
-def fold(text: str) -> str:
-    """`text` without differences of case and width; accents stay (the tokenizer removes them)."""
-    if text.isascii():
-        return text.lower()
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-
-
-def bare(text: str) -> str:
-    """`text` folded, without accents and with single spaces: how names and titles are compared."""
-    folded = unicodedata.normalize("NFKD", fold(storable(text)))
-    return " ".join("".join(character for character in folded if not unicodedata.combining(character)).split())
 
 
 def indexable(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Search in the mirror: filters first, then words, best first, with the moments that matched."""
+"""Search in the mirror: filters first, then words, best first, with the hits in each conversation."""
 
 import json
 import sqlite3
@@ -6,37 +6,36 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from omi_mcp.mirror.index import fts
-from omi_mcp.mirror.search.filters import Scope
+from omi_mcp.mirror.search.expansion import expand
+from omi_mcp.mirror.search.hits import best_hits, head_hit, transcript_hit
+from omi_mcp.mirror.search.matcher import TermMatcher
 from omi_mcp.mirror.search.query import parse
-from omi_mcp.mirror.search.ranking import Ranking, rank
-from omi_mcp.mirror.search.reading import read
-from omi_mcp.mirror.search.snippets import best_moments, head_hit, transcript_hit
-from omi_mcp.mirror.search.sought import Sought
+from omi_mcp.mirror.search.ranking import Ranking, Scope, rank
 from omi_mcp.mirror.store import Store, count, stored_from
 from omi_mcp.mirror.types import Counts, Filters, Hit, Match, Method, Results
 
-MOMENTS = 3
+MOST_HITS = 3
 """Hits shown of one conversation."""
 
 
-def search(store: Store, text: str, filters: Filters, *, limit: int, offset: int) -> Results:
-    """One page of the visible conversations that pass `filters` and match `text`; without text, the newest first.
+def search(store: Store, query: str, filters: Filters, *, limit: int, offset: int) -> Results:
+    """One page of the visible conversations that pass `filters` and match `query`; without words, the newest first.
 
     The order is total, so pages neither overlap nor leave gaps while nothing is written.
     """
     with store.database.reading() as connection:
         scope = Scope.of(connection, filters)
-        if not text.strip():
+        if not query.strip():
             return _listed(connection, scope, limit, offset)
-        reading = read(connection, parse(text))
-        if not reading.query.everything:
-            return Results((), 0, reading.method, None, reading.replaced)
-        ranking = rank(connection, reading, scope)
+        expansion = expand(connection, parse(query))
+        if not expansion.query.everything:
+            return Results((), 0, expansion.method, None, expansion.replaced)
+        ranking = rank(connection, expansion, scope)
         matches = [_match(connection, ranking, row, filters.speaker) for row in ranking.best[offset : offset + limit]]
         if len(matches) < limit and offset + len(matches) < ranking.total:
             skipped = max(0, offset - len(ranking.best))
             matches += _others(connection, ranking, filters.speaker, limit - len(matches), skipped)
-    return replace(_results(matches, ranking.total, reading.method, offset), replaced=reading.replaced)
+    return replace(_results(matches, ranking.total, expansion.method, offset), replaced=expansion.replaced)
 
 
 def reach(store: Store, filters: Filters) -> Counts:
@@ -46,9 +45,9 @@ def reach(store: Store, filters: Filters) -> Counts:
         return count(connection, scope.condition, scope.values)
 
 
-def find_in(store: Store, conversation_id: str, text: str, limit: int) -> tuple[Hit, ...]:
-    """The moments of one stored transcript in which most of `text` is found, best first, one of each passage."""
-    return best_moments(Sought.of(parse(text)), store.passages(conversation_id), limit)
+def find_in(store: Store, conversation_id: str, query: str, limit: int) -> tuple[Hit, ...]:
+    """The hits in one stored transcript that hold most of `query`, best first, at most one of each passage."""
+    return best_hits(TermMatcher.of(parse(query)), store.passages(conversation_id), limit)
 
 
 def _listed(connection: sqlite3.Connection, scope: Scope, limit: int, offset: int) -> Results:
@@ -72,19 +71,19 @@ def _others(
     matches = []
     for row in rows:
         match = _without_hits(row)
-        hits = best_moments(ranking.sought, fts.stored_passages(connection, row["row"]), MOMENTS, speaker)
-        head = head_hit(ranking.sought, match.stored.conversation)
+        hits = best_hits(ranking.matcher, fts.stored_passages(connection, row["row"]), MOST_HITS, speaker)
+        head = head_hit(ranking.matcher, match.stored.conversation)
         matches.append(replace(match, hits=hits or ((head,) if head else ())))
     return matches
 
 
 def _match(connection: sqlite3.Connection, ranking: Ranking, row: int, speaker: str | None) -> Match:
     match = _without_hits(connection.execute("select * from conversations where row = ?", (row,)).fetchone())
-    passages = fts.passages(connection, ranking.passages(row, MOMENTS))
-    hits = [hit for passage in passages if (hit := transcript_hit(ranking.sought, passage, speaker)) is not None]
-    if ranking.is_written(row) and (hit := head_hit(ranking.sought, match.stored.conversation)) is not None:
-        # Title and overview are shown with every match, so only an action item takes the place of a moment.
-        if len(hits) < MOMENTS:
+    passages = fts.passages(connection, ranking.passages(row, MOST_HITS))
+    hits = [hit for passage in passages if (hit := transcript_hit(ranking.matcher, passage, speaker)) is not None]
+    if ranking.is_written(row) and (hit := head_hit(ranking.matcher, match.stored.conversation)) is not None:
+        # Title and overview are shown with every match, so only an action item takes the place of what was said.
+        if len(hits) < MOST_HITS:
             hits.append(hit)
         elif ranking.is_written_best(row) and hit.field == "action_items":
             hits[-1] = hit

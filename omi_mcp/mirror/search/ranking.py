@@ -15,14 +15,15 @@ from itertools import accumulate, islice, takewhile
 from typing import Self
 
 from omi_mcp.mirror.index import fts
-from omi_mcp.mirror.index.days import day_words, in_words
 from omi_mcp.mirror.index.fts import ENTRY_BITS
-from omi_mcp.mirror.index.words import folded_words
-from omi_mcp.mirror.search.filters import Scope
-from omi_mcp.mirror.search.query import Query, Term, any_of
-from omi_mcp.mirror.search.reading import Reading, count
-from omi_mcp.mirror.search.sought import Sought
-from omi_mcp.mirror.store import moment
+from omi_mcp.mirror.index.passages import in_words
+from omi_mcp.mirror.index.words import folded_words, storable
+from omi_mcp.mirror.search.expansion import Expansion
+from omi_mcp.mirror.search.matcher import TermMatcher
+from omi_mcp.mirror.search.query import Query, Term, any_of, count, day_words
+from omi_mcp.mirror.store import moment, ticks
+from omi_mcp.mirror.types import Filters
+from omi_mcp.names import unaccented
 
 FOLLOWING = 0.3
 """What the second and third best entries of a conversation add to its best."""
@@ -45,7 +46,7 @@ PROMISING = 0.2
 """At most so many of the best entries are looked into, and none below this share of the best score."""
 
 NEXT_TO = 0.4
-"""What the passages before and after add to one when the moments of a conversation are chosen."""
+"""What the passages before and after add to one when the passages to show are chosen."""
 
 CHEAPER_POSTINGS = 100
 """As many entries of the index are passed over in the time that one text takes to be read."""
@@ -55,6 +56,39 @@ Places = Mapping[int, Sequence[tuple[int, str]]]
 
 _NUMBER = (1 << ENTRY_BITS) - 1
 _K1, _B = 1.2, 0.75  # as FTS5's bm25()
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The conversations that may be found: a condition on rows of `conversations`, and its values."""
+
+    condition: str
+    values: tuple[object, ...]
+    everything: bool
+
+    @classmethod
+    def of(cls, connection: sqlite3.Connection, filters: Filters) -> Self:
+        """The visible conversations that pass `filters`."""
+        clauses: list[str] = ["hidden = 0"]
+        values: list[object] = []
+        if filters.start is not None:
+            clauses.append("began >= ?")
+            values.append(ticks(filters.start))
+        if filters.end is not None:
+            clauses.append("began <= ?")
+            values.append(ticks(filters.end))
+        if filters.categories:
+            clauses.append("category in (select value from json_each(?))")
+            values.append(json.dumps([storable(category) for category in filters.categories]))
+        if filters.folder_id is not None:
+            clauses.append("folder = ?")
+            values.append(storable(filters.folder_id))
+        if filters.starred is not None:
+            clauses.append("starred = 1" if filters.starred else "starred is not 1")
+        if filters.speaker is not None:
+            clauses.append("row in (select row from speaks where speaker in (select value from json_each(?)))")
+            values.append(json.dumps(_speakers(connection, filters.speaker)))
+        return cls(" and ".join(clauses), tuple(values), everything=len(clauses) == 1)
 
 
 @dataclass(frozen=True)
@@ -91,7 +125,7 @@ class Ranking:
 
     best: Sequence[int]
     others: Set[int]
-    sought: Sought
+    matcher: TermMatcher
     entries: Mapping[int, Sequence[int]]
     scores: Mapping[int, float]
 
@@ -118,16 +152,16 @@ class Ranking:
         return any(map(_is_written, self.entries[row]))
 
 
-def rank(connection: sqlite3.Connection, reading: Reading, scope: Scope) -> Ranking:
+def rank(connection: sqlite3.Connection, expansion: Expansion, scope: Scope) -> Ranking:
     """The conversations in `scope` in which the query finds something."""
-    query = reading.query
-    rarity = _rarity(connection, reading.counts)
-    sought = Sought.of(query, rarity)
+    query = expansion.query
+    rarity = _rarity(connection, expansion.counts)
+    matcher = TermMatcher.of(query, rarity)
     phrases = tuple(phrase for phrase in query.phrases if not _is_everywhere(connection, phrase))
-    leading = (*phrases, *_leading(query, reading.counts))
+    leading = (*phrases, *_leading(query, expansion.counts))
     if not leading:
         matching = Matching.of(query.phrases[:1], query.phrases, scope)
-        return Ranking((), _conversations(connection, matching), sought, {}, {})
+        return Ranking((), _conversations(connection, matching), matcher, {}, {})
     matching = Matching.of(leading, query.phrases, scope)
     scores = _entries(connection, matching)
     if not scores and len(leading) < len(query.everything):
@@ -135,17 +169,17 @@ def rank(connection: sqlite3.Connection, reading: Reading, scope: Scope) -> Rank
         matching = Matching.of(leading, query.phrases, scope)
         scores = _entries(connection, matching)
     others_asked = tuple(term for term in query.everything if term not in leading)
-    supporting = Sought.of(Query(others_asked, synonyms=query.synonyms), rarity)
+    supporting = TermMatcher.of(Query(others_asked, synonyms=query.synonyms), rarity)
     best_score = max(scores.values(), default=0.0)
     promising = {entry for entry in islice(scores, LOOKED_INTO) if scores[entry] >= PROMISING * best_score}
     places: Places
-    if _postings(connection, reading) <= CHEAPER_POSTINGS * len(promising):
-        places = fts.places(connection, sought.weights, promising)
+    if _postings(connection, expansion) <= CHEAPER_POSTINGS * len(promising):
+        places = fts.places(connection, matcher.weights, promising)
     else:
-        places = _places_read(connection, promising, sought)
+        places = _places_read(connection, promising, matcher)
     lengths = fts.lengths(connection, places) if supporting.weights else {}
-    held = _look_into(places, lengths, scores, sought, supporting)
-    worths = _worths(held, fts.sizes(connection, held), sought)
+    held = _look_into(places, lengths, scores, matcher, supporting)
+    worths = _worths(held, fts.sizes(connection, held), matcher)
     found: defaultdict[int, list[int]] = defaultdict(list)
     for _, entry in sorted((-score, entry) for entry, score in scores.items()):
         found[entry >> ENTRY_BITS].append(entry)
@@ -153,7 +187,7 @@ def rank(connection: sqlite3.Connection, reading: Reading, scope: Scope) -> Rank
     others: Set[int] = frozenset()
     if len(scores) == MOST_ENTRIES:
         others = _conversations(connection, matching) - found.keys()
-    return Ranking(best, others, sought, found, scores)
+    return Ranking(best, others, matcher, found, scores)
 
 
 def _rarity(connection: sqlite3.Connection, counts: Mapping[Term, int]) -> dict[Term, float]:
@@ -193,17 +227,17 @@ def _conversations(connection: sqlite3.Connection, matching: Matching) -> Set[in
     return {row for (row,) in connection.execute(statement, matching.values)}
 
 
-def _postings(connection: sqlite3.Connection, reading: Reading) -> int:
+def _postings(connection: sqlite3.Connection, expansion: Expansion) -> int:
     """The entries that have the words of a query, together."""
-    known = {term.words[0]: count for term, count in reading.counts.items() if len(term.words) == 1}
-    words = {word for term in (*reading.query.everything, *reading.query.synonyms) for word in term.words}
+    known = {term.words[0]: count for term, count in expansion.counts.items() if len(term.words) == 1}
+    words = {word for term in (*expansion.query.everything, *expansion.query.synonyms) for word in term.words}
     return sum(known[word] if word in known else count(connection, Term((word,)), MOST_POSTINGS) for word in words)
 
 
-def _places_read(connection: sqlite3.Connection, entries: Set[int], sought: Sought) -> Places:
+def _places_read(connection: sqlite3.Connection, entries: Set[int], matcher: TermMatcher) -> Places:
     """What `fts.places` finds, read in the texts: for words so frequent that most of their places are elsewhere."""
     texts = {entry: folded_words(text) for entry, text in fts.texts(connection, entries)}
-    known = sought.recognise(set().union(*texts.values()))
+    known = matcher.recognise(set().union(*texts.values()))
     return {
         entry: [(place, known[word]) for place, word in enumerate(text) if word in known]
         for entry, text in texts.items()
@@ -211,7 +245,7 @@ def _places_read(connection: sqlite3.Connection, entries: Set[int], sought: Soug
 
 
 def _look_into(
-    places: Places, lengths: Mapping[int, int], scores: dict[int, float], sought: Sought, supporting: Sought
+    places: Places, lengths: Mapping[int, int], scores: dict[int, float], matcher: TermMatcher, supporting: TermMatcher
 ) -> dict[int, Counter[str]]:
     """Add to the scores of entries what the places of the words in them tell beyond BM25.
 
@@ -221,7 +255,7 @@ def _look_into(
     held: defaultdict[int, Counter[str]] = defaultdict(Counter)
     for entry, found in places.items():
         if len(found) > 1:
-            scores[entry] += sought.closeness(found)
+            scores[entry] += matcher.closeness(found)
         for term, weight in supporting.weights.items():
             if frequency := sum(term == each for _, each in found):
                 scores[entry] += weight * _saturated(frequency, lengths[entry] / usual)
@@ -231,12 +265,13 @@ def _look_into(
     return held
 
 
-def _worths(held: Mapping[int, Counter[str]], sizes: Mapping[int, int], sought: Sought) -> dict[int, float]:
+def _worths(held: Mapping[int, Counter[str]], sizes: Mapping[int, int], matcher: TermMatcher) -> dict[int, float]:
     """What each conversation is worth by what it holds as a whole. `sizes` are numbers of entries."""
     usual = sum(sizes.values()) / max(1, len(sizes))
     return {
-        row: COVERAGE * sought.worth(terms.keys())
-        + WHOLE * sum(sought.weights[term] * _saturated(entries, sizes[row] / usual) for term, entries in terms.items())
+        row: COVERAGE * matcher.worth(terms.keys())
+        + WHOLE
+        * sum(matcher.weights[term] * _saturated(entries, sizes[row] / usual) for term, entries in terms.items())
         for row, terms in held.items()
     }
 
@@ -290,3 +325,10 @@ def _is_written(entry: int) -> bool:
 
 def _day(began: int) -> set[str]:
     return set(in_words(moment(began)).lower().split())
+
+
+def _speakers(connection: sqlite3.Connection, name: str) -> list[int]:
+    """The speakers for whom `is_called` holds: names are stored as it compares them."""
+    wanted = f" {storable(unaccented(name))} "
+    named = connection.execute("select speaker from speakers where instr(' ' || name || ' ', ?)", (wanted,))
+    return [speaker for (speaker,) in named]

@@ -1,14 +1,15 @@
-"""Moments: where in a conversation the words of a query are, and the text cut down to around them."""
+"""Hits: where in a conversation the words of a query are, and the text cut down to around them."""
 
 import unicodedata
 from collections.abc import Iterable, Sequence
 
 from omi_mcp.api.models import Conversation
 from omi_mcp.mirror.index.passages import Passage, head_fields
-from omi_mcp.mirror.index.words import bare, is_torn, words
+from omi_mcp.mirror.index.words import is_torn, words
+from omi_mcp.mirror.search.matcher import Found, TermMatcher
 from omi_mcp.mirror.search.query import parse
-from omi_mcp.mirror.search.sought import Found, Sought
 from omi_mcp.mirror.types import Hit
+from omi_mcp.names import is_called
 
 SNIPPET_CHARACTERS = 200
 CUT = "..."
@@ -19,75 +20,71 @@ _PREFERRED = 1_000.0
 
 def occurrences(query: str, text: str) -> list[tuple[int, int]]:
     """Where in `text` (from, to; characters) the words stand that a search takes for those of `query`."""
-    return [(found.word.start, found.word.end) for found in Sought.of(parse(query)).find(text)]
+    return [(found.word.start, found.word.end) for found in TermMatcher.of(parse(query)).find(text)]
 
 
-def best_moments(
-    sought: Sought, transcript: Iterable[Passage], limit: int, speaker: str | None = None
+def best_hits(
+    matcher: TermMatcher, transcript: Iterable[Passage], limit: int, speaker: str | None = None
 ) -> tuple[Hit, ...]:
-    """The best moments of a transcript, at most one of each passage, best first."""
-    moments = [moment for passage in transcript if (moment := _moment(sought, passage, speaker)) is not None]
-    moments.sort(key=lambda moment: -moment[0])
-    return tuple(hit for _, hit in moments[:limit])
+    """The best hits of a transcript, at most one of each passage, best first."""
+    valued = [each for passage in transcript if (each := _best_hit(matcher, passage, speaker)) is not None]
+    valued.sort(key=lambda each: -each[0])
+    return tuple(hit for _, hit in valued[:limit])
 
 
-def transcript_hit(sought: Sought, passage: Passage, speaker: str | None = None) -> Hit | None:
-    """The best moment of a passage, from a segment of `speaker` where one matches; None when no word is found."""
-    moment = _moment(sought, passage, speaker)
-    return None if moment is None else moment[1]
+def transcript_hit(matcher: TermMatcher, passage: Passage, speaker: str | None = None) -> Hit | None:
+    """The best hit of a passage, from a segment of `speaker` where one matches; None when no word is found."""
+    valued = _best_hit(matcher, passage, speaker)
+    return None if valued is None else valued[1]
 
 
-def head_hit(sought: Sought, conversation: Conversation) -> Hit | None:
+def head_hit(matcher: TermMatcher, conversation: Conversation) -> Hit | None:
     """The best field of the head; None when no word is found in one."""
     best, hit = 0.0, None
     for field, text in head_fields(conversation):
-        found = sought.find(text)
-        value = sought.value(found)
+        found = matcher.find(text)
+        value = matcher.value(found)
         if value > best:
-            best, hit = value, Hit(field, snippet(sought, text, found))
+            best, hit = value, Hit(field, snippet(matcher, text, found))
     return hit
 
 
-def speaks(speaker: str, sought: str) -> bool:
-    """Whether `sought` is this speaker's whole name or a word of it, without regard to case and accents."""
-    return f" {bare(sought)} " in f" {bare(speaker)} "
-
-
-def snippet(sought: Sought, text: str, found: Sequence[Found]) -> str:
+def snippet(matcher: TermMatcher, text: str, found: Sequence[Found]) -> str:
     """At most `SNIPPET_CHARACTERS` of `text` around its best words, and "..." where it is cut; on one line."""
     if len(text) <= SNIPPET_CHARACTERS:
         return " ".join(text.split())
-    start, end = _widened(text, *_best_span(sought, found))
+    start, end = _widened(text, *_best_span(matcher, found))
     return f"{CUT if start else ''}{' '.join(text[start:end].split())}{CUT if end < len(text) else ''}"
 
 
-def _moment(sought: Sought, passage: Passage, speaker: str | None) -> tuple[float, Hit] | None:
+def _best_hit(matcher: TermMatcher, passage: Passage, speaker: str | None) -> tuple[float, Hit] | None:
+    """The best hit of a passage with its worth."""
     best, chosen = 0.0, None
     for piece in passage:
-        found = sought.find(piece.text)
+        found = matcher.find(piece.text)
         if not found:
             continue
-        named = {each.term for each in sought.find(piece.speaker)}
-        value = sought.value(found) + sought.worth(named - {each.term for each in found})
-        if speaker is not None and (speaks(piece.speaker, speaker) or speaks(piece.label, speaker)):
+        named = {each.term for each in matcher.find(piece.speaker)}
+        value = matcher.value(found) + matcher.worth(named - {each.term for each in found})
+        if speaker is not None and (is_called(piece.speaker, speaker) or is_called(piece.label, speaker)):
             value += _PREFERRED
         if value > best:
             best, chosen = value, (piece, found)
     if chosen is None:
         return None
     piece, found = chosen
-    text = snippet(sought, piece.text, found)
+    text = snippet(matcher, piece.text, found)
     return best, Hit("transcript", text, piece.place, piece.start, piece.speaker)
 
 
-def _best_span(sought: Sought, found: Sequence[Found]) -> tuple[int, int]:
+def _best_span(matcher: TermMatcher, found: Sequence[Found]) -> tuple[int, int]:
     """The stretch worth most that fits in a snippet, from the start of a found word to the end of one."""
     best, span, end = 0.0, (0, 0), 0
     for start, first in enumerate(found):
         end = max(end, start + 1)
         while end < len(found) and found[end].word.end <= first.word.start + SNIPPET_CHARACTERS:
             end += 1
-        value = sought.value(found[start:end])
+        value = matcher.value(found[start:end])
         if value > best:
             best, span = value, (first.word.start, found[end - 1].word.end)
     return span

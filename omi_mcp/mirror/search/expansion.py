@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from omi_mcp.mirror.index import lexicon
-from omi_mcp.mirror.index.words import bare
-from omi_mcp.mirror.search.query import Query, Term
+from omi_mcp.mirror.search.query import Query, Term, count
 from omi_mcp.mirror.types import Method, Replaced
+from omi_mcp.names import unaccented
 
 SHORTEST_REPAIRED = 4
 """Characters of an unknown word from which another stands in for it beside known words or as one spelled alike."""
@@ -25,7 +25,7 @@ _LOOSER: tuple[Method, ...] = ("ranked", "unquoted", "prefix", "trigram")
 
 
 @dataclass(frozen=True)
-class Reading:
+class Expansion:
     """A query of which every term is in the index. `counts` are the entries that have it.
 
     `method` names the loosest reading that everything found depends on; `replaced` are the words read as others.
@@ -37,7 +37,7 @@ class Reading:
     replaced: tuple[Replaced, ...]
 
 
-def read(connection: sqlite3.Connection, query: Query) -> Reading:
+def expand(connection: sqlite3.Connection, query: Query) -> Expansion:
     """`query` with stand-ins for what does not occur: a phrase's words, a word's endings, words spelled alike."""
     method: Method = "ranked"
     counts = {term: count(connection, term) for term in query.everything}
@@ -66,12 +66,12 @@ def read(connection: sqlite3.Connection, query: Query) -> Reading:
                 method = max(method, reading, key=_LOOSER.index)
     synonyms = {term: entries for term in query.synonyms if (entries := count(connection, term))}
     query = replace(query, terms=tuple(dict.fromkeys(terms)), synonyms=tuple(synonyms))
-    return Reading(query, counts | synonyms, method, tuple(replaced))
+    return Expansion(query, counts | synonyms, method, tuple(replaced))
 
 
 def _stand_ins(connection: sqlite3.Connection, word: str, *, alone: bool) -> tuple[Method, list[str]]:
     """Known words for an unknown one, and how they were found; of several only where it stands `alone`."""
-    word, most = bare(word), MOST_STAND_INS if alone else 1
+    word, most = unaccented(word), MOST_STAND_INS if alone else 1
     if not word:
         return "trigram", []
     if found := lexicon.beginning_with(connection, word, most):
@@ -87,10 +87,3 @@ def _likeliest(connection: sqlite3.Connection, alike: Iterable[tuple[str, float]
     """The word that was probably meant: few slips of the pen count most, then being said often."""
     likelihoods = {word: math.log1p(count(connection, Term((word,)), OFTEN)) / SLIP**slips for word, slips in alike}
     return max(likelihoods, key=lambda word: likelihoods[word], default=None)
-
-
-def count(connection: sqlite3.Connection, term: Term, most: int = -1) -> int:
-    """The entries that have `term`, at most `most`."""
-    counted = "select count(*) from (select 1 from entries where entries match ? limit ?)"
-    (count,) = connection.execute(counted, (term.expression, most)).fetchone()
-    return int(count)

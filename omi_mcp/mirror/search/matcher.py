@@ -8,8 +8,7 @@ from itertools import pairwise
 from typing import NamedTuple, Self
 
 from omi_mcp.mirror.index.words import Word, folded_words, indexable, stems, word_count, words
-from omi_mcp.mirror.search.query import Query, Term
-from omi_mcp.mirror.search.stopwords import DECIDING_WORDS
+from omi_mcp.mirror.search.query import DECIDING_WORDS, Query, Term
 
 NEAR = 4
 """Words between which neighbours of the query still belong together."""
@@ -24,7 +23,7 @@ class Found(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Sought:
+class TermMatcher:
     """Index terms with their weights (rare is heavy), and which of them stand next to each other in the query."""
 
     weights: Mapping[str, float]
