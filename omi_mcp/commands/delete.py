@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from omi_mcp import dates
-from omi_mcp.terminal import DONE, FAILED, USAGE, CommandFailed, Session, agreed, run_command
+from omi_mcp.terminal import DONE, FAILED, USAGE, CommandFailed, Session, confirm, run_command
 from omi_mcp.views.cards import title
 
 STAYS = "Memories and action items that Omi made of it stay."
@@ -26,7 +26,7 @@ async def main(session: Session, options: argparse.Namespace) -> int:
         if not sys.stdin.isatty():
             raise CommandFailed("delete: say --yes where nobody can be asked. Nothing was deleted", USAGE)
         asked = f'Delete "{title(conversation)}" of {began:%Y-%m-%d %H:%M} for good? {STAYS} [y/N] '
-        if not agreed(asked):
+        if not confirm(asked):
             raise CommandFailed("Nothing was deleted", FAILED)
     await session.library.delete(conversation.id)
     session.out.print(f"Deleted: {session.out.paint(title(conversation), 'bold')}. {STAYS}")

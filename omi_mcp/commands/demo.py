@@ -13,6 +13,8 @@ import anyio
 from mcp import Client, StdioServerParameters
 from mcp.types import CallToolResult, TextContent
 
+from omi_mcp.terminal import discard_output
+
 Answer = dict[str, Any]
 Call = Callable[..., Awaitable[Answer]]
 
@@ -112,7 +114,7 @@ def _rendered(answer: Answer) -> Iterator[str]:
         for card in answer["conversations"]:
             yield f"{card['title']} ({card['weekday']} {card['started'][:10]})"
             for hit in card.get("hits", [{"text": card.get("overview", "")}])[:2]:
-                yield "   " + _moment(hit)
+                yield "   " + _hit(hit)
         coverage = answer.get("coverage", {})
         yield f"-- {answer.get('matched', 0)} of {coverage.get('conversations', 0)} conversations match"
     elif "transcript" in answer:
@@ -124,7 +126,7 @@ def _rendered(answer: Answer) -> Iterator[str]:
         yield ", ".join(f"{name}: {value}" for name, value in answer.items() if name != "id")
 
 
-def _moment(hit: Answer) -> str:
+def _hit(hit: Answer) -> str:
     where = f"[{hit['at']}] " if "at" in hit else ""
     who = f"{hit['speaker']}: " if "speaker" in hit else ""
     return f"{where}{who}{hit['text']}"
@@ -144,8 +146,7 @@ def _write(text: str) -> None:
     try:
         print(text, flush=True)
     except BrokenPipeError:
-        # The reader has seen enough. The session goes on to its end, unseen, and nothing raises at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()  # the session goes on to its end, unseen
 
 
 def _text(result: CallToolResult) -> str:

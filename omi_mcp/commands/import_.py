@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from omi_mcp import dates
+from omi_mcp.api.budget import BASE_LIMITS, UNTOLD_WAIT
 from omi_mcp.api.drafts import SegmentsDraft
 from omi_mcp.api.errors import (
     BudgetSpent,
@@ -31,14 +32,11 @@ from omi_mcp.writes import Created
 A_DAY, LATE = 86_400.0, 3_600.0
 """Seconds: longer than anybody speaks, and later than anybody begins."""
 
-WRITES_AN_HOUR = 25
-"""OMI API: creates and renames together; the real limit can be higher."""
+WRITES_AN_HOUR = BASE_LIMITS["writes"]
+"""Creates and renames together; the real limit can be higher."""
 
 SECONDS_EACH = 10
 """How long the service works on a conversation, about."""
-
-UNTOLD_WAIT = 60.0
-"""Seconds to wait where a refusal does not say."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from omi_mcp import database, dates, environment
 from omi_mcp.settings import Settings
-from omi_mcp.terminal import DONE, FAILED, USAGE, Session, Terminal, agreed, fail, run_command
+from omi_mcp.terminal import DONE, FAILED, USAGE, Session, Terminal, confirm, run_command
 from omi_mcp.views.text import duration
 
 
@@ -30,10 +30,9 @@ PURGE = (
 
 
 def run(options: argparse.Namespace) -> int:
-    settings = environment.settings()
     if options.action == "status":
-        return run_command(status, options, syncing=False, settings=settings)
-    return purge(settings, options)
+        return run_command(status, options, syncing=False)
+    return purge(environment.settings(), options)
 
 
 async def status(session: Session, options: argparse.Namespace) -> int:
@@ -124,16 +123,16 @@ def purge(settings: Settings, options: argparse.Namespace) -> int:
         return DONE
     if not options.yes:
         if not sys.stdin.isatty():
-            fail(err, "mirror purge: say --yes where nobody can be asked")
+            err.fail("mirror purge: say --yes where nobody can be asked")
             return USAGE
-        if not agreed(f"Delete {_counted(files)}? [y/N] "):
+        if not confirm(f"Delete {_counted(files)}? [y/N] "):
             print("Nothing was deleted.")
             return FAILED
     for file in files:
         try:
             file.unlink(missing_ok=True)
         except OSError as error:
-            fail(err, f"{file}: {error.strerror}; stop the hosts that use it and run this again.")
+            err.fail(f"{file}: {error.strerror}; stop the hosts that use it and run this again.")
             return FAILED
     print(f"Deleted {_counted(files)}.")
     return DONE

@@ -1,7 +1,7 @@
 """What a command works with: the open library, the output, and progress."""
 
-from omi_mcp.terminal.output import Bar, Terminal, agreed, bar, wrapped
-from omi_mcp.terminal.progress import follow
+from omi_mcp.terminal.output import Terminal, confirm, discard_output, wrapped
+from omi_mcp.terminal.progress import Bar, bar, follow
 from omi_mcp.terminal.session import (
     DONE,
     FAILED,
@@ -9,7 +9,6 @@ from omi_mcp.terminal.session import (
     USAGE,
     CommandFailed,
     Session,
-    fail,
     in_session,
     run_command,
 )
@@ -23,9 +22,9 @@ __all__ = [
     "CommandFailed",
     "Session",
     "Terminal",
-    "agreed",
     "bar",
-    "fail",
+    "confirm",
+    "discard_output",
     "follow",
     "in_session",
     "run_command",

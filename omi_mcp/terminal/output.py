@@ -3,15 +3,11 @@
 A library would do more, but the MCP SDK loads the usual one whenever it is installed, and every host would wait for it.
 """
 
-import math
 import os
 import re
 import signal
 import sys
-import time
 import unicodedata
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Literal, TextIO
 
 Style = Literal["bold", "dim", "red", "cyan", "yellow"]
@@ -19,8 +15,6 @@ Style = Literal["bold", "dim", "red", "cyan", "yellow"]
 _CODES: dict[Style, str] = {"bold": "1", "dim": "2", "red": "31", "cyan": "36", "yellow": "1;33"}
 _CLEAR = "\r\x1b[2K"
 _STYLE = re.compile(r"\x1b\[[\d;]*m")
-
-BAR_WIDTH = 24
 
 
 class Terminal:
@@ -51,6 +45,10 @@ class Terminal:
         self._status = status
         self.stream.flush()
 
+    def fail(self, message: str) -> None:
+        """The one line that says why a command ends without having done its work."""
+        self.print(self.paint(f"omi-mcp: {message}", "red"))
+
     def status(self, text: str) -> None:
         """Show `text` in place of the status line; "" takes it away. Nothing without a terminal."""
         if self.interactive and text != self._status:
@@ -59,7 +57,12 @@ class Terminal:
             self.stream.flush()
 
 
-def agreed(question: str) -> bool:
+def discard_output() -> None:
+    """Drop what is still to be printed: the reader of a pipe has seen enough, and nothing may raise again at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def confirm(question: str) -> bool:
     """Whether the person at the keyboard says yes. Blocks; Ctrl-C is a no at once, in an event loop too."""
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
@@ -102,56 +105,8 @@ def _character_width(character: str) -> int:
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
-class Bar:
-    """A status line that shows how far long work is, how fast it goes, and how long it will take."""
-
-    def __init__(self, terminal: Terminal, elapsed: Callable[[], float]) -> None:
-        self._terminal = terminal
-        self._elapsed = elapsed
-        self._what, self._first, self._began = "", 0, 0.0
-
-    def show(self, what: str, done: int, total: int | None, *, instead: str | None = None) -> None:
-        """`done` of `total` (None: not known). Speed is measured anew when `what` changes.
-
-        `instead` of speed and time left is shown where work does not go on steadily, or waits.
-        """
-        now = self._elapsed()
-        if what != self._what:
-            self._what, self._first, self._began = what, done, now
-        rate = (done - self._first) / (now - self._began) if now > self._began else 0.0
-        if total is None:
-            self._terminal.status(f"{what} {done:,}{_speed(rate) if instead is None else instead}")
-            return
-        filled = BAR_WIDTH if not total else BAR_WIDTH * done // total
-        bar = "#" * filled + "-" * (BAR_WIDTH - filled)
-        left = f", {_clock((total - done) / rate)} left" if rate and done < total else ""
-        pace = f"{_speed(rate)}{left}" if instead is None else instead
-        self._terminal.status(f"{what} [{bar}] {done:,} of {total:,}{pace}")
-
-
-@contextmanager
-def bar(terminal: Terminal, elapsed: Callable[[], float] = time.monotonic) -> Iterator[Bar]:
-    """A bar that disappears at the end."""
-    try:
-        yield Bar(terminal, elapsed)
-    finally:
-        terminal.status("")
-
-
 def _columns(stream: TextIO) -> int:
     try:
         return os.get_terminal_size(stream.fileno()).columns or 80
     except OSError:
         return 80
-
-
-def _speed(rate: float) -> str:
-    if not rate:
-        return ""
-    return f", {rate:.1f} a second" if rate >= 1 else f", {rate * 60:.1f} a minute"
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(math.ceil(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}"

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import sqlite3
 import sys
 from collections.abc import Awaitable, Callable
@@ -17,7 +16,7 @@ from omi_mcp.clock import Clock, SystemClock
 from omi_mcp.database import Damaged
 from omi_mcp.library import Library
 from omi_mcp.settings import Settings
-from omi_mcp.terminal.output import Terminal
+from omi_mcp.terminal.output import Terminal, discard_output
 from omi_mcp.views.errors import explain
 
 DONE, FAILED, USAGE, INCOMPLETE = 0, 1, 2, 3
@@ -76,15 +75,13 @@ class Session:
 Work = Callable[[Session, argparse.Namespace], Awaitable[int]]
 
 
-def run_command(
-    work: Work, options: argparse.Namespace, *, syncing: bool = True, settings: Settings | None = None
-) -> int:
+def run_command(work: Work, options: argparse.Namespace, *, syncing: bool = True) -> int:
     """Do `work` with the library of the environment open, and return its exit code.
 
     Raises:
         SettingsError: a variable has a value that cannot be used.
     """
-    settings = settings or environment.settings()
+    settings = environment.settings()
     out, err = Terminal(sys.stdout), Terminal(sys.stderr)
     clock = SystemClock()
     session = Session(settings, Library(settings, clock=clock), clock, out, err)
@@ -97,24 +94,18 @@ async def in_session(session: Session, work: Work, options: argparse.Namespace, 
         try:
             code = await work(session, options)
         except CommandFailed as failure:
-            fail(session.err, str(failure))
+            session.err.fail(str(failure))
             return failure.code
         except OmiError as error:
-            fail(session.err, explain(error).person)
+            session.err.fail(explain(error).person)
             return FAILED
         except BrokenPipeError:
-            # The reader has seen enough. What is still buffered must not raise again at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            discard_output()
             return DONE
         except OSError as error:
-            fail(session.err, f"{error.filename or 'a file'}: {error.strerror or type(error).__name__}")
+            session.err.fail(f"{error.filename or 'a file'}: {error.strerror or type(error).__name__}")
             return FAILED
         except (sqlite3.Error, Damaged):
-            fail(session.err, f"the copy in {session.settings.data_dir} cannot be used: perhaps the disk is full.")
+            session.err.fail(f"the copy in {session.settings.data_dir} cannot be used: perhaps the disk is full.")
             return FAILED
     return code
-
-
-def fail(err: Terminal, message: str) -> None:
-    """The one line that says why a command ends without having done its work."""
-    err.print(err.paint(f"omi-mcp: {message}", "red"))
