@@ -5,6 +5,7 @@ import os
 import sys
 from dataclasses import replace
 
+from omi_mcp.api.errors import InvalidRequest
 from omi_mcp.settings import DEFAULT_BASE_URL, OWN_PREFIX, Settings, SettingsError, is_set, unknown_settings
 
 
@@ -30,17 +31,19 @@ def read(*, saved: bool = True) -> tuple[Settings, bool]:
     found = _checked(Settings.from_env(os.environ))
     if not saved or found.api_key or is_set(os.environ, "OMI_API_KEY"):
         return found, False
-    from omi_mcp.hosts import Saved
+    from omi_mcp.hosts import Saved  # loads the parsers of configuration files, and few starts look for a saved key
 
-    kept = Saved.here().environment()
-    # A key is for the address it was saved with, and goes to no other.
-    elsewhere = is_set(os.environ, "OMI_API_BASE_URL") and found.base_url != Saved.here().base_url
-    if kept and elsewhere:
-        its_own = Saved.here().base_url
-        print(f"omi-mcp: the key that `install` keeps is for {its_own}, and is not used elsewhere", file=sys.stderr)
-    if not kept or elsewhere:
+    kept = Saved.here()
+    environment = kept.environment()
+    if not environment:
         return found, False
-    return _checked(Settings.from_env({**os.environ, **kept})), True
+    # A key is for the address it was saved with, and goes to no other.
+    if is_set(os.environ, "OMI_API_BASE_URL") and found.base_url != kept.base_url:
+        print(
+            f"omi-mcp: the key that `install` keeps is for {kept.base_url}, and is not used elsewhere", file=sys.stderr
+        )
+        return found, False
+    return _checked(Settings.from_env({**os.environ, **environment})), True
 
 
 def _checked(found: Settings) -> Settings:
@@ -60,8 +63,7 @@ def check_names() -> None:
 
 def checked_base_url(base_url: str) -> str:
     """The API's address as it is used. Raises SettingsError."""
-    from omi_mcp.api.connection import checked_base_url as checked
-    from omi_mcp.api.errors import InvalidRequest
+    from omi_mcp.api.connection import checked_base_url as checked  # loads the HTTP library, and few set an address
 
     try:
         return checked(base_url)

@@ -1,6 +1,7 @@
 """Every setting, read once from the environment. A wrong value is refused by name, with what is accepted."""
 
 import codecs
+import difflib
 import hashlib
 import ipaddress
 import re
@@ -10,6 +11,9 @@ from pathlib import Path
 from typing import Literal, TypeVar, get_args
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
+
+import tzlocal
+from platformdirs import user_data_path
 
 Mirror = Literal["disk", "memory"]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
@@ -184,8 +188,6 @@ def unknown_settings(env: Iterable[str]) -> dict[str, str | None]:
     suspects = [name for name in env if name not in NAMES and name.upper().startswith("OMI_")]
     if not suspects:
         return {}
-    import difflib  # a host waits for the start, and few have such a name
-
     found: dict[str, str | None] = {}
     for name in suspects:
         meant = next(iter(difflib.get_close_matches(name.upper(), sorted(NAMES), n=1, cutoff=CLOSE)), None)
@@ -205,6 +207,11 @@ def read_key(file: Path) -> str:
     content = file.read_bytes()
     utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # what Windows' shell writes
     return bare_key(content.decode("utf-16" if utf16 else "utf-8"))
+
+
+def is_secure(scheme: str, host: str | None) -> bool:
+    """Whether a URL may carry secrets: https, or http that does not leave this computer."""
+    return scheme == "https" or (scheme == "http" and is_loopback(host or ""))
 
 
 def is_loopback(host: str) -> bool:
@@ -279,7 +286,7 @@ def _secure_url(env: Mapping[str, str], name: str) -> str:
     try:
         url = urlsplit(env[name])
         plain = bool(url.hostname) and not (url.username or url.password or url.query or url.fragment)
-        secure = url.scheme == "https" or (url.scheme == "http" and is_loopback(url.hostname or ""))
+        secure = is_secure(url.scheme, url.hostname)
     except ValueError:
         plain = secure = False
     if not (plain and secure):
@@ -311,8 +318,6 @@ def _api_key(env: Mapping[str, str]) -> str | None:
 def _data_dir(env: Mapping[str, str]) -> Path:
     if "OMI_MCP_DATA_DIR" in env:
         return _path(env, "OMI_MCP_DATA_DIR")
-    from platformdirs import user_data_path
-
     return user_data_path("omi-mcp", appauthor=False)
 
 
@@ -332,8 +337,6 @@ def _timezone(env: Mapping[str, str]) -> ZoneInfo:
                 "OMI_MCP_TIMEZONE: not a known timezone. Accepted: IANA names such as Europe/Berlin, "
                 "America/New_York or UTC; unset means this computer's own timezone."
             ) from None
-    import tzlocal
-
     try:
         return ZoneInfo(tzlocal.get_localzone_name())
     except (OSError, ValueError, KeyError, LookupError):

@@ -30,7 +30,7 @@ from omi_mcp.api.errors import (
 )
 from omi_mcp.api.refusals import refusal
 from omi_mcp.clock import Clock
-from omi_mcp.settings import is_loopback
+from omi_mcp.settings import is_secure
 
 Method = Literal["GET", "POST", "PATCH", "DELETE"]
 Answer = TypeVar("Answer")
@@ -268,7 +268,7 @@ def checked_base_url(base_url: str) -> str:
         url = httpx.URL()
     if url.userinfo or url.query or url.fragment:
         raise InvalidRequest("OMI_API_BASE_URL", "must have no user name, password, query or fragment")
-    if not url.host or not (url.scheme == "https" or (url.scheme == "http" and is_loopback(url.host))):
+    if not url.host or not is_secure(url.scheme, url.host):
         raise InvalidRequest(
             "OMI_API_BASE_URL", "must be an https:// URL; http:// is accepted for this machine only (127.0.0.1)"
         )

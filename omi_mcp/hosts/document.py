@@ -6,6 +6,9 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NoReturn
 
+import tomlkit
+from tomlkit.exceptions import TOMLKitError
+
 Format = Literal["json", "jsonc", "toml"]
 """jsonc is JSON in which the host also takes comments and commas after the last member."""
 
@@ -26,9 +29,6 @@ def parse(text: str, format: Format) -> Document:
         UnusableConfig: it is broken.
     """
     if format == "toml":
-        import tomlkit
-        from tomlkit.exceptions import TOMLKitError
-
         try:
             return tomlkit.parse(text.replace("\r\n", "\n"))
         except TOMLKitError as error:
@@ -54,8 +54,6 @@ def render(document: Document, format: Format, before: str) -> str:
         UnusableConfig: the change cannot be made in that text.
     """
     if format == "toml":
-        import tomlkit
-
         text = tomlkit.dumps(document)
         return _proven(text.replace("\n", "\r\n") if "\r\n" in before else text, format, document)
     text = before

@@ -26,7 +26,7 @@ KEY_INPUT: Mapping[str, Any] = {
 KEY_NAMES = frozenset({"OMI_API_KEY", "OMI_API_KEY_FILE", "OMI_API_BASE_URL"})
 """What goes together: a key is for the address that it was tried at."""
 
-TRIAL_SECONDS = 60.0
+VERSION_SECONDS = 60.0
 
 WRITABLE = 0o222
 
@@ -82,7 +82,7 @@ def starts(command: str, arguments: Sequence[str]) -> bool:
             cwd=Path(command).anchor,
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=TRIAL_SECONDS,
+            timeout=VERSION_SECONDS,
             check=False,
         )
     except (OSError, subprocess.SubprocessError):

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from platformdirs import user_config_path
+
 from omi_mcp.files import is_private, replace
 from omi_mcp.settings import DEFAULT_BASE_URL, NAMES, bare_key, is_set, read_key
 
@@ -34,8 +36,6 @@ class Saved:
 
     @classmethod
     def here(cls) -> "Saved":
-        from platformdirs import user_config_path
-
         return cls(user_config_path("omi-mcp", appauthor=False))
 
     @property

@@ -10,7 +10,7 @@ import anyio
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 
-TRIAL_SECONDS = 30.0
+START_SECONDS = 30.0
 
 LONGEST_WORDS = 300
 """Characters of what a command that does not start says about it."""
@@ -34,11 +34,11 @@ async def start(command: str, arguments: Sequence[str], environment: Mapping[str
     parameters = StdioServerParameters(command=command, args=list(arguments), env=dict(environment), cwd=folder)
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
         try:
-            with anyio.fail_after(TRIAL_SECONDS):
+            with anyio.fail_after(START_SECONDS):
                 async with Client(stdio_client(parameters, errlog=said)) as client:
                     return [tool.name for tool in (await client.list_tools()).tools]
         except TimeoutError:
-            raise NoServer(f"it does not answer within {TRIAL_SECONDS:.0f} s{_last_words(said)}") from None
+            raise NoServer(f"it does not answer within {START_SECONDS:.0f} s{_last_words(said)}") from None
         except OSError as error:
             raise NoServer(f"it cannot be started ({error.strerror or type(error).__name__})") from None
         except Exception:

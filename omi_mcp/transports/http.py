@@ -32,6 +32,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from omi_mcp.clock import Clock
+from omi_mcp.files import is_private
 from omi_mcp.server import OmiServer
 from omi_mcp.settings import HttpAccess, SettingsError, is_loopback
 from omi_mcp.transports.oauth import JwtVerifier
@@ -190,12 +191,12 @@ def own_token(file: Path) -> str:
             with os.fdopen(handle, "w", encoding="ascii") as new:
                 new.write(secrets.token_urlsafe(32) + "\n")
         token = file.read_text(encoding="ascii").strip()
-        readable_by_others = os.name == "posix" and file.stat().st_mode & 0o077
+        private = is_private(file)
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "not a token"
+        reason = error.strerror if isinstance(error, OSError) else "not a token"
         raise SettingsError(f"The token file {file} cannot be used ({reason}).") from None
-    if len(token) < MIN_TOKEN or readable_by_others:
-        reason = "other users can read it" if readable_by_others else "the token in it is too short"
+    if len(token) < MIN_TOKEN or not private:
+        reason = "the token in it is too short" if private else "other users can read it"
         raise SettingsError(f"The token file {file} cannot be used: {reason}. Delete it; a new one is made.")
     return token
 

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from mcp.server.auth.provider import AccessToken
 
 from omi_mcp.clock import Clock, SystemClock
-from omi_mcp.settings import ANYONE, OAuth, is_loopback
+from omi_mcp.settings import ANYONE, OAuth, is_secure
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 """Signatures only: with a shared secret among them, a public key could be passed off as that secret."""
@@ -205,7 +205,7 @@ def _metadata_urls(issuer: str) -> tuple[str, str]:
 
 def _secure(url: str) -> str:
     parts = urlsplit(url)
-    if parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or "")):
+    if is_secure(parts.scheme, parts.hostname):
         return url
     raise ValueError("jwks_uri is not https")
 
