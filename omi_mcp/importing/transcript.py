@@ -12,6 +12,10 @@ SHORTEST = 0.5
 """Seconds that anything said lasts at least, where it has to be guessed."""
 
 
+STAMP = r"(?:\d{1,4}:)?\d{1,2}:\d{1,2}(?:[.,]\d{1,3})?"
+"""What `seconds_of` reads."""
+
+
 class Unreadable(Exception):
     """A file that is no transcript; `str()` says why, without its text."""
 
@@ -94,6 +98,19 @@ def seconds_of(stamp: str) -> float:
     for part in stamp.replace(",", ".").split(":"):
         seconds = seconds * 60 + float(part)
     return seconds
+
+
+def hour_of(hour: int, half: str | None) -> int:
+    """Of 24, where `half` may be the first letter of AM or PM."""
+    return hour if half is None or hour > 12 else hour % 12 + (12 if half in "pP" else 0)
+
+
+def moment_of(text: object) -> datetime | None:
+    """An instant in ISO 8601, None where it is none."""
+    try:
+        return datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
 
 
 def spoken_seconds(text: str) -> float:

@@ -8,13 +8,12 @@ from itertools import pairwise
 from typing import Literal
 
 from omi_mcp.importing.speakers import split_labels
-from omi_mcp.importing.transcript import Line, Transcript, Unreadable, seconds_of, timed, with_preamble
+from omi_mcp.importing.transcript import STAMP, Line, Transcript, Unreadable, seconds_of, timed, with_preamble
 
-_STAMP = r"(?:\d{1,4}:)?\d{1,2}:\d{1,2}(?:[.,]\d{1,3})?"
-_TIMING = re.compile(rf"\s*({_STAMP})\s*-->\s*({_STAMP})(?:\s+\S+:\S+)*\s*")
+_TIMING = re.compile(rf"\s*({STAMP})\s*-->\s*({STAMP})(?:\s+\S+:\S+)*\s*")
 _VOICE = re.compile(r"<v(?:\.[^\s>]*)?[ \t]+([^>]*)>(.*?)(?=<v[ .]|\Z)", re.DOTALL)
-_TAG = re.compile(rf"</?(?:[cibuv]|ruby|rt|lang)(?:\.[^\s<>]*)?(?:[ \t][^<>]*)?>|<{_STAMP}>")
-_ROLLING = re.compile(rf"<{_STAMP}>")
+_TAG = re.compile(rf"</?(?:[cibuv]|ruby|rt|lang)(?:\.[^\s<>]*)?(?:[ \t][^<>]*)?>|<{STAMP}>")
+_ROLLING = re.compile(rf"<{STAMP}>")
 _SRT_STYLE = re.compile(r"</?(?:[biu]|font)(?: [^<>]*)?>|\{\\[^{}]*\}", re.IGNORECASE)
 _NAMING = re.compile(r'\d+ "(.+)" \(\d+\)')
 """The identifier of a cue as Webex writes it: 12 "Ana Lima" (3741296640)."""

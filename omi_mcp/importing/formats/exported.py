@@ -4,20 +4,16 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
 
 from omi_mcp.api.drafts import USER_LABEL
 from omi_mcp.api.models import Conversation, is_conversation_id
-from omi_mcp.importing.formats.text import read_text
-from omi_mcp.importing.transcript import Line, Origin, Transcript, seconds_of, timed
+from omi_mcp.importing.formats.text import FRONT_MATTER, TRANSCRIPT_HEADING, read_text, unescaped
+from omi_mcp.importing.transcript import Line, Origin, Transcript, moment_of, seconds_of, timed
 
-_FRONT = re.compile(r"---\n(.*?)\n---\n", re.DOTALL)
-_TRANSCRIPT = re.compile(r"^## Transcript\n", re.MULTILINE)
 _SAID = re.compile(r"\[([\d:.]+)(?:-([\d:.]+))?\] \*\*((?:\\.|[^\\*])+?):\*\* ?(.*)")
-_ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
 _MARKUP = re.compile(r"- (?:\[[ x]\] )?")
 
 SUMMARY = "Summary"
@@ -65,7 +61,7 @@ def read_markdown(text: str) -> list[Transcript]:
 
 def _exported_markdown(text: str) -> Transcript | None:
     front = _front_matter(text)
-    marked = _TRANSCRIPT.search(text)
+    marked = TRANSCRIPT_HEADING.search(text)
     if front is None or marked is None or not is_conversation_id(str(front.get("id", ""))):
         return None
     above, below = text[: marked.start()].partition("\n---\n")[2], text[marked.end() :]
@@ -76,7 +72,7 @@ def _exported_markdown(text: str) -> Transcript | None:
     place = front.get("coordinates") or [None, None]
     origin = Origin(
         id=front["id"],
-        finished_at=_moment(front.get("finished")),
+        finished_at=moment_of(front.get("finished")),
         source=front.get("source"),
         latitude=place[0],
         longitude=place[1],
@@ -84,7 +80,7 @@ def _exported_markdown(text: str) -> Transcript | None:
         local_names=front.get("names", {}),
         locked=state == "locked",
     )
-    transcript = Transcript((), _moment(front.get("started")), None, front.get("title"), front.get("language"))
+    transcript = Transcript((), moment_of(front.get("started")), None, front.get("title"), front.get("language"))
     return _transcript(lines, list(_written(above)), transcript, origin)
 
 
@@ -103,7 +99,7 @@ def _transcript(lines: list[Line], written: Iterable[str], transcript: Transcrip
 
 def _front_matter(text: str) -> dict[str, Any] | None:
     """Its values are JSON, but for the fingerprint, which tells that an export wrote it."""
-    match = _FRONT.match(text)
+    match = FRONT_MATTER.match(text)
     if match is None or "\nfingerprint: " not in match[0]:
         return None
     front: dict[str, Any] = {}
@@ -124,11 +120,11 @@ def _said(rows: Iterable[str], front: dict[str, Any]) -> list[Line]:
     lines: list[Line] = []
     for row in rows:
         if match := _SAID.fullmatch(row):
-            speaker = _unescaped(match[3])
+            speaker = unescaped(match[3])
             end = seconds_of(match[2]) if match[2] else None
-            lines.append(Line(_unescaped(match[4]), seconds_of(match[1]), end, speaker, number=numbered.get(speaker)))
+            lines.append(Line(unescaped(match[4]), seconds_of(match[1]), end, speaker, number=numbered.get(speaker)))
         elif lines and row.strip():
-            lines[-1] = replace(lines[-1], text=f"{lines[-1].text} {_unescaped(row.strip())}")
+            lines[-1] = replace(lines[-1], text=f"{lines[-1].text} {unescaped(row.strip())}")
     return lines if all(line.end for line in lines) else list(timed(lines)[0])
 
 
@@ -136,15 +132,4 @@ def _written(body: str) -> Iterator[str]:
     """The summary, without headings."""
     for row in body.splitlines():
         if row.strip() and not row.startswith("#"):
-            yield _unescaped(_MARKUP.sub("", row, count=1))
-
-
-def _unescaped(text: str) -> str:
-    return _ESCAPED.sub(r"\1", text)
-
-
-def _moment(text: object) -> datetime | None:
-    try:
-        return datetime.fromisoformat(text) if isinstance(text, str) else None
-    except ValueError:
-        return None
+            yield unescaped(_MARKUP.sub("", row, count=1))

@@ -11,9 +11,9 @@ from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 
 from omi_mcp.importing.formats.exported import read_record
 from omi_mcp.importing.formats.text import paragraphs
-from omi_mcp.importing.transcript import Line, Transcript, Unreadable, seconds_of, timed
+from omi_mcp.importing.transcript import STAMP, Line, Transcript, Unreadable, seconds_of, timed
 
-_STAMP = re.compile(r"(?:\d{1,4}:)?\d{1,2}:\d{1,2}(?:[.,]\d{1,3})?")
+_STAMP = re.compile(STAMP)
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 
 AN_INSTANT = 1e9

@@ -1,15 +1,29 @@
-"""Transcripts written as text: Zoom, Teams, Otter, Markdown (also what `export` writes), chats, plain paragraphs."""
+"""Transcripts written as text: Zoom, Teams, Otter, Markdown, chats, plain paragraphs.
+
+The first that fits is taken: a chat, ranges of time, turns that begin with a time and a name, turns without times.
+"""
 
 import json
 import re
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta, timezone
-from itertools import groupby, pairwise
+from itertools import pairwise
 
 from omi_mcp.importing.formats.captions import read_captions, split_cues
-from omi_mcp.importing.speakers import LONGEST_NAME, is_name, label_of, same, split_labels, without_asides
-from omi_mcp.importing.transcript import Line, Transcript, Unreadable, seconds_of, spoken_seconds, timed, with_preamble
+from omi_mcp.importing.formats.chats import read_chat
+from omi_mcp.importing.speakers import LONGEST_NAME, Labelled, is_name, label_of, same, split_labels, without_asides
+from omi_mcp.importing.transcript import (
+    Line,
+    Transcript,
+    Unreadable,
+    hour_of,
+    moment_of,
+    seconds_of,
+    spoken_seconds,
+    timed,
+    with_preamble,
+)
 
 _STAMP = r"(?:\d{1,3}:)?\d{1,2}:\d{1,2}(?:[.,]\d{1,3})?"
 _HALF = r"(?:[ \u202f]?(?P<half>[AaPp])\.?[Mm]\.?)?"
@@ -50,15 +64,6 @@ _ANGLED = re.compile(rf"\[?(?P<at>{_STAMP}){_HALF}\]?\s+<(?P<name>[^<>]{{1,60}})
 
 _FORMS = (_STAMPED, _NAMED, _HEADED, _LED, _ADDRESSED, _ANGLED, _BARE)
 
-_SENT = re.compile(
-    r"\u200e?\[?(?P<first>\d{1,4})(?P<dot>[./-])(?P<second>\d{1,2})(?P=dot)(?P<third>\d{1,4}),?[T\s]\s*"
-    r"(?P<hour>\d{1,2})[:.](?P<minute>\d{2})(?:[:.](?P<s>\d{2}))?(?:[\s\u202f]?(?P<half>[AaPp])\.?[\s\u202f]?[Mm]\.?)?"
-    r"\]?\s*(?:[-\u2013]\s+)?(?P<text>.*)"
-)
-"""[14/03/2025, 09:30:12] Ana: words · 14.03.25, 09:30 - Ana: words (WhatsApp and other chats: each with its day)"""
-
-_SENDER = re.compile(r"(?P<name>[^:\n]{1,120}?):\s+(?P<text>.*)")
-
 _ALONE = re.compile(rf"[\[(]?(?P<at>{_STAMP})[\])]?")
 _ENTRY = re.compile(r"[^:]{1,40}:\s")
 """A line of a list, more likely than of a sentence that goes on."""
@@ -70,9 +75,6 @@ _CREDIT = re.compile(
 
 NEAR_THE_BEGINNING = 300.0
 """Seconds. Stamps of two numbers that begin this small are minutes of a recording; others may be hours of a day."""
-
-FEW_WORDS = 50
-"""Omi hides conversations in which it finds too little."""
 
 LONGEST_GUESS = 60.0
 """Seconds that a message of a chat lasts at most, if the next one comes later and it has no more words than that."""
@@ -89,8 +91,8 @@ _ISO = re.compile(
 _ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
 _BOLD = re.compile(r"(?<!\\)\*\*(?=\S)(.+?)(?<=[^\s\\])\*\*")
 _ALL_BOLD = re.compile(r"\*\*([^*]+[^*:])\*\*")
-_FRONT = re.compile(r"---\n(.*?)\n---(?:\n|\Z)", re.DOTALL)
-_TRANSCRIPT = re.compile(r"^## Transcript\n", re.MULTILINE)
+FRONT_MATTER = re.compile(r"---\n(.*?)\n---(?:\n|\Z)", re.DOTALL)
+TRANSCRIPT_HEADING = re.compile(r"^## Transcript\n", re.MULTILINE)
 _HEADING = re.compile(r"#{1,6}[ \t]+")
 _CLOSING = re.compile(r"\s+#+$")
 _MARKUP = re.compile(r"(?:> |[-*+] (?:\[[ xX]\] )?|\d{1,3}[.)] )")
@@ -107,6 +109,11 @@ class _Row:
     item: bool = False
     """Of a list."""
 
+    @property
+    def words(self) -> bool:
+        """Whether there are any, but for headings."""
+        return bool(self.text) and not self.heading
+
 
 def read_text(text: str, *, markdown: bool = False) -> list[Transcript]:
     """One transcript, or one for each day of a chat. Text of nobody in particular becomes one line a paragraph.
@@ -118,19 +125,19 @@ def read_text(text: str, *, markdown: bool = False) -> list[Transcript]:
         Unreadable: there are no words in it.
     """
     front, above, body = _front_matter(text) if markdown else ({}, [], text)
-    if "fingerprint" in front and (marked := _TRANSCRIPT.search(body)):
+    if "fingerprint" in front and (marked := TRANSCRIPT_HEADING.search(body)):
         body = body[marked.end() :]  # our own export: what is above it, Omi writes anew
     if body.lstrip().startswith("WEBVTT"):
         return [read_captions(body, "vtt")]
     rows = [_row(row, markdown) for row in body.splitlines()]
-    transcripts = _chat(rows) or [_ranges(body, rows) or _stamped(rows) or _untimed(rows)]
+    transcripts = read_chat([row.text for row in rows]) or [_ranges(body, rows) or _stamped(rows) or _untimed(rows)]
     if above:
         transcripts[0] = with_preamble(transcripts[0], above)
     transcripts = [
         replace(
             transcript,
             lines=tuple(_plain(transcript.lines)) if markdown else transcript.lines,
-            started_at=(_moment(front.get("started")) if len(transcripts) == 1 else None) or transcript.started_at,
+            started_at=(moment_of(front.get("started")) if len(transcripts) == 1 else None) or transcript.started_at,
             title=front.get("title") or (transcript.title and transcript.title[:200]),
             language=front.get("language"),
         )
@@ -147,6 +154,11 @@ def paragraphs(text: str) -> Transcript:
     return Transcript(lines, estimated=True)
 
 
+def unescaped(text: str) -> str:
+    """Without Markdown's backslashes."""
+    return _ESCAPED.sub(r"\1", text)
+
+
 def _row(row: str, markdown: bool) -> _Row:
     row = row.strip()
     if not markdown:
@@ -159,84 +171,6 @@ def _row(row: str, markdown: bool) -> _Row:
         return _Row("")
     marked = _MARKUP.match(row)
     return _Row(row[marked.end() :], item=marked[0] != "> ") if marked else _Row(row)
-
-
-def _chat(rows: Sequence[_Row]) -> list[Transcript]:
-    """Messages that each have a day and a time: a transcript for each day. Empty where this is none."""
-    found = [match for row in rows if (match := _SENT.fullmatch(row.text))]
-    written = sum(bool(row.text) for row in rows)
-    if not found or (len(found) < 2 and len(rows) > 4) or len(found) * 8 < written:
-        return []
-    day_first = _day_first(found)
-    sent: list[tuple[datetime, Line]] = []
-    above: list[str] = []
-    for row in rows:
-        match = _SENT.fullmatch(row.text)
-        moment = _sent(match, day_first) if match else None
-        if match and moment:
-            sender = _SENDER.fullmatch(match["text"])
-            name = sender["name"].strip(" *~\u200e\u202a\u202c\u00a0") if sender else ""
-            proven = name and sum(f" {name}:" in f" {other['text']}" for other in found) > 1
-            if sender and (proven or is_name(name) or name.startswith("+")):
-                sent.append((moment, Line(sender["text"].lstrip("\u200e"), speaker=name)))
-            else:
-                sent.append((moment, Line(match["text"].lstrip("\u200e"))))
-        elif sent:
-            moment, line = sent[-1]
-            sent[-1] = moment, replace(line, text=f"{line.text} {row.text}".strip())
-        else:
-            above.append(row.text)
-    transcripts = [
-        Transcript(tuple(_posted(messages)), min(moment for moment, _ in messages), dated=True)
-        for messages in _days(sent)
-    ]
-    return [with_preamble(transcripts[0], above), *transcripts[1:]] if transcripts else []
-
-
-def _days(sent: Sequence[tuple[datetime, Line]]) -> list[list[tuple[datetime, Line]]]:
-    """The messages of each day; with those of the next days, where there are few."""
-    found: list[list[tuple[datetime, Line]]] = []
-    for day, messages in groupby(sent, key=lambda message: message[0].date()):
-        few = found and sum(len(line.text.split()) for _, line in found[-1]) < FEW_WORDS
-        if few and timedelta() <= day - found[-1][0][0].date() < timedelta(days=7):
-            found[-1] += messages
-        else:
-            found.append(list(messages))
-    return found
-
-
-def _posted(messages: Sequence[tuple[datetime, Line]]) -> Turns:
-    """Messages last as long as it takes to say them, and those of one minute follow each other."""
-    began = min(moment for moment, _ in messages)
-    end = before = -1.0
-    for moment, line in messages:
-        sent = (moment - began).total_seconds()
-        start = end if sent == before else sent
-        before, end = sent, round(start + spoken_seconds(line.text), 3)
-        yield replace(line, start=start, end=end)
-
-
-def _day_first(found: Sequence[re.Match[str]]) -> bool:
-    """Whether 4/3/2025 is in March; where no day says so, those who write AM and PM put the month first."""
-    if any(int(match["first"]) > 12 for match in found):
-        return True
-    if any(int(match["second"]) > 12 for match in found):
-        return False
-    return found[0]["dot"] != "/" or not any(match["half"] for match in found)
-
-
-def _sent(match: re.Match[str], day_first: bool) -> datetime | None:
-    first, second, third = int(match["first"]), int(match["second"]), int(match["third"])
-    if len(match["first"]) == 4:
-        year, month, day = first, second, third
-    else:
-        year, month, day = (third, second, first) if day_first else (third, first, second)
-    hour = _hour(int(match["hour"]), match["half"])
-    try:
-        at = time(hour, int(match["minute"]), int(match["s"] or 0))
-        return datetime.combine(date(year + (2000 if year < 100 else 0), month, day), at)
-    except ValueError:
-        return None
 
 
 def _ranges(body: str, rows: Sequence[_Row]) -> Transcript | None:
@@ -331,12 +265,7 @@ def _head(form: re.Pattern[str], row: str) -> _Head | None:
 def _time_of_day(stamp: str, half: str | None) -> float:
     hours, *rest = stamp.replace(",", ".").split(":")
     minutes, seconds = (*map(float, rest), 0.0)[:2]
-    return _hour(int(hours), half) * 3600 + minutes * 60 + seconds
-
-
-def _hour(hour: int, half: str | None) -> int:
-    """Of 24, where `half` may be the first letter of AM or PM."""
-    return hour if half is None or hour > 12 else hour % 12 + (12 if half in "pP" else 0)
+    return hour_of(int(hours), half) * 3600 + minutes * 60 + seconds
 
 
 def _turns(rows: Sequence[_Row], heads: dict[int, _Head]) -> Transcript:
@@ -408,66 +337,77 @@ def _untimed(rows: Sequence[_Row]) -> Transcript:
     times = [seconds_of(stamp) for stamp in stamps]
     if len(times) > 1 and times == sorted(times) and (stamps[0].count(":") == 2 or times[0] < NEAR_THE_BEGINNING):
         first = next(place for place, row in enumerate(rows) if _ALONE.fullmatch(row.text))
-        if lines := list(_spoken(rows[first:], clocked=True, listed=_listed(rows))):
+        if lines := _spoken(rows[first:], clocked=True, listed=_listed(rows)):
             transcript = _transcript(lines, [row.text for row in rows[:first]])
             return replace(transcript, title=title or transcript.title)
-    spoken, estimated = timed(list(_spoken(rows, clocked=False, listed=_listed(rows))))
+    spoken, estimated = timed(_spoken(rows, clocked=False, listed=_listed(rows)))
     return Transcript(spoken, title=title, estimated=estimated)
 
 
-def _spoken(rows: Sequence[_Row], *, clocked: bool, listed: Collection[str]) -> Turns:
+@dataclass
+class _Speech:
+    """The lines so far, and the words of the one that is not ended yet."""
+
+    at: float | None
+    speaker: str | None = None
+    words: list[str] = field(default_factory=list)
+    alone: str = ""
+    """A name without any words yet, as it is written."""
+    lines: list[Line] = field(default_factory=list)
+
+    def end(self) -> None:
+        if self.words:
+            self.lines.append(Line(" ".join(self.words), self.at, speaker=self.speaker))
+        elif self.alone:
+            self.lines.append(Line(self.alone, self.at))
+        self.words, self.alone = [], ""
+
+
+def _spoken(rows: Sequence[_Row], *, clocked: bool, listed: Collection[str]) -> list[Line]:
     """The lines; `start` is known where the rows are `clocked`."""
     marks = [clocked and _ALONE.fullmatch(row.text) is not None for row in rows]
-    spoken = [row for row, mark in zip(rows, marks, strict=True) if row.text and not row.heading and not mark]
-    # The items of a list are no turns, unless they have names in bold type and nothing else is one.
-    said = split_labels([row.text if not row.item else "" for row in spoken], listed=listed)
-    if not any(each.begins for each in said):
-        said = split_labels([row.text if row.text.startswith("**") else "" for row in spoken], listed=listed)
-    said = [each if each.begins else each._replace(text=row.text) for each, row in zip(said, spoken, strict=True)]
-    taking_turns = any(each.begins for each in said)
-    following = iter(said)
-    at = 0.0 if clocked else None
-    speaker: str | None = None
-    words: list[str] = []
-    alone = ""
-    """A name without any words yet, as it is written."""
-
-    def ended() -> Turns:
-        nonlocal alone
-        if words or alone:
-            yield Line(" ".join(words) or alone, at, speaker=speaker if words else None)
-        words.clear()
-        alone = ""
-
-    for place, (row, mark) in enumerate(zip(rows, marks, strict=True)):
+    labelled = _labelled([row for row, mark in zip(rows, marks, strict=True) if row.words and not mark], listed)
+    taking_turns = any(each.begins for each in labelled)
+    following = iter(labelled)
+    speech = _Speech(0.0 if clocked else None)
+    for before, row, mark in zip([None, *rows], rows, marks, strict=False):
         if not row.text:
-            if not alone:
-                yield from ended()
+            if not speech.alone:
+                speech.end()
         elif mark:
-            yield from ended()
-            at = seconds_of(_ALONE.sub(r"\g<at>", row.text))
+            speech.end()
+            speech.at = seconds_of(_ALONE.sub(r"\g<at>", row.text))
         elif row.heading:
-            yield from ended()
-            yield Line(row.text, at)
-            speaker = None
+            speech.end()
+            speech.lines.append(Line(row.text, speech.at))
+            speech.speaker = None
+        elif (said := next(following)).begins:
+            speech.end()
+            speech.speaker = said.speaker
+            if said.text:
+                speech.words = [said.text]
+            else:
+                speech.alone = row.text
         else:
-            each = next(following)
-            if each.begins:
-                yield from ended()
-                speaker = each.speaker
-                alone = "" if each.text else row.text
-                words += [each.text] if each.text else []
-                continue
-            if alone and each.speaker is None:
-                yield from ended()
-            if words and (taking_turns or row.item or _ENTRY.match(row.text)):
-                yield from ended()
-            stands_apart = row.item and place > 0 and not rows[place - 1].text
-            if each.speaker is None or stands_apart or _CREDIT.fullmatch(row.text):
-                speaker = None
-            words.append(row.text)
-            alone = ""
-    yield from ended()
+            if speech.alone and said.speaker is None:
+                speech.end()
+            if speech.words and (taking_turns or row.item or _ENTRY.match(row.text)):
+                speech.end()
+            stands_apart = row.item and before is not None and not before.text
+            if said.speaker is None or stands_apart or _CREDIT.fullmatch(row.text):
+                speech.speaker = None
+            speech.words.append(row.text)
+            speech.alone = ""
+    speech.end()
+    return speech.lines
+
+
+def _labelled(rows: Sequence[_Row], listed: Collection[str]) -> list[Labelled]:
+    """Each row with its speaker. The items of a list are no turns, unless nothing else is and their names are bold."""
+    labelled = split_labels([row.text if not row.item else "" for row in rows], listed=listed)
+    if not any(each.begins for each in labelled):
+        labelled = split_labels([row.text if row.text.startswith("**") else "" for row in rows], listed=listed)
+    return [each if each.begins else each._replace(text=row.text) for each, row in zip(labelled, rows, strict=True)]
 
 
 def _listed(rows: Sequence[_Row]) -> set[str]:
@@ -482,7 +422,7 @@ def _listed(rows: Sequence[_Row]) -> set[str]:
 
 def _front_matter(text: str) -> tuple[dict[str, str], list[str], str]:
     """The simple values of a YAML front matter that mean something here, its other rows, and the text behind it."""
-    match = _FRONT.match(text)
+    match = FRONT_MATTER.match(text)
     if match is None:
         return {}, [], text
     values, others = {}, []
@@ -490,7 +430,7 @@ def _front_matter(text: str) -> tuple[dict[str, str], list[str], str]:
         name, separator, value = row.partition(":")
         if separator and name in ("title", "started", "language", "fingerprint"):
             values[name] = _scalar(value.strip())
-        elif separator and name == "date" and _moment(_scalar(value.strip())):
+        elif separator and name == "date" and moment_of(_scalar(value.strip())):
             values["started"] = _scalar(value.strip())
         elif row.strip():
             others.append(row.strip())
@@ -509,22 +449,15 @@ def _scalar(value: str) -> str:
 def _plain(lines: Sequence[Line]) -> Turns:
     """Without Markdown's bold type and escapes."""
     for line in lines:
-        text = _ESCAPED.sub(r"\1", _BOLD.sub(r"\1", line.text))
-        yield replace(line, text=text, speaker=line.speaker and _ESCAPED.sub(r"\1", line.speaker))
-
-
-def _moment(text: str | None) -> datetime | None:
-    try:
-        return datetime.fromisoformat(text) if text else None
-    except ValueError:
-        return None
+        text = unescaped(_BOLD.sub(r"\1", line.text))
+        yield replace(line, text=text, speaker=line.speaker and unescaped(line.speaker))
 
 
 def _dated(rows: Sequence[str]) -> datetime | None:
     """The date and time that one of the rows has: May 4, 2024, 10:00AM (Otter, Teams); 2025-03-14 09:30 GMT+1."""
     for row in rows:
         if match := _ISO.search(row):
-            moment = _moment(f"{match['day']}T{match['time']}")
+            moment = moment_of(f"{match['day']}T{match['time']}")
             hours = int(f"{match['sign']}{match['offset']}") if match["sign"] else None
             if moment and hours is not None and abs(hours) < 24:
                 return moment.replace(tzinfo=timezone(timedelta(hours=hours)))
@@ -541,6 +474,6 @@ def _written(match: re.Match[str]) -> datetime | None:
     try:
         day = date(int(match["year"]), month, int(match["day"]))
         half = match["half"]
-        return datetime.combine(day, time(_hour(int(match["hour"]), half and half[0]), int(match["minute"])))
+        return datetime.combine(day, time(hour_of(int(match["hour"]), half and half[0]), int(match["minute"])))
     except ValueError:
         return None
