@@ -65,42 +65,41 @@ def plan_import(source: Source, *, me: str | None = None) -> Plan:
     if not lines:
         locked = origin is not None and origin.locked
         raise Unreadable("its transcript was locked when it was exported" if locked else "there are no words in it")
-    given = {(line.speaker or "").casefold(): line.number for line in lines}
+    labels = _labels(lines)
     whole = len(lines)
     if whole > SEGMENT_LIMIT:
         lines = list(_merged(lines))
-    # Words of nobody are numbered last, so that a title does not become Speaker 0.
-    numbers = _whole(given) or speaker_numbers(
-        sorted((line.speaker or "" for line in lines), key=lambda name: not name)
-    )
-    labels = {speaker: f"SPEAKER_{number:02d}" for speaker, number in numbers.items()}
-    named = dict.fromkeys(line.speaker for line in lines if line.speaker)
-    mine = None
+    names = list(dict.fromkeys(line.speaker for line in lines if line.speaker))
+    user = None
     if me:
-        mine = _named(me, named)
+        user = _named(me, names)
     elif origin is None and not any(line.is_user for line in lines):
-        mine = next((name for name in named if is_user(name, named)), None)
-    speakers = tuple((name, labels[name.casefold()]) for name in named)
+        user = next((name for name in names if is_user(name, names)), None)
+    speakers = tuple((name, labels[name.casefold()]) for name in names)
     renamed = tuple((name, label) for name, label in speakers if name.casefold() not in NAMELESS)
     count = -(-len(lines) // SEGMENT_LIMIT)
     bounds = [len(lines) * part // count for part in range(count + 1)]
     parts = tuple(
-        replace(_part(source, lines[first:last], labels, mine, number, count), renamed=renamed)
+        replace(_part(source, lines[first:last], labels, user, number, count), renamed=renamed)
         for number, (first, last) in enumerate(pairwise(bounds), 1)
     )
     return Plan(
         source=source,
         parts=parts,
         speakers=speakers,
-        me=mine,
+        me=user,
         merged_from=whole if len(lines) < whole else None,
     )
 
 
-def _whole(given: dict[str, int | None]) -> dict[str, int] | None:
-    """The numbers that Omi had for the speakers, where it had one for each."""
+def _labels(lines: Sequence[Line]) -> dict[str, str]:
+    """The label of each speaker: by the number that Omi had for them where it had one for each, else a new one."""
+    given = {(line.speaker or "").casefold(): line.number for line in lines}
     numbers = {name: number for name, number in given.items() if number is not None and 0 <= number < 10_000}
-    return numbers if len(numbers) == len(given) and len(set(numbers.values())) == len(given) else None
+    if not len(given) == len(numbers) == len(set(numbers.values())):
+        # Words of nobody are numbered last, so that a title does not become Speaker 0.
+        numbers = speaker_numbers(sorted((line.speaker or "" for line in lines), key=lambda name: not name))
+    return {speaker: f"SPEAKER_{number:02d}" for speaker, number in numbers.items()}
 
 
 def _part(

@@ -1,4 +1,4 @@
-"""Telling a speaker's name at the beginning of a line from words that happen to end in a colon."""
+"""Evidence for speakers: a name at the beginning of a line, or words that happen to end in a colon."""
 
 import re
 from collections import Counter
@@ -12,9 +12,14 @@ LONGEST_NAME = 120
 _LABEL = re.compile(
     r"(?:>>\s*)?"
     r"(?:(?P<bold>\*\*|__)(?P<strong>[^*:\uff1a\[\]<>]{1,120}?)(?::(?P=bold)|(?P=bold)\s*:)"
-    r"|\[(?P<boxed>[^\[\]:]{1,120})\]:?|\((?P<round>[^():]{1,120})\):|<(?P<angled>[^\s<>:][^<>:]{0,60})>|(?P<plain>[^:\uff1a\[\]<>*]{1,120}?)\s*[:\uff1a])"
+    r"|\[(?P<boxed>[^\[\]:]{1,120})\]:?"
+    r"|\((?P<round>[^():]{1,120})\):"
+    r"|<(?P<angled>[^\s<>:][^<>:]{0,60})>"
+    r"|(?P<plain>[^:\uff1a\[\]<>*]{1,120}?)\s*[:\uff1a])"
     r"(?:\s+|$|(?<=\uff1a))(?!//)"
 )
+"""**Ana:** · [Ana] · (Ana): · <ana> · Ana:"""
+
 _WORDS = re.compile(r"[^\W\d_][\w.'\u2019&-]*|\d{1,4}")
 _ASIDE = re.compile(r"\([^()]*\)")
 _LEADING_ASIDES = re.compile(r"(?:\([^()]*\)\s*)+(?=\S)")
@@ -147,24 +152,28 @@ def without_asides(name: str, text: str, names: Collection[str]) -> tuple[str, s
 
 
 def _proven(labels: Sequence[_Label], listed: Collection[str]) -> set[str]:
+    """The keys of those that are speakers, by the evidence that `split_labels` asks for."""
     keys = [label.key for label in labels]
-    back = {key for key, times in Counter(keys).items() if times > 1}
+    recurring = {key for key, times in Counter(keys).items() if times > 1}
     if not _take_turns(keys):
-        back -= {label.key for label in labels if label.weak}
-    bold = any(label.bold for label in labels if label.key in back)
-    weak = any(label.weak for label in labels if label.key in back)
-    proven = set(back)
-    for before, label, after in zip(["", *keys], labels, [*keys[1:], ""], strict=False):
-        answers = before == after and before in back
-        itself = (
-            (bold and label.bold)
-            or _NUMBERED.fullmatch(label.key)
+        recurring -= {label.key for label in labels if label.weak}
+    bold = any(label.bold for label in labels if label.key in recurring)
+    weak = any(label.weak for label in labels if label.key in recurring)
+
+    def is_proven(before: str, label: _Label, after: str) -> bool:
+        answers = before == after and before in recurring
+        if label.weak:
+            return answers and weak
+        return (
+            answers
+            or (bold and label.bold)
+            or _NUMBERED.fullmatch(label.key) is not None
             or label.key in _USER
             or all(part in listed for part in label.key.split())
         )
-        if (answers and (weak or not label.weak)) or (itself and not label.weak):
-            proven.add(label.key)
-    return proven
+
+    around = zip(["", *keys], labels, [*keys[1:], ""], strict=False)
+    return recurring | {label.key for before, label, after in around if is_proven(before, label, after)}
 
 
 def _take_turns(keys: Sequence[str]) -> bool:

@@ -163,24 +163,26 @@ class WhisperCpp(_Shape):
         return Transcript(timed(heard)[0])
 
 
-class _Utterance(BaseModel):
+class _Timed(BaseModel):
     model_config = ConfigDict(extra="ignore", coerce_numbers_to_str=True)
 
     start: float = Field(ge=0, allow_inf_nan=False)
     end: float = Field(ge=0, allow_inf_nan=False)
     speaker: str | None = None
+
+
+class _Utterance(_Timed):
     text: str = Field(alias="transcript", default="")
 
 
-class _Word(BaseModel):
-    model_config = ConfigDict(extra="ignore", coerce_numbers_to_str=True)
-
-    start: float = Field(ge=0, allow_inf_nan=False)
-    end: float = Field(ge=0, allow_inf_nan=False)
-    speaker: str | None = None
+class _Word(_Timed):
     word: str = ""
     punctuated_word: str | None = None
     text: str = ""
+
+    @property
+    def shown(self) -> str:
+        return self.punctuated_word or self.word or self.text
 
 
 class _Alternative(BaseModel):
@@ -327,7 +329,7 @@ def _turns(words: list[_Word], channel: str | None) -> Iterator[Line]:
     """Words of one speaker in a row as one line, ended by a full stop or by another speaker."""
     turn: list[_Word] = []
     for word in words:
-        if turn and (word.speaker != turn[-1].speaker or _shown(turn[-1]).endswith((".", "?", "!"))):
+        if turn and (word.speaker != turn[-1].speaker or turn[-1].shown.endswith((".", "?", "!"))):
             yield _line(turn, channel)
             turn = []
         turn.append(word)
@@ -337,11 +339,7 @@ def _turns(words: list[_Word], channel: str | None) -> Iterator[Line]:
 
 def _line(turn: list[_Word], channel: str | None) -> Line:
     speaker = turn[0].speaker if turn[0].speaker is not None else channel
-    return Line(" ".join(_shown(word) for word in turn), turn[0].start, turn[-1].end, _label(speaker))
-
-
-def _shown(word: _Word) -> str:
-    return word.punctuated_word or word.word or word.text
+    return Line(" ".join(word.shown for word in turn), turn[0].start, turn[-1].end, _label(speaker))
 
 
 def _label(speaker: str | None) -> str | None:
