@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import anyio
 import httpx
+import pytest
 from virtual_time import START, VirtualClock
 
 from omi_mcp import database
@@ -109,6 +110,14 @@ class Account:
         with anyio.CancelScope(shield=True):
             await process.close()
 
+    @asynccontextmanager
+    async def copied(self) -> AsyncIterator[Process]:
+        """A process that has copied everything, and goes on keeping up with it until the block ends."""
+        async with self.process() as process:
+            await process.use()
+            await self.synced(process)
+            yield process
+
     @property
     def requests(self) -> int:
         return len(self.sandbox.requests)
@@ -130,6 +139,11 @@ class Account:
 
     def conversation(self, conversation_id: str) -> Conversation:
         return Conversation.model_validate(self.sandbox.record(conversation_id))
+
+
+def holding(**account: Any) -> pytest.MarkDecorator:
+    """Let the fixture `account` be an `Account` made with these arguments."""
+    return pytest.mark.parametrize("account", [account], indirect=True, ids=[""])
 
 
 def mirrored(store: Store, *, locked: bool = False) -> dict[str, str]:

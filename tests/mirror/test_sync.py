@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 import httpx
 import pytest
-from sync_kit import Account, Process, mirrored, talk, transcripts
+from sync_kit import Account, Process, holding, mirrored, talk, transcripts
 from virtual_time import START
 
 from omi_mcp import database
@@ -96,27 +96,25 @@ async def test_an_account_without_conversations_is_complete_after_one_search() -
         assert account.requests == before + 1
 
 
-async def test_when_the_api_goes_down_what_is_mirrored_is_served_and_the_trouble_is_named() -> None:
-    account = Account(size=150)
-    async with account.process() as process:
-        await process.use()
-        await account.synced(process)
-        synced = process.sync.progress().synced
-        account.wire.down = True
-        await account.clock.sleep(3600)
-        await process.use()
-        progress = process.sync.progress()
-        assert progress.blocked == "offline"
-        assert progress.retry_at is not None
-        assert progress.synced == synced
-        assert len(process.store.recent(200, 0)) == 150
+async def test_when_the_api_goes_down_what_is_mirrored_is_served_and_the_trouble_is_named(
+    account: Account, process: Process
+) -> None:
+    synced = process.sync.progress().synced
+    account.wire.down = True
+    await account.clock.sleep(3600)
+    await process.use()
+    progress = process.sync.progress()
+    assert progress.blocked == "offline"
+    assert progress.retry_at is not None
+    assert progress.synced == synced
+    assert len(process.store.recent(200, 0)) == 150
 
-        account.wire.down = False
-        account.sandbox.insert(talk(900, account.clock.now()))
-        await account.clock.sleep(1000)
-        await process.use()
-        assert process.sync.progress().blocked is None
-        assert process.store.get("c00900") is not None
+    account.wire.down = False
+    account.sandbox.insert(talk(900, account.clock.now()))
+    await account.clock.sleep(1000)
+    await process.use()
+    assert process.sync.progress().blocked is None
+    assert process.store.get("c00900") is not None
 
 
 async def test_copying_goes_on_by_itself_when_the_api_is_back_and_has_spent_nothing_meanwhile() -> None:
@@ -132,42 +130,36 @@ async def test_copying_goes_on_by_itself_when_the_api_is_back_and_has_spent_noth
         assert process.sync.progress().blocked != "offline"
 
 
-async def test_what_was_copied_is_compared_again_at_a_walking_pace() -> None:
-    account = Account(size=1200)
-    async with account.process() as process:
-        await process.use()
-        await account.synced(process)
-        moments: list[float] = []
+@holding(size=1200)
+async def test_what_was_copied_is_compared_again_at_a_walking_pace(account: Account, process: Process) -> None:
+    moments: list[float] = []
 
-        def note(request: httpx.Request) -> None:
-            if request.url.path == CONVERSATIONS and "starred" not in request.url.params:
-                moments.append((account.clock.now() - START).total_seconds())
+    def note(request: httpx.Request) -> None:
+        if request.url.path == CONVERSATIONS and "starred" not in request.url.params:
+            moments.append((account.clock.now() - START).total_seconds())
 
-        account.wire.after = note
-        await account.clock.sleep(3 * 86_400)
+    account.wire.after = note
+    await account.clock.sleep(3 * 86_400)
     a_day = ceil(1200 / 99)
     assert 2 * a_day <= len(moments) <= 3 * (a_day + 2)
     assert min(second - first for first, second in pairwise(moments)) >= 180
 
 
-async def test_what_was_added_elsewhere_with_old_dates_is_found_soon_after_some_of_it_is_seen_else_within_a_day() -> (
-    None
-):
-    account = Account(size=400)
-    async with account.process() as process:
+@holding(size=400)
+async def test_what_was_added_elsewhere_with_old_dates_is_found_soon_after_some_of_it_is_seen_else_within_a_day(
+    account: Account, process: Process
+) -> None:
+    for first, within in ((900, timedelta(minutes=5)), (950, timedelta(days=1))):
+        account.sandbox.load(talk(first + n, START - timedelta(days=400 + n)) for n in range(30))
+        if first == 900:
+            account.sandbox.insert(talk(999, START - timedelta(days=3)))
+        await account.clock.sleep(3600 * 2)
         await process.use()
-        await account.synced(process)
-        for first, within in ((900, timedelta(minutes=5)), (950, timedelta(days=1))):
-            account.sandbox.load(talk(first + n, START - timedelta(days=400 + n)) for n in range(30))
-            if first == 900:
-                account.sandbox.insert(talk(999, START - timedelta(days=3)))
-            await account.clock.sleep(3600 * 2)
-            await process.use()
-            assert process.sync.progress().overdue == (first == 900)
-            await account.clock.sleep(within.total_seconds())
-            await process.use()
-            assert not process.sync.progress().overdue
-            assert mirrored(process.store) == account.listable()
+        assert process.sync.progress().overdue == (first == 900)
+        await account.clock.sleep(within.total_seconds())
+        await process.use()
+        assert not process.sync.progress().overdue
+        assert mirrored(process.store) == account.listable()
 
 
 async def test_a_slow_api_holds_a_search_up_for_a_moment_only() -> None:
@@ -196,66 +188,55 @@ async def test_a_refused_key_is_named_and_not_tried_again_and_again() -> None:
 
 
 @pytest.mark.parametrize("spacing", [1, 10, 30, 60])
-async def test_a_session_of_twenty_calls_on_a_synced_account_takes_three_requests_at_most(spacing: float) -> None:
-    account = Account(limits="real", size=250)
-    async with account.process() as process:
+@holding(limits="real", size=250)
+async def test_a_session_of_twenty_calls_on_a_synced_account_takes_three_requests_at_most(
+    account: Account, process: Process, spacing: float
+) -> None:
+    await account.clock.sleep(3 * 86_400)
+    before = account.requests
+    for _ in range(20):
         await process.use()
-        await account.synced(process)
-        await account.clock.sleep(3 * 86_400)
-        before = account.requests
-        for _ in range(20):
-            await process.use()
-            await account.clock.sleep(spacing)
-        assert account.requests - before <= 3
+        await account.clock.sleep(spacing)
+    assert account.requests - before <= 3
 
 
-async def test_what_was_just_recorded_is_found_by_the_next_search_and_its_transcript_soon_after() -> None:
-    account = Account(size=150)
-    async with account.process() as process:
-        await process.use()
-        await account.synced(process)
-        await account.clock.sleep(600)
-        account.sandbox.insert(talk(900, account.clock.now()))
-        await process.use()
-        assert process.store.get("c00900") is not None
-        await account.clock.sleep(5)
-        assert transcripts(process.store, ["c00900"]) == {"c00900": ["We counted 900 things here."]}
+async def test_what_was_just_recorded_is_found_by_the_next_search_and_its_transcript_soon_after(
+    account: Account, process: Process
+) -> None:
+    await account.clock.sleep(600)
+    account.sandbox.insert(talk(900, account.clock.now()))
+    await process.use()
+    assert process.store.get("c00900") is not None
+    await account.clock.sleep(5)
+    assert transcripts(process.store, ["c00900"]) == {"c00900": ["We counted 900 things here."]}
 
 
-async def test_everything_recorded_in_an_absence_of_weeks_is_there_after_one_search() -> None:
-    account = Account(size=150)
-    async with account.process() as process:
-        await process.use()
-        await account.synced(process)
-        process.scope.cancel()
-        account.sandbox.load(talk(1000 + n, START + timedelta(hours=n)) for n in range(1, 450))
-        await account.clock.sleep(20 * 86_400)
-        before = account.requests
-        await process.use()
-        assert mirrored(process.store) == account.listable()
-        assert account.requests - before <= 6
+async def test_everything_recorded_in_an_absence_of_weeks_is_there_after_one_search(
+    account: Account, process: Process
+) -> None:
+    process.scope.cancel()
+    account.sandbox.load(talk(1000 + n, START + timedelta(hours=n)) for n in range(1, 450))
+    await account.clock.sleep(20 * 86_400)
+    before = account.requests
+    await process.use()
+    assert mirrored(process.store) == account.listable()
+    assert account.requests - before <= 6
 
 
-async def test_a_look_cut_short_is_finished_in_the_background() -> None:
-    account = Account(size=150)
-    async with account.process() as process:
-        await process.use()
-        await account.synced(process)
-        account.sandbox.load(talk(1000 + n, START + timedelta(minutes=n)) for n in range(1, 700))
-        await account.clock.sleep(600)
-        account.wire.latency = 3.0
-        await process.use()
-        assert len(mirrored(process.store)) < 849
-        await account.clock.sleep(60)
-        assert mirrored(process.store) == account.listable()
+async def test_a_look_cut_short_is_finished_in_the_background(account: Account, process: Process) -> None:
+    account.sandbox.load(talk(1000 + n, START + timedelta(minutes=n)) for n in range(1, 700))
+    await account.clock.sleep(600)
+    account.wire.latency = 3.0
+    await process.use()
+    assert len(mirrored(process.store)) < 849
+    await account.clock.sleep(60)
+    assert mirrored(process.store) == account.listable()
 
 
 async def test_a_conversation_that_completes_late_is_found_with_its_old_date() -> None:
     account = Account(size=150)
     account.sandbox.set_status("c00030", "processing")
-    async with account.process() as process:
-        await process.use()
-        await account.synced(process)
+    async with account.copied() as process:
         assert process.store.get("c00030") is None
         account.sandbox.complete_late("c00030")
         await account.clock.sleep(120)
@@ -268,9 +249,7 @@ async def test_the_look_back_is_48_hours_however_many_were_recorded_and_whatever
     account.sandbox.load(talk(n, START - timedelta(minutes=6 * n)) for n in range(900))
     account.sandbox.insert(talk(950, START + timedelta(days=900)))
     account.sandbox.set_status("c00450", "processing")
-    async with account.process() as process:
-        await process.use()
-        await account.synced(process)
+    async with account.copied() as process:
         await account.clock.sleep(120)
         await process.use()
         account.sandbox.complete_late("c00450")
@@ -279,32 +258,25 @@ async def test_the_look_back_is_48_hours_however_many_were_recorded_and_whatever
         assert process.store.get("c00450") is not None
 
 
-async def test_a_look_goes_on_as_long_as_it_meets_changes() -> None:
-    account = Account(size=400)
-    async with account.process() as process:
-        await process.use()
-        await account.synced(process)
-        await account.clock.sleep(120)
-        await process.use()
-        for each in ("c00060", "c00150", "c00250"):
-            account.sandbox.edit(each, title="Moved together")
-        await account.clock.sleep(600)
-        await process.use()
-        assert len(process.store.titles("moved together", 10)) == 3
+@holding(size=400)
+async def test_a_look_goes_on_as_long_as_it_meets_changes(account: Account, process: Process) -> None:
+    await account.clock.sleep(120)
+    await process.use()
+    for each in ("c00060", "c00150", "c00250"):
+        account.sandbox.edit(each, title="Moved together")
+    await account.clock.sleep(600)
+    await process.use()
+    assert len(process.store.titles("moved together", 10)) == 3
 
 
-async def test_an_edited_title_is_seen_and_its_transcript_kept() -> None:
-    account = Account(size=150)
-    async with account.process() as process:
-        await process.use()
-        await account.synced(process)
-        account.sandbox.edit("c00040", title="A better name")
-        await account.clock.sleep(120)
-        await process.use()
-        stored = process.store.get("c00040")
-        assert stored is not None
-        assert stored.conversation.structured.title == "A better name"
-        assert stored.transcript == "stored"
+async def test_an_edited_title_is_seen_and_its_transcript_kept(account: Account, process: Process) -> None:
+    account.sandbox.edit("c00040", title="A better name")
+    await account.clock.sleep(120)
+    await process.use()
+    stored = process.store.get("c00040")
+    assert stored is not None
+    assert stored.conversation.structured.title == "A better name"
+    assert stored.transcript == "stored"
 
 
 async def settled(account: Account, process: Process) -> None:
@@ -314,61 +286,53 @@ async def settled(account: Account, process: Process) -> None:
     await account.clock.sleep(60)
 
 
-async def test_what_was_deleted_goes_and_what_was_discarded_is_hidden_after_each_was_asked_for() -> None:
-    account = Account(size=150)
-    async with account.process() as process:
-        await process.use()
-        await account.synced(process)
-        account.sandbox.delete("c00010")
-        account.sandbox.discard("c00020")
-        await settled(account, process)
-        assert process.store.get("c00010") is None
-        hidden = process.store.get("c00020")
-        assert hidden is not None
-        assert hidden.hidden
-        assert {path.rsplit("/", 1)[-1] for path in asked(account)} >= {"c00010", "c00020"}
+async def test_what_was_deleted_goes_and_what_was_discarded_is_hidden_after_each_was_asked_for(
+    account: Account, process: Process
+) -> None:
+    account.sandbox.delete("c00010")
+    account.sandbox.discard("c00020")
+    await settled(account, process)
+    assert process.store.get("c00010") is None
+    hidden = process.store.get("c00020")
+    assert hidden is not None
+    assert hidden.hidden
+    assert {path.rsplit("/", 1)[-1] for path in asked(account)} >= {"c00010", "c00020"}
 
-        account.sandbox.discard("c00020", False)
-        await settled(account, process)
-        assert mirrored(process.store) == account.listable()
+    account.sandbox.discard("c00020", False)
+    await settled(account, process)
+    assert mirrored(process.store) == account.listable()
 
 
-async def test_what_is_locked_is_known_as_locked_and_fetched_again_when_it_is_not() -> None:
-    account = Account(size=150)
-    async with account.process() as process:
-        await process.use()
-        await account.synced(process)
-        account.sandbox.lock("c00020")
-        await settled(account, process)
-        assert set(mirrored(process.store, locked=True)) == {"c00020"}
-        assert process.store.counts().locked == 1
-        before = account.requests
-        await settled(account, process)
-        assert asked(account)[before:] == [CONVERSATIONS, CONVERSATIONS], "it is not asked for again"
+async def test_what_is_locked_is_known_as_locked_and_fetched_again_when_it_is_not(
+    account: Account, process: Process
+) -> None:
+    account.sandbox.lock("c00020")
+    await settled(account, process)
+    assert set(mirrored(process.store, locked=True)) == {"c00020"}
+    assert process.store.counts().locked == 1
+    before = account.requests
+    await settled(account, process)
+    assert asked(account)[before:] == [CONVERSATIONS, CONVERSATIONS], "it is not asked for again"
 
-        account.sandbox.lock("c00020", False)
-        await settled(account, process)
-        assert transcripts(process.store, ["c00020"]) == {"c00020": ["We counted 20 things here."]}
+    account.sandbox.lock("c00020", False)
+    await settled(account, process)
+    assert transcripts(process.store, ["c00020"]) == {"c00020": ["We counted 20 things here."]}
 
 
-async def test_a_locked_one_that_is_deleted_later_goes_once_the_page_has_no_gap() -> None:
-    account = Account(size=150)
-    async with account.process() as process:
-        await process.use()
-        await account.synced(process)
-        account.sandbox.lock("c00020")
-        await settled(account, process)
-        account.sandbox.delete("c00020")
-        await settled(account, process)
-        assert process.store.get("c00020") is None
+async def test_a_locked_one_that_is_deleted_later_goes_once_the_page_has_no_gap(
+    account: Account, process: Process
+) -> None:
+    account.sandbox.lock("c00020")
+    await settled(account, process)
+    account.sandbox.delete("c00020")
+    await settled(account, process)
+    assert process.store.get("c00020") is None
 
 
 async def test_a_deleted_one_is_told_from_a_locked_one_though_another_is_locked_nearby() -> None:
     account = Account(size=150)
     account.sandbox.lock("c00050")
-    async with account.process() as process:
-        await process.use()
-        await account.synced(process)
+    async with account.copied() as process:
         account.sandbox.delete("c00020")
         account.sandbox.lock("c00030")
         await settled(account, process)
@@ -376,87 +340,75 @@ async def test_a_deleted_one_is_told_from_a_locked_one_though_another_is_locked_
         assert set(mirrored(process.store, locked=True)) == {"c00030"}
 
 
-async def test_what_the_user_brings_back_while_it_is_doubted_is_not_hidden() -> None:
-    account = Account(size=150)
-    async with account.process() as process:
-        await process.use()
-        await account.synced(process)
-        account.sandbox.discard("c00020")
+async def test_what_the_user_brings_back_while_it_is_doubted_is_not_hidden(account: Account, process: Process) -> None:
+    account.sandbox.discard("c00020")
 
-        def restore(request: httpx.Request) -> None:
-            if request.url.path.endswith("/c00020"):
-                account.wire.after = lambda request: bring_back()
+    def restore(request: httpx.Request) -> None:
+        if request.url.path.endswith("/c00020"):
+            account.wire.after = lambda request: bring_back()
 
-        def bring_back() -> None:
-            account.sandbox.discard("c00020", False)
-            process.store.upsert([account.conversation("c00020")])
+    def bring_back() -> None:
+        account.sandbox.discard("c00020", False)
+        process.store.upsert([account.conversation("c00020")])
 
-        account.wire.after = restore
-        await settled(account, process)
-        assert mirrored(process.store) == account.listable()
+    account.wire.after = restore
+    await settled(account, process)
+    assert mirrored(process.store) == account.listable()
 
 
-async def test_what_the_user_does_while_a_page_is_on_its_way_is_not_undone_by_it() -> None:
-    account = Account(size=150)
-    async with account.process() as process:
-        await process.use()
-        await account.synced(process)
-        store = process.store
-        write_through = WriteThrough(store, SpeakerNames(process.database, account.clock), account.clock)
-        asked = account.clock.now()
-        page = await process.client.list_conversations()
-        renamed = account.conversation("c00030").model_copy(update={"structured": Structured(title="Renamed")})
-        await write_through.keep(account.conversation("c00010"), hidden=True)
-        await write_through.deleted("c00020")
-        await write_through.keep(renamed)
-        assert store.upsert(page.conversations, asked=asked) == Upserted(frozenset(), frozenset())
-        await write_through.keep(account.conversation("c00010"), asked=asked)
+async def test_what_the_user_does_while_a_page_is_on_its_way_is_not_undone_by_it(
+    account: Account, process: Process
+) -> None:
+    store = process.store
+    write_through = WriteThrough(store, SpeakerNames(process.database, account.clock), account.clock)
+    asked = account.clock.now()
+    page = await process.client.list_conversations()
+    renamed = account.conversation("c00030").model_copy(update={"structured": Structured(title="Renamed")})
+    await write_through.keep(account.conversation("c00010"), hidden=True)
+    await write_through.deleted("c00020")
+    await write_through.keep(renamed)
+    assert store.upsert(page.conversations, asked=asked) == Upserted(frozenset(), frozenset())
+    await write_through.keep(account.conversation("c00010"), asked=asked)
 
-        hidden, deleted, kept = (store.get(each) for each in ("c00010", "c00020", "c00030"))
-        assert hidden
-        assert hidden.hidden
-        assert deleted is None
-        assert kept
-        assert kept.conversation.structured.title == "Renamed"
+    hidden, deleted, kept = (store.get(each) for each in ("c00010", "c00020", "c00030"))
+    assert hidden
+    assert hidden.hidden
+    assert deleted is None
+    assert kept
+    assert kept.conversation.structured.title == "Renamed"
 
 
-async def test_many_locked_at_once_hide_nothing_that_lies_behind_them() -> None:
-    account = Account(size=900)
-    async with account.process() as process:
-        await process.use()
-        await account.synced(process)
-        for number in range(300, 600):
-            account.sandbox.lock(f"c{number:05}")
+@holding(size=900)
+async def test_many_locked_at_once_hide_nothing_that_lies_behind_them(account: Account, process: Process) -> None:
+    for number in range(300, 600):
+        account.sandbox.lock(f"c{number:05}")
+    await process.sync.compare_all()
+    await account.clock.sleep(2 * 3600)
+    assert process.store.counts().conversations == 900
+    assert "no longer lists 300 of" in str(process.sync.progress().warning)
+
+
+@holding(size=400)
+async def test_what_is_known_as_locked_is_not_asked_for_again_however_many_they_are(
+    account: Account, process: Process
+) -> None:
+    for number in range(100, 220):
+        account.sandbox.lock(f"c{number:05}")
+    for _ in range(2):
         await process.sync.compare_all()
-        await account.clock.sleep(2 * 3600)
-        assert process.store.counts().conversations == 900
-        assert "no longer lists 300 of" in str(process.sync.progress().warning)
-
-
-async def test_what_is_known_as_locked_is_not_asked_for_again_however_many_they_are() -> None:
-    account = Account(size=400)
-    async with account.process() as process:
-        await process.use()
-        await account.synced(process)
-        for number in range(100, 220):
-            account.sandbox.lock(f"c{number:05}")
-        for _ in range(2):
-            await process.sync.compare_all()
-            await account.clock.sleep(8 * 3600)
-        assert process.store.counts().locked == 120
-        before = len(asked(account))
-        await process.sync.compare_all()
-        await account.clock.sleep(1800)
-        assert set(asked(account)[before:]) == {CONVERSATIONS, FOLDERS}
-        assert process.sync.progress().warning is None
+        await account.clock.sleep(8 * 3600)
+    assert process.store.counts().locked == 120
+    before = len(asked(account))
+    await process.sync.compare_all()
+    await account.clock.sleep(1800)
+    assert set(asked(account)[before:]) == {CONVERSATIONS, FOLDERS}
+    assert process.sync.progress().warning is None
 
 
 async def test_when_too_much_is_missing_nothing_goes_until_a_later_look_confirms_it() -> None:
     account = Account(size=150)
     gone = account.sandbox.ids()[:40]
-    async with account.process() as process:
-        await process.use()
-        await account.synced(process)
+    async with account.copied() as process:
         for each in gone:
             account.sandbox.delete(each)
         await settled(account, process)
@@ -477,9 +429,7 @@ async def test_when_too_much_is_missing_nothing_goes_until_a_later_look_confirms
 async def test_a_list_that_was_wrong_for_a_while_costs_nothing_but_a_warning() -> None:
     account = Account(size=150)
     hidden = account.sandbox.ids()[:40]
-    async with account.process() as process:
-        await process.use()
-        await account.synced(process)
+    async with account.copied() as process:
         for each in hidden:
             account.sandbox.discard(each)
         await settled(account, process)
@@ -508,9 +458,7 @@ async def test_all_stars_are_learnt_however_many_pages_they_fill() -> None:
     for each in starred:
         account.sandbox.star(each)
     account.sandbox.move("c00001", "Garden")
-    async with account.process() as process:
-        await process.use()
-        await account.synced(process)
+    async with account.copied() as process:
         known = {each for each in process.store.fingerprints(None, None) if process.store.get(each).starred}
         assert known == set(starred)
         assert [folder.name for folder in process.store.folders()] == ["Garden"]
@@ -624,28 +572,26 @@ async def test_a_mirror_damaged_while_in_use_is_made_anew_with_a_warning(tmp_pat
         assert process.sync.progress().warning is not None
 
 
-async def test_with_a_full_disk_what_is_mirrored_is_served_and_the_sync_lives_on() -> None:
-    account = Account(size=150)
-    async with account.process() as process:
-        await process.use()
-        await account.synced(process)
-        with process.database.writing() as connection:
-            (pages,) = connection.execute("pragma page_count").fetchone()
-            connection.execute(f"pragma max_page_count = {pages}")
-        account.sandbox.load(talk(1000 + n, START + timedelta(seconds=n)) for n in range(1, 900))
-        await account.clock.sleep(600)
-        await process.use()
-        assert process.sync.progress().blocked == "disk"
-        assert len(process.store.recent(200, 0)) >= 150
-        assert (await process.client.get_conversation("c00149")).id == "c00149"
+async def test_with_a_full_disk_what_is_mirrored_is_served_and_the_sync_lives_on(
+    account: Account, process: Process
+) -> None:
+    with process.database.writing() as connection:
+        (pages,) = connection.execute("pragma page_count").fetchone()
+        connection.execute(f"pragma max_page_count = {pages}")
+    account.sandbox.load(talk(1000 + n, START + timedelta(seconds=n)) for n in range(1, 900))
+    await account.clock.sleep(600)
+    await process.use()
+    assert process.sync.progress().blocked == "disk"
+    assert len(process.store.recent(200, 0)) >= 150
+    assert (await process.client.get_conversation("c00149")).id == "c00149"
 
-        with process.database.writing() as connection:
-            connection.execute("pragma max_page_count = 1000000")
-        await account.clock.sleep(3600)
-        await process.use()
-        await account.synced(process)
-        assert process.sync.progress().blocked is None
-        assert mirrored(process.store) == account.listable()
+    with process.database.writing() as connection:
+        connection.execute("pragma max_page_count = 1000000")
+    await account.clock.sleep(3600)
+    await process.use()
+    await account.synced(process)
+    assert process.sync.progress().blocked is None
+    assert mirrored(process.store) == account.listable()
 
 
 async def test_with_a_full_disk_what_is_read_is_still_known_as_hidden() -> None:

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import httpx
 import pytest
-from sync_kit import Account, talk, transcripts
+from sync_kit import Account, Process, holding, talk, transcripts
 from virtual_time import START
 
 from omi_mcp.mirror.sync.state import Transcripts
@@ -26,24 +26,19 @@ async def test_those_that_lie_together_come_25_for_one_request_the_newest_first(
         assert with_transcripts(account) == 8
 
 
-async def test_a_single_one_is_read_by_itself() -> None:
-    account = Account(size=200)
-    async with account.process() as process:
-        await process.use()
-        await account.synced(process)
-        account.sandbox.insert(talk(900, account.clock.now()))
-        await account.clock.sleep(120)
-        await process.use()
-        await account.synced(process)
-        assert account.sandbox.requests[-1].path.endswith("/c00900")
+@holding(size=200)
+async def test_a_single_one_is_read_by_itself(account: Account, process: Process) -> None:
+    account.sandbox.insert(talk(900, account.clock.now()))
+    await account.clock.sleep(120)
+    await process.use()
+    await account.synced(process)
+    assert account.sandbox.requests[-1].path.endswith("/c00900")
 
 
 async def test_a_conversation_without_speech_is_asked_for_once() -> None:
     account = Account()
     account.sandbox.insert({"id": "note", "started_at": START.isoformat(), "segments": []})
-    async with account.process() as process:
-        await process.use()
-        await account.synced(process)
+    async with account.copied() as process:
         stored = process.store.get("note")
         assert stored is not None
         assert stored.transcript == "none"
