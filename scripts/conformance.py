@@ -200,7 +200,7 @@ async def our_server(data_dir: Path) -> AsyncIterator[str]:
         demo=True,
     )
     library = Library(settings, transport=sandbox.transport())
-    async with serving(data_dir, lambda door: build_server(library, settings, **door)) as url:
+    async with serving(data_dir, lambda auth: build_server(library, settings, **auth)) as url:
         yield url
 
 
@@ -208,8 +208,8 @@ async def our_server(data_dir: Path) -> AsyncIterator[str]:
 async def reference_server(data_dir: Path) -> AsyncIterator[str]:
     """The server's class, with what the suite calls by name."""
 
-    def build(door: dict[str, Any]) -> OmiServer:
-        server = OmiServer(lambda: conformance_reference.register(server), "reference", version="1", **door)
+    def build(auth: dict[str, Any]) -> OmiServer:
+        server = OmiServer(lambda: conformance_reference.register(server), "reference", version="1", **auth)
 
         async def complete(*_: object) -> Completion:
             return Completion(values=["paris", "park"], total=2)
@@ -226,9 +226,9 @@ async def serving(data_dir: Path, build: Callable[[dict[str, Any]], OmiServer]) 
     """The real HTTP app over the server that `build` makes, on a free port of this computer."""
     with http.listen("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
-        door = http.door(HttpAccess(token=TOKEN), "127.0.0.1", port, data_dir)
-        server = build({"auth": door.auth, "token_verifier": door.verifier})
-        app = with_token(http.app(server, door.hosts))
+        policy = http.access_policy(HttpAccess(token=TOKEN), "127.0.0.1", port, data_dir)
+        server = build({"auth": policy.auth, "token_verifier": policy.verifier})
+        app = with_token(http.app(server, policy.hosts))
         running = uvicorn.Server(uvicorn.Config(app, log_config=None, ws="none", timeout_graceful_shutdown=1))
         task = asyncio.create_task(running.serve(sockets=[listener]))
         try:

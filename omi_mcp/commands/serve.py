@@ -82,14 +82,16 @@ def _serve_http(settings: Settings, host: str, port: int, *, demo: bool) -> int:
         return 1
     with listener:
         port = listener.getsockname()[1]
-        door = http.door(access, host, port, settings.data_dir)
+        policy = http.access_policy(access, host, port, settings.data_dir)
         library, settings = _library(settings, demo=demo)
-        server = build_server(library, settings, auth=door.auth, token_verifier=door.verifier, may_write=door.may_write)
+        server = build_server(
+            library, settings, auth=policy.auth, token_verifier=policy.verifier, may_write=policy.may_write
+        )
         server.furnish()
         name = f"[{host}]" if ":" in host else host
         print(f"omi-mcp: serving http://{name}:{port}{http.PATH}; Ctrl-C stops it", file=sys.stderr)
-        if door.token_file:
-            print(f"omi-mcp: hosts send the bearer token in {door.token_file}", file=sys.stderr)
+        if policy.token_file:
+            print(f"omi-mcp: hosts send the bearer token in {policy.token_file}", file=sys.stderr)
         if access.oauth and ANYONE in access.oauth.subjects:
             print(
                 f"omi-mcp: everyone with an account at {access.oauth.issuer} can read these conversations",
@@ -97,7 +99,7 @@ def _serve_http(settings: Settings, host: str, port: int, *, demo: bool) -> int:
             )
         gc.freeze()
         gc.enable()
-        http.run(server, listener, door)
+        http.run(server, listener, policy)
     return 0
 
 

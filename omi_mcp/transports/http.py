@@ -1,4 +1,4 @@
-"""Streamable HTTP: one server for many hosts. Nobody gets in without a token, and no web page of another origin."""
+"""Streamable HTTP: one server for many hosts. Every request needs a token, and pages of other origins are refused."""
 
 import asyncio
 import hmac
@@ -65,8 +65,11 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Door:
-    """How requests are let in. `token_file` is where a host's configuration finds the token, if in a file."""
+class AccessPolicy:
+    """Who may connect: how the SDK verifies tokens, and the `hosts` that this server answers to.
+
+    `token_file` is where a host's configuration finds the token, if it is in a file.
+    """
 
     auth: AuthSettings
     verifier: TokenVerifier
@@ -99,7 +102,7 @@ def listen(host: str, port: int) -> socket.socket:
     return socket.create_server((host, port), family=family)
 
 
-def door(
+def access_policy(
     access: HttpAccess,
     host: str,
     port: int,
@@ -107,20 +110,17 @@ def door(
     *,
     clock: Clock | None = None,
     transport: httpx.AsyncBaseTransport | None = None,
-) -> Door:
-    """Who may come in at `host` and `port`, by the settings; without any, whoever can read a file of the owner's.
+) -> AccessPolicy:
+    """Who may connect at `host` and `port`, by the settings; without any, whoever can read a file of the owner's.
 
     Raises:
         SettingsError: other computers could connect, and nothing was set to keep strangers out.
     """
     address, _, _ = host.partition("%")  # an IPv6 zone is not part of the name
-    names = {
-        f"{name}:{port}"
-        for name in ("127.0.0.1", "localhost", "[::1]", f"[{address}]" if ":" in host else host)
-        if name
-    }
+    bound = f"[{address}]" if ":" in host else host
+    names = [f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]", bound) if name]
     if access.oauth is not None:
-        names.add(urlsplit(access.oauth.audience).netloc)
+        names.append(urlsplit(access.oauth.audience).netloc)
         scopes = tuple(scope for scope in (access.oauth.scope, access.oauth.read_scope) if scope)
         auth = AuthSettings.model_validate(  # from text, so that issuer and audience stay as they were written
             {
@@ -131,27 +131,32 @@ def door(
             }
         )
         verifier = JwtVerifier(access.oauth, clock=clock, transport=transport)
-        return Door(auth, verifier, _authorities(names, access.hosts), scopes=scopes)
-    token, token_file = access.token, None
-    if token is None and not is_loopback(host):
+        return AccessPolicy(auth, verifier, _allowed_hosts(names, access.hosts), scopes=scopes)
+    token, token_file = _static_token(access.token, host, data_dir)
+    # Without a resource URL the SDK publishes no OAuth metadata, which would send hosts to sign in somewhere.
+    auth = AuthSettings(issuer_url=AnyHttpUrl(f"http://127.0.0.1:{port}"), resource_server_url=None)
+    return AccessPolicy(auth, StaticToken(token), _allowed_hosts(names, access.hosts), token_file)
+
+
+def _static_token(given: str | None, host: str, data_dir: Path) -> tuple[str, Path | None]:
+    """The token that is accepted, and the file it lies in; None for one that was set."""
+    if given is None and not is_loopback(host):
         raise SettingsError(
             f"--host {host} lets other computers connect. Set OMI_MCP_HTTP_TOKEN (a long random token) or "
             "OMI_MCP_OAUTH_ISSUER first, or leave --host out."
         )
-    if token is not None and len(token) < MIN_TOKEN:
+    if given is None:
+        file = data_dir / "http-token"
+        return own_token(file), file
+    if len(given) < MIN_TOKEN:
         raise SettingsError(
             f"OMI_MCP_HTTP_TOKEN: too short. Accepted: {MIN_TOKEN} characters and more. Without it, one is made and "
             "kept in a file."
         )
-    if token is None:
-        token_file = data_dir / "http-token"
-        token = own_token(token_file)
-    # Without a resource URL the SDK publishes no OAuth metadata, which would send hosts to sign in somewhere.
-    auth = AuthSettings(issuer_url=AnyHttpUrl(f"http://127.0.0.1:{port}"), resource_server_url=None)
-    return Door(auth, StaticToken(token), _authorities(names, access.hosts), token_file)
+    return given, None
 
 
-def _authorities(own: Iterable[str], others: Iterable[str]) -> tuple[str, ...]:
+def _allowed_hosts(own: Iterable[str], others: Iterable[str]) -> tuple[str, ...]:
     for name in others:
         if authority(name) is None:
             raise SettingsError(
@@ -202,7 +207,7 @@ def own_token(file: Path) -> str:
 
 
 def app(server: OmiServer, hosts: Iterable[str], scopes: Sequence[str] = ()) -> Starlette:
-    """The whole HTTP side of `server`, which was built with the door's `auth`, `verifier` and `may_write`."""
+    """The whole HTTP side of `server`, which was built with the policy's `auth`, `verifier` and `may_write`."""
     server.custom_route(HEALTH, methods=["GET"])(_health)
     application = server.streamable_http_app(
         streamable_http_path=PATH,
@@ -222,9 +227,9 @@ def app(server: OmiServer, hosts: Iterable[str], scopes: Sequence[str] = ()) -> 
     return application
 
 
-def run(server: OmiServer, listener: socket.socket, door: Door) -> None:
+def run(server: OmiServer, listener: socket.socket, policy: AccessPolicy) -> None:
     """Serve until Ctrl-C or SIGTERM, from the main thread."""
-    uvicorn.Server(config(app(server, door.hosts, door.scopes))).run(sockets=[listener])
+    uvicorn.Server(config(app(server, policy.hosts, policy.scopes))).run(sockets=[listener])
 
 
 def config(application: ASGIApp, connection: type["Connection"] | None = None) -> uvicorn.Config:
@@ -278,7 +283,7 @@ async def _health(request: Request) -> Response:
 
 
 class _Guard:
-    """What is checked before anything else, and what every answer is put right in."""
+    """Checks the headers before anything else does, and names the scopes in challenges."""
 
     def __init__(
         self, application: ASGIApp, hosts: frozenset[str], paths: frozenset[str], scopes: Sequence[str]
@@ -299,7 +304,7 @@ class _Guard:
             await self._application(self._at_its_path(scope), _whole(receive), self._naming_scopes(send))
 
     def _refusal(self, headers: Headers) -> Response | None:
-        """For a name that is not this server's: another site's page, which the browser was led here to read."""
+        """The answer to a Host or Origin of another server: a page of another site may have led a browser here."""
         if any(_CONTROL.search(value) for value in headers.values()):
             return PlainTextResponse("Invalid header", status_code=400)
         for host in headers.getlist("host") or [""]:
@@ -313,7 +318,10 @@ class _Guard:
         return None
 
     def _is_own(self, origin: str) -> bool:
-        """No page is served here; the conformance suite asks for it. At loopback addresses there is no TLS."""
+        """Whether `origin` is this server. It serves no pages, but the conformance suite sends its own origin.
+
+        At loopback addresses there is no TLS.
+        """
         scheme, _, rest = origin.lower().partition("://")
         name = authority(rest)
         if name is None or name not in self._hosts:
@@ -321,13 +329,13 @@ class _Guard:
         return scheme == "http" or (scheme == "https" and not is_loopback(urlsplit(f"//{name}").hostname or ""))
 
     def _at_its_path(self, scope: Scope) -> Scope:
-        """The same with or without a slash at the end."""
+        """`scope` with the path that is served, where the two differ by a slash at the end only."""
         path = scope["path"]
         other = path[:-1] if path.endswith("/") else path + "/"
         return {**scope, "path": other} if path not in self._paths and other in self._paths else scope
 
     def _naming_scopes(self, send: Send) -> Send:
-        """RFC 6750, 3: the challenge says what to ask the issuer for."""
+        """`send`, with the scopes in every challenge: they say what to ask the issuer for (RFC 6750, 3)."""
 
         async def sent(message: Message) -> None:
             if message["type"] == "http.response.start" and message["status"] in (401, 403):
@@ -340,7 +348,7 @@ class _Guard:
 
 
 def _whole(receive: Receive) -> Receive:
-    """Of a body that breaks off, nobody gets the part that came.
+    """`receive`, which hands on no part of a body that breaks off.
 
     Raises:
         ClientDisconnect: the client went away before the body was complete.

@@ -37,13 +37,13 @@ async def running(
     issuer: httpx.AsyncBaseTransport | None = None,
     omi: httpx.AsyncBaseTransport | None = None,
     port: int = PORT,
-    **door: Any,
+    **options: Any,
 ) -> AsyncIterator[Starlette]:
     """The whole app, as it would be served on `port` of this computer."""
     settings = Settings(
         timezone=ZoneInfo("UTC"), data_dir=data_dir, api_key=sandbox.key, base_url=sandbox.base_url, mirror="memory"
     )
-    opened = http.door(access, "127.0.0.1", port, data_dir, transport=issuer, **door)
+    opened = http.access_policy(access, "127.0.0.1", port, data_dir, transport=issuer, **options)
     library = Library(settings, transport=omi or sandbox.transport())
     server = build_server(
         library, settings, auth=opened.auth, token_verifier=opened.verifier, may_write=opened.may_write

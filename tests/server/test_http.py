@@ -150,7 +150,7 @@ async def test_at_the_port_of_its_scheme_no_port_is_named(sandbox: Sandbox, tmp_
 def test_what_is_no_name_of_a_host_is_refused_at_start(tmp_path: Path, host: str) -> None:
     access = HttpAccess.from_env({"OMI_MCP_HTTP_TOKEN": TOKEN, "OMI_MCP_HTTP_HOSTS": f"fine.example, {host}"})
     with pytest.raises(SettingsError, match="OMI_MCP_HTTP_HOSTS"):
-        http.door(access, "127.0.0.1", PORT, tmp_path)
+        http.access_policy(access, "127.0.0.1", PORT, tmp_path)
 
 
 @pytest.mark.parametrize(("path", "method"), [("/mcp/", "POST"), ("/health/", "GET")])
@@ -311,23 +311,23 @@ def test_a_token_file_without_a_token_is_refused(tmp_path: Path, content: str) -
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "nas.example", ""])
 def test_other_computers_are_let_in_only_with_a_token_that_was_chosen_for_it(tmp_path: Path, host: str) -> None:
     with pytest.raises(SettingsError, match="OMI_MCP_HTTP_TOKEN"):
-        http.door(HttpAccess(), host, PORT, tmp_path)
+        http.access_policy(HttpAccess(), host, PORT, tmp_path)
     with pytest.raises(SettingsError, match="too short"):
-        http.door(HttpAccess(token="secret"), host, PORT, tmp_path)
+        http.access_policy(HttpAccess(token="secret"), host, PORT, tmp_path)
     assert not list(tmp_path.iterdir())
-    assert http.door(STATIC, host, PORT, tmp_path).token_file is None
+    assert http.access_policy(STATIC, host, PORT, tmp_path).token_file is None
 
 
 @pytest.mark.parametrize("token", ["x", "x" * 23])
 def test_a_token_that_can_be_guessed_is_refused_on_this_computer_too(tmp_path: Path, token: str) -> None:
     with pytest.raises(SettingsError, match="OMI_MCP_HTTP_TOKEN: too short"):
-        http.door(HttpAccess(token=token), "127.0.0.1", PORT, tmp_path)
-    assert http.door(HttpAccess(token=token + "x" * 23), "127.0.0.1", PORT, tmp_path)
+        http.access_policy(HttpAccess(token=token), "127.0.0.1", PORT, tmp_path)
+    assert http.access_policy(HttpAccess(token=token + "x" * 23), "127.0.0.1", PORT, tmp_path)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "LOCALHOST", "::1", "127.8.8.8"])
 def test_on_this_computer_a_token_is_made_when_none_was_set(tmp_path: Path, host: str) -> None:
-    assert http.door(HttpAccess(), host, PORT, tmp_path).token_file == tmp_path / "http-token"
+    assert http.access_policy(HttpAccess(), host, PORT, tmp_path).token_file == tmp_path / "http-token"
 
 
 @pytest.mark.parametrize("token", ["with space", "line\nbreak", "caf\u00e9"])
