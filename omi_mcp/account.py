@@ -11,7 +11,7 @@ from omi_mcp.api.client import OmiClient
 from omi_mcp.api.errors import InvalidRequest
 from omi_mcp.clock import Clock
 from omi_mcp.database import Database
-from omi_mcp.mirror.index.fts import SearchUnavailable
+from omi_mcp.mirror.index import SearchUnavailable
 from omi_mcp.mirror.names import SpeakerNames
 from omi_mcp.mirror.store import Store
 from omi_mcp.mirror.sync import Scheduler

@@ -14,9 +14,7 @@ from typing import Any, ClassVar, Literal
 from omi_mcp.api.models import Conversation, Folder, Segment
 from omi_mcp.clock import Clock
 from omi_mcp.database import Database
-from omi_mcp.mirror.index import fts
-from omi_mcp.mirror.index.passages import Passage
-from omi_mcp.mirror.index.words import storable
+from omi_mcp.mirror.index import Passage, fts, storable
 from omi_mcp.mirror.names import SpeakerNames, applied
 from omi_mcp.mirror.types import Counts, Entry, Stored, TranscriptState
 from omi_mcp.names import unaccented

@@ -4,8 +4,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 
 from omi_mcp.api.models import Conversation
-from omi_mcp.mirror.index.passages import Passage, head_fields
-from omi_mcp.mirror.index.words import is_torn, words
+from omi_mcp.mirror.index import Passage, head_fields, is_torn, words
 from omi_mcp.mirror.search.matcher import Found, TermMatcher
 from omi_mcp.mirror.search.query import parse
 from omi_mcp.mirror.types import Hit

@@ -7,7 +7,7 @@ from functools import cached_property
 from itertools import pairwise
 from typing import NamedTuple, Self
 
-from omi_mcp.mirror.index.words import Word, folded_words, indexable, stems, word_count, words
+from omi_mcp.mirror.index import Word, folded_words, indexable, stems, word_count, words
 from omi_mcp.mirror.search.query import DECIDING_WORDS, Query, Term
 
 NEAR = 4

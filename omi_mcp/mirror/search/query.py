@@ -6,8 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
-from omi_mcp.mirror.index.passages import MONTHS, WEEKDAYS, in_words
-from omi_mcp.mirror.index.words import run_length, storable, words
+from omi_mcp.mirror.index import MONTHS, WEEKDAYS, in_words, run_length, storable, words
 from omi_mcp.names import fold
 
 MOST_TERMS = 32

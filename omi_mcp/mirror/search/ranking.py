@@ -14,10 +14,7 @@ from dataclasses import dataclass
 from itertools import accumulate, islice, takewhile
 from typing import Self
 
-from omi_mcp.mirror.index import fts
-from omi_mcp.mirror.index.fts import ENTRY_BITS
-from omi_mcp.mirror.index.passages import in_words
-from omi_mcp.mirror.index.words import folded_words, storable
+from omi_mcp.mirror.index import folded_words, fts, in_words, storable
 from omi_mcp.mirror.search.expansion import Expansion
 from omi_mcp.mirror.search.matcher import TermMatcher
 from omi_mcp.mirror.search.query import Query, Term, any_of, count, day_words
@@ -54,7 +51,7 @@ CHEAPER_POSTINGS = 100
 Places = Mapping[int, Sequence[tuple[int, str]]]
 """Of each entry, which terms are where among its words, in order."""
 
-_NUMBER = (1 << ENTRY_BITS) - 1
+_NUMBER = (1 << fts.ENTRY_BITS) - 1
 _K1, _B = 1.2, 0.75  # as FTS5's bm25()
 
 
@@ -107,11 +104,11 @@ class Matching:
             if tuple(leading) == (phrase,):
                 continue
             clauses.append(
-                f"rowid >> {ENTRY_BITS} in (select rowid >> {ENTRY_BITS} from entries where entries match ?)"
+                f"rowid >> {fts.ENTRY_BITS} in (select rowid >> {fts.ENTRY_BITS} from entries where entries match ?)"
             )
             values.append(phrase.expression)
         if not scope.everything:
-            clauses.append(f"rowid >> {ENTRY_BITS} in (select row from conversations where {scope.condition})")
+            clauses.append(f"rowid >> {fts.ENTRY_BITS} in (select row from conversations where {scope.condition})")
             values += scope.values
         return cls(" and ".join(clauses), tuple(values))
 
@@ -182,7 +179,7 @@ def rank(connection: sqlite3.Connection, expansion: Expansion, scope: Scope) -> 
     worths = _worths(held, fts.sizes(connection, held), matcher)
     found: defaultdict[int, list[int]] = defaultdict(list)
     for _, entry in sorted((-score, entry) for entry, score in scores.items()):
-        found[entry >> ENTRY_BITS].append(entry)
+        found[entry >> fts.ENTRY_BITS].append(entry)
     best = _ordered(connection, found, scores, worths, _day_worths(query, rarity))
     others: Set[int] = frozenset()
     if len(scores) == MOST_ENTRIES:
@@ -223,7 +220,7 @@ def _entries(connection: sqlite3.Connection, matching: Matching) -> dict[int, fl
 
 def _conversations(connection: sqlite3.Connection, matching: Matching) -> Set[int]:
     """The rows of all matching conversations."""
-    statement = f"select distinct rowid >> {ENTRY_BITS} from entries where {matching.condition}"
+    statement = f"select distinct rowid >> {fts.ENTRY_BITS} from entries where {matching.condition}"
     return {row for (row,) in connection.execute(statement, matching.values)}
 
 
@@ -259,7 +256,7 @@ def _look_into(
         for term, weight in supporting.weights.items():
             if frequency := sum(term == each for _, each in found):
                 scores[entry] += weight * _saturated(frequency, lengths[entry] / usual)
-        holds = held[entry >> ENTRY_BITS]
+        holds = held[entry >> fts.ENTRY_BITS]
         for term in {term for _, term in found}:
             holds[term] += 1
     return held
@@ -295,7 +292,7 @@ def _ordered(
     totals: dict[int, float] = {}
     for row, (first, *others) in entries.items():
         total = scores[first] + FOLLOWING * sum(map(scores.__getitem__, others[:2])) + worths.get(row, 0.0)
-        head = (row << ENTRY_BITS) + fts.HEAD
+        head = (row << fts.ENTRY_BITS) + fts.HEAD
         if head in scores and first != head:
             total += HEAD * scores[head]
         totals[row] = total
