@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from omi_mcp.exporting.folder import Folder, Format, Outcome
-from omi_mcp.exporting.records import line
-from omi_mcp.exporting.stream import Stream
+from omi_mcp.exporting import Folder, Format, Outcome, Stream, json_line
 from omi_mcp.library import Standing
 from omi_mcp.mirror.types import Entry
 from omi_mcp.terminal import DONE, INCOMPLETE, USAGE, CommandFailed, Session, follow, run_command
@@ -218,7 +216,7 @@ class Export:
                     self._outcomes[each] = outcome
             return
         for stored in copied:
-            self._session.out.print(line(stored).removesuffix("\n"))
+            self._session.out.print(json_line(stored).removesuffix("\n"))
             self._outcomes[stored.conversation.id] = "new"
 
 

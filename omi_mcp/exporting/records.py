@@ -27,16 +27,16 @@ def local_names(segments: Iterable[Segment]) -> Names:
     return {segment.label: segment.local_name for segment in segments if segment.local_name}
 
 
-def line(stored: Stored) -> str:
+def json_line(stored: Stored) -> str:
     """One line of a stream."""
     return json.dumps(record(stored), ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
-def document(stored: Stored) -> str:
+def json_document(stored: Stored) -> str:
     """A file of its own."""
     return json.dumps(record(stored), ensure_ascii=False, indent=2) + "\n"
 
 
 def fingerprint(stored: Stored) -> str:
     """A hash of everything that is exported."""
-    return hashlib.sha256(line(stored).encode()).hexdigest()[:16]
+    return hashlib.sha256(json_line(stored).encode()).hexdigest()[:16]
