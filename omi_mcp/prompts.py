@@ -11,6 +11,7 @@ from pydantic import Field
 from omi_mcp import dates
 from omi_mcp.api.errors import OmiError
 from omi_mcp.clock import Clock
+from omi_mcp.context import AppContext
 from omi_mcp.library import Library
 from omi_mcp.names import unaccented
 from omi_mcp.settings import Settings
@@ -53,7 +54,7 @@ async def complete(library: Library, ref: PromptReference, argument: CompletionA
     return Completion(values=values[:COMPLETIONS], has_more=len(values) > COMPLETIONS)
 
 
-def register(server: MCPServer[None], settings: Settings, clock: Clock) -> None:
+def register(server: MCPServer[AppContext], settings: Settings, clock: Clock) -> None:
     """Add the prompts. An unusable period is refused with the accepted forms."""
 
     def span(period: str) -> str:

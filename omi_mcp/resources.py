@@ -17,15 +17,15 @@ from mcp.types import (
     ResourceTemplateReference,
 )
 
-from omi_mcp import dates
+from omi_mcp import dates, front
 from omi_mcp.api.errors import InvalidRequest, NotFound, OmiError
+from omi_mcp.context import AppContext
 from omi_mcp.library import Library
 from omi_mcp.mirror.types import Stored
 from omi_mcp.settings import Settings
 from omi_mcp.views import cards
 from omi_mcp.views.budgets import compact_json
 from omi_mcp.views.errors import explain
-from omi_mcp.views.transcripts import Transcript
 
 CARD = "omi://conversations/{conversation_id}"
 TRANSCRIPT = "omi://conversations/{conversation_id}/transcript"
@@ -34,7 +34,7 @@ PAGE = 50
 COMPLETIONS = 100
 
 
-def register(server: MCPServer[None], library: Library, settings: Settings) -> None:
+def register(server: MCPServer[AppContext], library: Library, settings: Settings) -> None:
     @server.resource(
         CARD,
         title="Conversation",
@@ -56,16 +56,13 @@ def register(server: MCPServer[None], library: Library, settings: Settings) -> N
     )
     async def transcript(conversation_id: str) -> str:
         with _explained():
-            reading = await library.get(conversation_id)
-            if reading.obstacle is not None:
-                raise reading.obstacle
-        stored = reading.stored.conversation
-        if not stored.transcript_segments:
-            raise ResourceError("There is no transcript: this conversation was made from text, or no speech was kept.")
-        return Transcript(stored.id, stored.transcript_segments, stored.seconds).whole()
+            opened = await front.read(library, conversation_id)
+        if opened.absence is not None:
+            raise ResourceError(opened.absence.model)
+        return opened.transcript.whole()
 
     async def list_recent(
-        ctx: ServerRequestContext[None], params: PaginatedRequestParams | None
+        ctx: ServerRequestContext[AppContext], params: PaginatedRequestParams | None
     ) -> ListResourcesResult:
         offset = _offset(params.cursor if params else None)
         try:

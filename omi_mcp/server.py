@@ -29,6 +29,7 @@ from pydantic import ValidationError
 
 from omi_mcp._version import __version__
 from omi_mcp.clock import Clock, SystemClock
+from omi_mcp.context import AppContext
 from omi_mcp.library import Library
 from omi_mcp.settings import Settings
 
@@ -86,18 +87,16 @@ def build_server(
     """
 
     @asynccontextmanager
-    async def lifespan(_: MCPServer[None]) -> AsyncIterator[None]:
+    async def lifespan(_: MCPServer[AppContext]) -> AsyncIterator[AppContext]:
         async with library.running():
-            yield
-
-    clock = clock or SystemClock()
+            yield AppContext(library, settings, clock or SystemClock())
 
     def furnish() -> None:
         from omi_mcp import prompts, resources, tools
 
-        tools.register(server, library, settings, clock)
+        tools.register(server, settings)
         resources.register(server, library, settings)
-        prompts.register(server, settings, clock)
+        prompts.register(server, settings, clock or SystemClock())
 
     server = OmiServer(
         furnish,
@@ -139,7 +138,7 @@ def _instructions(settings: Settings) -> str:
     return DEMO + body if settings.demo else body
 
 
-class OmiServer(MCPServer[None]):
+class OmiServer(MCPServer[AppContext]):
     """The SDK's server, stricter with arguments and leaner on the wire.
 
     Hosts get lean schemas; an optional argument that is null or blank is taken as not given; a model that misspells an
@@ -193,7 +192,7 @@ class OmiServer(MCPServer[None]):
         return self._lean_tools
 
     async def call_tool(
-        self, name: str, arguments: dict[str, Any], context: Context[None, Any] | None = None
+        self, name: str, arguments: dict[str, Any], context: Context[AppContext, Any] | None = None
     ) -> CallToolResult | InputRequiredResult:
         tool = (await self._all_tools()).get(name)
         if tool is not None:
@@ -219,7 +218,7 @@ class OmiServer(MCPServer[None]):
             raise
 
     async def get_prompt(
-        self, name: str, arguments: dict[str, Any] | None = None, context: Context[None, Any] | None = None
+        self, name: str, arguments: dict[str, Any] | None = None, context: Context[AppContext, Any] | None = None
     ) -> GetPromptResult | InputRequiredResult:
         self.furnish()
         known = [prompt.name for prompt in await self.list_prompts()]

@@ -16,6 +16,7 @@ ROOMS = (
     ("transports", "hosts", "importing", "exporting"),
     ("server",),
     ("tools", "resources", "prompts"),
+    ("front", "context"),
     ("views", "library"),
     ("account",),
     ("writes",),

@@ -6,6 +6,7 @@ the client skips it.
 """
 
 import math
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -18,6 +19,15 @@ CATEGORIES: tuple[str, ...] = (
     "entertainment", "psychology", "real", "design", "family", "economics", "environment", "other",
 )  # fmt: skip
 """The 33 values of the API's category enum."""
+
+
+def known_categories(names: Iterable[str]) -> tuple[str, ...]:
+    """`names` in the API's spelling, each once. Raises ValueError that lists them all, where one is not known."""
+    wanted = tuple(dict.fromkeys(name.strip().lower() for name in names))
+    if not set(wanted) <= set(CATEGORIES):
+        raise ValueError(f"there is no such category. Categories: {', '.join(CATEGORIES)}.")
+    return wanted
+
 
 SOURCES: tuple[str, ...] = (
     "friend", "omi", "fieldy", "bee", "plaud", "frame", "friend_com", "apple_watch", "phone", "phone_call",

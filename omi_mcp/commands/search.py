@@ -1,16 +1,13 @@
 """`omi-mcp search`: find conversations from a terminal or a script."""
 
 import argparse
-from collections.abc import Iterable
 
-from omi_mcp.api.models import CATEGORIES
+from omi_mcp import front
+from omi_mcp.api.models import known_categories
 from omi_mcp.mirror.types import Filters
-from omi_mcp.terminal import DONE, USAGE, CommandFailed, Session, run_command
-from omi_mcp.views import notes
-from omi_mcp.views.cards import search_cards
+from omi_mcp.terminal import DONE, USAGE, CommandFailed, Session, argument, run_command
 from omi_mcp.views.models import ConversationCard, ConversationDetail
 from omi_mcp.views.text import enumerated
-from omi_mcp.views.transcripts import user_name
 
 MOST = 50
 
@@ -41,10 +38,12 @@ async def main(session: Session, options: argparse.Namespace) -> int:
     if not 1 <= options.limit <= MOST:
         raise CommandFailed(f"--limit: must be 1 to {MOST}", USAGE)
     wanted = session.range(options.start, options.end, options.period)
+    with argument("--category"):
+        categories = known_categories(name for names in options.category for name in names.split(",") if name.strip())
     filters = Filters(
         start=wanted.first,
         end=wanted.last,
-        categories=_categories(options.category),
+        categories=categories,
         starred=options.starred,
         speaker=options.speaker or None,
     )
@@ -56,52 +55,22 @@ async def main(session: Session, options: argparse.Namespace) -> int:
         )
     finally:
         session.err.status("")
-    results = found.results
-    cards = search_cards(results.matches, session.settings.timezone)
-    note = notes.found(
-        results,
-        filtered=filters != Filters() or options.folder is not None,
-        ahead=wanted.is_ahead(session.clock.now()),
-        unheard=found.unheard,
-    )
-    reach = notes.coverage(
-        found.counts,
-        found.progress,
-        session.settings.timezone,
-        session.clock.now(),
-        filters=found.filters,
-        copying=False,
-    )
-    within = notes.understood(wanted)
+    answer = front.search_answer(found, wanted, session.settings.timezone, session.clock.now(), copying=False)
     if options.json:
-        answer = {
-            "range": within and within.dump(),
-            "user": user_name(found.user),
-            "conversations": [card.dump() for card in cards],
-            "matched": results.total,
-            "note": note,
-        }
-        session.json({name: value for name, value in answer.items() if value is not None} | {"coverage": reach.dump()})
+        session.json(answer.dump())
         return DONE
-    searched = " ".join([query, *(word for replaced in results.replaced for word in replaced.by)])
-    for number, card in enumerate(cards, 1):
+    searched = " ".join([query, *(word for replaced in found.results.replaced for word in replaced.by)])
+    for number, card in enumerate(answer.conversations, 1):
         session.out.print(_shown(session, number, card, searched))
-    if within:
-        session.note(f"From {within.start or 'the first one'} to {within.end or 'the latest'}.")
-    session.note(note)
-    if results.total > len(cards):
-        session.note(f"{len(cards)} of {results.total:,}; --limit shows more, filters narrow it down.")
-    session.note(reach.note)
-    if not reach.complete and session.settings.mirror == "disk":
+    if answer.range:
+        session.note(f"From {answer.range.start or 'the first one'} to {answer.range.end or 'the latest'}.")
+    session.note(answer.note)
+    if answer.matched > len(answer.conversations):
+        session.note(f"{len(answer.conversations)} of {answer.matched:,}; --limit shows more, filters narrow it down.")
+    session.note(answer.coverage.note)
+    if not answer.coverage.complete and session.settings.mirror == "disk":
         session.note("`omi-mcp sync` copies the rest.")
     return DONE
-
-
-def _categories(given: Iterable[str]) -> tuple[str, ...]:
-    wanted = [name.strip().lower() for names in given for name in names.split(",") if name.strip()]
-    if not set(wanted) <= set(CATEGORIES):
-        raise CommandFailed(f"--category: there is no such category. Categories: {', '.join(CATEGORIES)}", USAGE)
-    return tuple(dict.fromkeys(wanted))
 
 
 def _shown(session: Session, number: int, card: ConversationCard, query: str) -> str:

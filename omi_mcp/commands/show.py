@@ -5,15 +5,13 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from omi_mcp import dates
+from omi_mcp import dates, front
 from omi_mcp.commands.search import facts
 from omi_mcp.mirror.types import Stored
-from omi_mcp.terminal import DONE, FAILED, USAGE, CommandFailed, Session, run_command
+from omi_mcp.terminal import DONE, FAILED, USAGE, CommandFailed, Session, argument, run_command
 from omi_mcp.views.cards import detail_card
-from omi_mcp.views.errors import explain
 from omi_mcp.views.models import ConversationDetail
-from omi_mcp.views.notes import no_transcript
-from omi_mcp.views.transcripts import Place, Transcript, speaker_name
+from omi_mcp.views.transcripts import speaker_name
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -21,7 +19,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     place = parser.add_mutually_exclusive_group()
     place.add_argument("--at", metavar="TIME", help="transcript from this time on: 00:41:00, 41:00, 2460 or 41m")
     place.add_argument("--segment", type=int, metavar="N", help="transcript from this segment on, counted from 0")
-    place.add_argument("--find", metavar="WORDS", help="transcript from where these words are said")
+    place.add_argument("--find", metavar="WORDS", help="transcript from just before these words are said")
     place.add_argument("--no-transcript", action="store_true", help="only the summary")
     parser.add_argument("--speaker", metavar="NAME", help="only what this person says")
     parser.add_argument("--json", action="store_true", help="answer in JSON, the whole transcript segment by segment")
@@ -32,49 +30,36 @@ def run(options: argparse.Namespace) -> int:
 
 
 async def main(session: Session, options: argparse.Namespace) -> int:
-    asked = not options.no_transcript
-    options.id = await session.library.resolve(options.id)
-    reading = await session.library.get(options.id, transcript=asked)
-    conversation = reading.stored.conversation
-    transcript = Transcript(conversation.id, conversation.transcript_segments or (), conversation.seconds)
-    people = await session.library.people()
-    if options.speaker and people.means_user(options.speaker):
-        options.speaker = transcript.user(people.user) or options.speaker
-    card = detail_card(reading.stored, session.settings.timezone, transcript.speakers)
-    why = None
-    if reading.obstacle is not None:
-        why = f"The transcript could not be read: {explain(reading.obstacle).person}"
-    elif not len(transcript) or not asked:
-        why = no_transcript(reading.stored.transcript, asked=asked)
+    with argument("--at"):
+        at = dates.parse_offset(options.at) if options.at is not None else None
+    try:
+        opened = await front.read(
+            session.library,
+            await session.library.resolve(options.id),
+            transcript=not options.no_transcript,
+            find=options.find,
+            at=at,
+            segment=options.segment,
+            speaker=options.speaker,
+        )
+    except front.Misused as error:
+        raise CommandFailed(f"--{error}", USAGE) from None
+    why = opened.absence and opened.absence.person
+    card = detail_card(opened.stored, session.settings.timezone, opened.transcript.speakers)
     if options.json:
-        session.json(card.dump() | {"transcript": _segments(reading.stored) if asked else None, "note": why})
+        spoken = None if options.no_transcript else _segments(opened.stored)
+        session.json(card.dump() | {"transcript": spoken, "note": why})
         return DONE
-    opening = await _place(session, options, transcript) if why is None else None
+    if options.find and why is None and not opened.moments:
+        who = "this person does not say" if options.speaker else "nobody says"
+        raise CommandFailed(f"--find: {who} these words in this conversation", FAILED)
     for part in _summary(session, card):
         session.out.print(part)
-    if opening is not None:
-        for line in transcript.window(opening, sys.maxsize).text.splitlines():
+    if why is None:
+        for line in opened.transcript.window(opened.place, sys.maxsize).text.splitlines():
             session.out.print(_turn(session, line))
     session.note(why)
     return DONE
-
-
-async def _place(session: Session, options: argparse.Namespace, transcript: Transcript) -> Place:
-    """Where reading begins."""
-    option = "--speaker"
-    try:
-        if options.at is not None:
-            option = "--at"
-            return transcript.at_time(dates.parse_offset(options.at), options.speaker)
-        if options.find is not None:
-            moments = await session.library.find_in(options.id, options.find, 1)
-            if not moments or moments[0].segment is None:
-                raise CommandFailed("--find: nobody says these words in this conversation", FAILED)
-            return transcript.at_segment(moments[0].segment, options.speaker)
-        option = "--segment" if options.segment is not None else option
-        return transcript.at_segment(options.segment or 0, options.speaker)
-    except ValueError as error:
-        raise CommandFailed(f"{option}: {error}", USAGE) from None
 
 
 def _summary(session: Session, card: ConversationDetail) -> Iterator[str]:

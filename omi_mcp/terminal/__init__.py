@@ -9,6 +9,7 @@ from omi_mcp.terminal.session import (
     USAGE,
     CommandFailed,
     Session,
+    argument,
     in_session,
     run_command,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "CommandFailed",
     "Session",
     "Terminal",
+    "argument",
     "bar",
     "confirm",
     "discard_output",

@@ -4,7 +4,8 @@ import argparse
 import json
 import sqlite3
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,19 @@ class CommandFailed(Exception):
     def __init__(self, message: str, code: int = FAILED) -> None:
         super().__init__(message)
         self.code = code
+
+
+@contextmanager
+def argument(option: str) -> Iterator[None]:
+    """Refuse the value of `option` that cannot be read.
+
+    Raises:
+        CommandFailed: the block raised ValueError.
+    """
+    try:
+        yield
+    except ValueError as error:
+        raise CommandFailed(f"{option}: {error}", USAGE) from None
 
 
 @dataclass(frozen=True)
@@ -55,10 +69,8 @@ class Session:
         Raises:
             CommandFailed: it cannot be read.
         """
-        try:
+        with argument(option):
             return dates.parse_span(text, self.clock.now(), self.settings.timezone) if text else None
-        except ValueError as error:
-            raise CommandFailed(f"{option}: {error}", USAGE) from None
 
     def range(self, start: str | None, end: str | None, period: str | None) -> dates.Range:
         """What is meant by `--start` and `--end`, or by `--period`.

@@ -1,23 +1,39 @@
 """What the model calls: one file for finding, one for reading, one each for creating, changing and deleting."""
 
-from mcp.server import MCPServer
+from collections.abc import Callable
+from typing import Any
 
-from omi_mcp.clock import Clock
-from omi_mcp.library import Library
+from mcp.server import MCPServer
+from mcp.types import ToolAnnotations
+
+from omi_mcp.context import AppContext
 from omi_mcp.settings import Settings
 from omi_mcp.tools import create, delete, edit, read, search, search_fetch
-from omi_mcp.tools.replies import Replies
+
+READ = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
+CREATE = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=False)
+REPEATABLE = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
+DESTROY = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False)
 
 
-def register(server: MCPServer[None], library: Library, settings: Settings, clock: Clock) -> None:
+def register(server: MCPServer[AppContext], settings: Settings) -> None:
     """Add the tools; those that write are left out in read-only mode, and deleting must be allowed."""
-    replies = Replies(settings)
-    search.register(server, library, settings, clock, replies)
-    read.register(server, library, settings, clock, replies)
+
+    def add(tool: Callable[..., Any], title: str, description: str, annotations: ToolAnnotations) -> None:
+        structured = None if settings.structured else False
+        server.add_tool(
+            tool, title=title, description=description, annotations=annotations, structured_output=structured
+        )
+
+    add(search.search_conversations, "Search conversations", search.DESCRIPTION, READ)
+    add(read.get_conversation, "Read a conversation", read.DESCRIPTION, READ)
     if settings.profile == "search-fetch":
-        search_fetch.register(server, library, settings, clock, replies)
+        add(search_fetch.search, "Search", search_fetch.SEARCH, READ)
+        add(search_fetch.fetch, "Fetch", search_fetch.FETCH, READ)
     if not settings.read_only:
-        create.register(server, library, settings, clock, replies)
-        edit.register(server, library, clock, replies)
+        add(create.create_from_text, "Create from text", create.FROM_TEXT, CREATE)
+        add(create.create_from_segments, "Create from segments", create.FROM_SEGMENTS, REPEATABLE)
+        add(edit.update_title, "Rename a conversation", edit.UPDATE_TITLE, REPEATABLE)
+        add(edit.discard, "Hide or restore a conversation", edit.DISCARD, REPEATABLE)
         if settings.allow_delete:
-            delete.register(server, library, settings, clock, replies)
+            add(delete.delete_conversation, "Delete a conversation", delete.DELETE, DESTROY)

@@ -1,5 +1,7 @@
 """Arguments as hosts really send them: numbers and lists as strings."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -7,9 +9,7 @@ from mcp.server.mcpserver.exceptions import ToolError
 from pydantic import BeforeValidator, Field
 
 from omi_mcp import dates
-from omi_mcp.api.models import CATEGORIES
-from omi_mcp.clock import Clock
-from omi_mcp.settings import Settings
+from omi_mcp.tools.calls import Ctx, app_of
 from omi_mcp.views import budgets
 
 MAX_LIMIT = 50
@@ -44,38 +44,41 @@ Switch = bool | None
 Categories = Annotated[list[str] | None, BeforeValidator(_comma_list)]
 
 
-def check_categories(categories: list[str] | None) -> tuple[str, ...]:
-    """The categories in the API's spelling.
+@contextmanager
+def checked(argument: str) -> Iterator[None]:
+    """Refuse what cannot be read, by the name of the argument.
 
     Raises:
-        ToolError: one is not among the API's 33; the message lists them.
+        ToolError: the block raised ValueError.
     """
-    wanted = tuple(dict.fromkeys(category.strip().lower() for category in categories or ()))
-    if any(category not in CATEGORIES for category in wanted):
-        raise ToolError(f"categories: there is no such category. Categories: {', '.join(CATEGORIES)}.")
-    return wanted
+    try:
+        yield
+    except ValueError as error:
+        raise ToolError(f"{argument}: {error}") from None
 
 
-def time_range(start: str | None, end: str | None, period: str | None, settings: Settings, clock: Clock) -> dates.Range:
+def time_range(ctx: Ctx, start: str | None, end: str | None, period: str | None) -> dates.Range:
     """The first and last instant meant, in the user's timezone.
 
     Raises:
         ToolError: a date cannot be read, or the end lies before the start.
     """
+    app = app_of(ctx)
     try:
-        return dates.parse_range(start, end, period, clock.now(), settings.timezone)
+        return dates.parse_range(start, end, period, app.clock.now(), app.settings.timezone)
     except ValueError as error:
         raise ToolError(str(error)) from None
 
 
-def moment(name: str, text: str | None, settings: Settings, clock: Clock) -> datetime | None:
+def moment(ctx: Ctx, name: str, text: str | None) -> datetime | None:
     """One exact moment for a conversation that is about to be made.
 
     Raises:
         ToolError: it cannot be read.
     """
+    app = app_of(ctx)
     try:
-        return dates.parse_moment(text, clock.now(), settings.timezone) if text else None
+        return dates.parse_moment(text, app.clock.now(), app.settings.timezone) if text else None
     except ValueError as error:
         raise ToolError(f"{name}: {error} Nothing was created.") from None
 

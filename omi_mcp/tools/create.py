@@ -3,21 +3,14 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from mcp.server import MCPServer
-from mcp.server.mcpserver import Context
 from mcp.types import CallToolResult
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from omi_mcp import dates
 from omi_mcp.api.drafts import ACCEPTED_SOURCES, SEGMENT_LIMIT, TEXT_LIMIT, SegmentsDraft, draft_segments, draft_text
 from omi_mcp.api.models import TEXT_SOURCES
-from omi_mcp.clock import Clock
-from omi_mcp.library import Library
-from omi_mcp.settings import Settings
 from omi_mcp.tools.arguments import Switch, Words, as_text, coordinates, moment
-from omi_mcp.tools.errors import explained
-from omi_mcp.tools.replies import CREATE, CREATE_ONCE, Replies
-from omi_mcp.tools.waiting import kept_posted
+from omi_mcp.tools.calls import Ctx, answering, app_of, reply
 from omi_mcp.views.models import LocalTime, View
 from omi_mcp.writes import Created
 
@@ -66,67 +59,67 @@ class Saved(View):
     note: str | None = None
 
 
-def register(server: MCPServer[None], library: Library, settings: Settings, clock: Clock, replies: Replies) -> None:
-    @replies.tool(server, title="Create from text", description=FROM_TEXT, annotations=CREATE)
-    async def create_from_text(
-        text: Annotated[str, BeforeValidator(as_text), Field(description="The text to save")],
-        ctx: Context,
-        started_at: Started = None,
-        finished_at: Finished = None,
-        text_source: Annotated[Words, Field(description=", ".join(TEXT_SOURCES))] = None,
-        language: Language = None,
-        latitude: Latitude = None,
-        longitude: Longitude = None,
-        allow_duplicate: Annotated[Switch, Field(description="true: save again what was just saved")] = None,
-    ) -> Annotated[CallToolResult, Saved]:
-        started = moment("started_at", started_at, settings, clock)
-        with explained("duplicate" if allow_duplicate else "create"):
-            draft = draft_text(
-                text,
-                now=clock.now(),
-                started_at=started,
-                finished_at=moment("finished_at", finished_at, settings, clock),
-                text_source=text_source,
-                language=language,
-                **coordinates(latitude, longitude),
-            )
-            async with kept_posted(ctx, clock, WAITING):
-                created = await library.create_from_text(
-                    draft, dated=started is not None, allow_duplicate=bool(allow_duplicate)
-                )
-        when = started and dates.local(draft.started_at, settings.timezone)
-        return replies.reply(_saved(created, when, again="allow_duplicate saves it again"))
+async def create_from_text(
+    text: Annotated[str, BeforeValidator(as_text), Field(description="The text to save")],
+    ctx: Ctx,
+    started_at: Started = None,
+    finished_at: Finished = None,
+    text_source: Annotated[Words, Field(description=", ".join(TEXT_SOURCES))] = None,
+    language: Language = None,
+    latitude: Latitude = None,
+    longitude: Longitude = None,
+    allow_duplicate: Annotated[Switch, Field(description="true: save again what was just saved")] = None,
+) -> Annotated[CallToolResult, Saved]:
+    app = app_of(ctx)
+    started = moment(ctx, "started_at", started_at)
+    finished = moment(ctx, "finished_at", finished_at)
+    async with answering(ctx, "duplicate" if allow_duplicate else "create", WAITING):
+        draft = draft_text(
+            text,
+            now=app.clock.now(),
+            started_at=started,
+            finished_at=finished,
+            text_source=text_source,
+            language=language,
+            **coordinates(latitude, longitude),
+        )
+        created = await app.library.create_from_text(
+            draft, dated=started is not None, allow_duplicate=bool(allow_duplicate)
+        )
+    when = started and dates.local(draft.started_at, app.settings.timezone)
+    return reply(ctx, _saved(created, when, again="allow_duplicate saves it again"))
 
-    @replies.tool(server, title="Create from segments", description=FROM_SEGMENTS, annotations=CREATE_ONCE)
-    async def create_from_segments(
-        segments: Annotated[list[SegmentArgument], Field(description="In any order; sorted by start before saving")],
-        ctx: Context,
-        started_at: Started = None,
-        finished_at: Finished = None,
-        source: Annotated[Words, Field(description=f"{', '.join(ACCEPTED_SOURCES[:6])}, ...; default phone")] = None,
-        language: Language = None,
-        latitude: Latitude = None,
-        longitude: Longitude = None,
-        client_session_id: Annotated[
-            Words, Field(description="Identifies this recording, up to 200 characters; default: from the content")
-        ] = None,
-    ) -> Annotated[CallToolResult, Saved]:
-        started = moment("started_at", started_at, settings, clock)
-        with explained("segments"):
-            draft = draft_segments(
-                [segment.model_dump(exclude_none=True) for segment in segments],
-                now=clock.now(),
-                started_at=started,
-                finished_at=moment("finished_at", finished_at, settings, clock),
-                source=source,
-                language=language,
-                **coordinates(latitude, longitude),
-                client_session_id=client_session_id,
-            )
-            async with kept_posted(ctx, clock, WAITING):
-                created = await library.create_from_segments(draft)
-        when = started and dates.local(draft.started_at, settings.timezone)
-        return replies.reply(_saved(created, when, *_renaming(draft), again="another client_session_id saves it again"))
+
+async def create_from_segments(
+    segments: Annotated[list[SegmentArgument], Field(description="In any order; sorted by start before saving")],
+    ctx: Ctx,
+    started_at: Started = None,
+    finished_at: Finished = None,
+    source: Annotated[Words, Field(description=f"{', '.join(ACCEPTED_SOURCES[:6])}, ...; default phone")] = None,
+    language: Language = None,
+    latitude: Latitude = None,
+    longitude: Longitude = None,
+    client_session_id: Annotated[
+        Words, Field(description="Identifies this recording, up to 200 characters; default: from the content")
+    ] = None,
+) -> Annotated[CallToolResult, Saved]:
+    app = app_of(ctx)
+    started = moment(ctx, "started_at", started_at)
+    finished = moment(ctx, "finished_at", finished_at)
+    async with answering(ctx, "segments", WAITING):
+        draft = draft_segments(
+            [segment.model_dump(exclude_none=True) for segment in segments],
+            now=app.clock.now(),
+            started_at=started,
+            finished_at=finished,
+            source=source,
+            language=language,
+            **coordinates(latitude, longitude),
+            client_session_id=client_session_id,
+        )
+        created = await app.library.create_from_segments(draft)
+    when = started and dates.local(draft.started_at, app.settings.timezone)
+    return reply(ctx, _saved(created, when, *_renaming(draft), again="another client_session_id saves it again"))
 
 
 def _saved(created: Created, started: datetime | None, *notes: str, again: str) -> Saved:

@@ -2,9 +2,8 @@
 
 from typing import Annotated, Literal
 
-from mcp.server import MCPServer
 from mcp.server.elicitation import AcceptedElicitation
-from mcp.server.mcpserver import Context, Elicit, ElicitationResult, Resolve
+from mcp.server.mcpserver import Elicit, ElicitationResult, Resolve
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import CallToolResult
 from pydantic import BaseModel, BeforeValidator, Field
@@ -12,13 +11,8 @@ from pydantic import BaseModel, BeforeValidator, Field
 from omi_mcp import dates
 from omi_mcp.api.errors import AnswerLost, TimeUp
 from omi_mcp.api.models import Conversation
-from omi_mcp.clock import Clock
-from omi_mcp.library import Library
-from omi_mcp.settings import Settings
 from omi_mcp.tools.arguments import ConversationId, Words
-from omi_mcp.tools.errors import explained
-from omi_mcp.tools.replies import DESTROY, Replies
-from omi_mcp.tools.waiting import ANSWER_SECONDS, WAITING, kept_posted
+from omi_mcp.tools.calls import ANSWER_SECONDS, Ctx, app_of, explained, kept_posted, reply
 from omi_mcp.views import cards
 from omi_mcp.views.errors import NOTHING
 from omi_mcp.views.models import View
@@ -51,55 +45,55 @@ class Deleted(View):
     note: str = STAYS
 
 
-def register(server: MCPServer[None], library: Library, settings: Settings, clock: Clock, replies: Replies) -> None:
-    async def current(conversation_id: str, ctx: Context) -> Conversation:
-        with explained("delete"):
-            try:
-                async with kept_posted(ctx, clock, WAITING, seconds=READ_SECONDS):
-                    return await library.current(conversation_id)
-            except TimeUp:
-                raise AnswerLost("the Omi API does not answer") from None
+async def current(conversation_id: str, ctx: Ctx) -> Conversation:
+    with explained("delete"):
+        try:
+            async with kept_posted(ctx, seconds=READ_SECONDS):
+                return await app_of(ctx).library.current(conversation_id)
+        except TimeUp:
+            raise AnswerLost("the Omi API does not answer") from None
 
-    async def confirmation(
-        confirm_title: str | None, conversation: Annotated[Conversation, Resolve(current)], ctx: Context
-    ) -> Confirmation | Elicit[Confirmation]:
-        title = cards.title(conversation)
-        if confirm_title is not None and confirm_title.strip() != title:
-            raise ToolError(
-                f"confirm_title is not the conversation's current title: read it with get_conversation, and ask the "
-                f"user whether this is the one.{NOTHING['delete']}"
-            )
-        if not _can_ask(ctx):
-            return Confirmation(delete=confirm_title is not None)
-        began = dates.local(conversation.began, settings.timezone)
-        return Elicit(
-            f'Delete "{title}" of {began:%Y-%m-%d %H:%M} for good? Its summary and transcript cannot be brought back. '
-            "Memories and action items that Omi made of it stay.",
-            Confirmation,
+
+async def confirmation(
+    confirm_title: str | None, conversation: Annotated[Conversation, Resolve(current)], ctx: Ctx
+) -> Confirmation | Elicit[Confirmation]:
+    title = cards.title(conversation)
+    if confirm_title is not None and confirm_title.strip() != title:
+        raise ToolError(
+            f"confirm_title is not the conversation's current title: read it with get_conversation, and ask the "
+            f"user whether this is the one.{NOTHING['delete']}"
         )
-
-    @replies.tool(server, title="Delete a conversation", description=DELETE, annotations=DESTROY)
-    async def delete_conversation(
-        conversation_id: ConversationId,
-        conversation: Annotated[Conversation, Resolve(current)],
-        answer: Annotated[ElicitationResult[Confirmation], Resolve(confirmation)],
-        ctx: Context,
-        confirm_title: Annotated[Words, Field(description="The current title, for hosts that cannot ask")] = None,
-    ) -> Annotated[CallToolResult, Deleted]:
-        if not (isinstance(answer, AcceptedElicitation) and answer.data.delete):
-            raise ToolError(
-                f"The user did not agree.{NOTHING['delete']}"
-                if _can_ask(ctx)
-                else "Ask the user first; then make this call with confirm_title, the conversation's current title."
-                f"{NOTHING['delete']}"
-            )
-        with explained("delete"):
-            async with kept_posted(ctx, clock, WAITING, seconds=DELETE_SECONDS, after=READ_SECONDS):
-                await library.delete(conversation_id)
-        return replies.reply(Deleted(id=conversation_id, title=cards.title(conversation)))
+    if not _can_ask(ctx):
+        return Confirmation(delete=confirm_title is not None)
+    began = dates.local(conversation.began, app_of(ctx).settings.timezone)
+    return Elicit(
+        f'Delete "{title}" of {began:%Y-%m-%d %H:%M} for good? Its summary and transcript cannot be brought back. '
+        "Memories and action items that Omi made of it stay.",
+        Confirmation,
+    )
 
 
-def _can_ask(ctx: Context) -> bool:
+async def delete_conversation(
+    conversation_id: ConversationId,
+    conversation: Annotated[Conversation, Resolve(current)],
+    answer: Annotated[ElicitationResult[Confirmation], Resolve(confirmation)],
+    ctx: Ctx,
+    confirm_title: Annotated[Words, Field(description="The current title, for hosts that cannot ask")] = None,
+) -> Annotated[CallToolResult, Deleted]:
+    if not (isinstance(answer, AcceptedElicitation) and answer.data.delete):
+        raise ToolError(
+            f"The user did not agree.{NOTHING['delete']}"
+            if _can_ask(ctx)
+            else "Ask the user first; then make this call with confirm_title, the conversation's current title."
+            f"{NOTHING['delete']}"
+        )
+    with explained("delete"):
+        async with kept_posted(ctx, seconds=DELETE_SECONDS, after=READ_SECONDS):
+            await app_of(ctx).library.delete(conversation_id)
+    return reply(ctx, Deleted(id=conversation_id, title=cards.title(conversation)))
+
+
+def _can_ask(ctx: Ctx) -> bool:
     """Whether the host shows forms. MCP: a bare `elicitation: {}` is the older way to say so."""
     capabilities = ctx.client_capabilities
     elicitation = capabilities.elicitation if capabilities is not None else None

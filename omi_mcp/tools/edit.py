@@ -2,17 +2,11 @@
 
 from typing import Annotated, Literal
 
-from mcp.server import MCPServer
-from mcp.server.mcpserver import Context
 from mcp.types import CallToolResult
 from pydantic import BeforeValidator, Field
 
-from omi_mcp.clock import Clock
-from omi_mcp.library import Library
 from omi_mcp.tools.arguments import ConversationId, Switch, as_text
-from omi_mcp.tools.errors import explained
-from omi_mcp.tools.replies import CHANGE, Replies
-from omi_mcp.tools.waiting import WAITING, kept_posted
+from omi_mcp.tools.calls import Ctx, answering, app_of, reply
 from omi_mcp.views import cards
 from omi_mcp.views.models import View
 
@@ -38,36 +32,34 @@ class Discarded(View):
     note: str
 
 
-def register(server: MCPServer[None], library: Library, clock: Clock, replies: Replies) -> None:
-    @replies.tool(server, title="Rename a conversation", description=UPDATE_TITLE, annotations=CHANGE)
-    async def update_title(
-        conversation_id: ConversationId,
-        title: Annotated[
-            str, BeforeValidator(as_text), Field(max_length=500, description="The new title, 1 to 500 characters")
-        ],
-        ctx: Context,
-    ) -> Annotated[CallToolResult, Renamed]:
-        with explained("edit"):
-            async with kept_posted(ctx, clock, WAITING):
-                conversation = await library.update_title(conversation_id, title)
-        return replies.reply(Renamed(id=conversation.id, title=cards.title(conversation)))
+async def update_title(
+    conversation_id: ConversationId,
+    title: Annotated[
+        str, BeforeValidator(as_text), Field(max_length=500, description="The new title, 1 to 500 characters")
+    ],
+    ctx: Ctx,
+) -> Annotated[CallToolResult, Renamed]:
+    async with answering(ctx, "edit"):
+        conversation = await app_of(ctx).library.update_title(conversation_id, title)
+    return reply(ctx, Renamed(id=conversation.id, title=cards.title(conversation)))
 
-    @replies.tool(server, title="Hide or restore a conversation", description=DISCARD, annotations=CHANGE)
-    async def discard(
-        conversation_id: ConversationId,
-        ctx: Context,
-        restore: Annotated[Switch, Field(description="true: bring a hidden conversation back")] = None,
-    ) -> Annotated[CallToolResult, Discarded]:
-        with explained("edit"):
-            async with kept_posted(ctx, clock, WAITING):
-                conversation = await (library.restore if restore else library.discard)(conversation_id)
-        return replies.reply(
-            Discarded(
-                id=conversation.id,
-                title=cards.title(conversation),
-                status="restored" if restore else "hidden",
-                note="It is listed and searched again."
-                if restore
-                else "Hidden from lists and search, not deleted. To undo: discard with this id and restore=true.",
-            )
-        )
+
+async def discard(
+    conversation_id: ConversationId,
+    ctx: Ctx,
+    restore: Annotated[Switch, Field(description="true: bring a hidden conversation back")] = None,
+) -> Annotated[CallToolResult, Discarded]:
+    library = app_of(ctx).library
+    async with answering(ctx, "edit"):
+        conversation = await (library.restore if restore else library.discard)(conversation_id)
+    return reply(
+        ctx,
+        Discarded(
+            id=conversation.id,
+            title=cards.title(conversation),
+            status="restored" if restore else "hidden",
+            note="It is listed and searched again."
+            if restore
+            else "Hidden from lists and search, not deleted. To undo: discard with this id and restore=true.",
+        ),
+    )

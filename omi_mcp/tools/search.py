@@ -5,24 +5,17 @@ import hashlib
 import json
 from typing import Annotated
 
-from mcp.server import MCPServer
-from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import CallToolResult
 from pydantic import Field
 
-from omi_mcp.clock import Clock
-from omi_mcp.library import Library
+from omi_mcp import front
+from omi_mcp.api.models import known_categories
 from omi_mcp.mirror.types import Filters, Progress
-from omi_mcp.settings import Settings
-from omi_mcp.tools.arguments import MAX_LIMIT, Categories, PageSize, Switch, Words, check_categories, time_range
-from omi_mcp.tools.errors import explained
-from omi_mcp.tools.replies import READ, Replies
-from omi_mcp.tools.waiting import WAITING, kept_posted
-from omi_mcp.views import notes
-from omi_mcp.views.cards import Detail, search_cards
-from omi_mcp.views.models import ConversationCard, CoverageBlock, RangeBlock, View
-from omi_mcp.views.transcripts import user_name
+from omi_mcp.tools.arguments import MAX_LIMIT, Categories, PageSize, Switch, Words, checked, time_range
+from omi_mcp.tools.calls import WAITING, Ctx, answering, app_of, reply
+from omi_mcp.views.cards import Detail
+from omi_mcp.views.models import SearchAnswer
 
 DEFAULT_LIMIT = 10
 
@@ -37,97 +30,56 @@ Each hit gives the moment (at, segment) to open with get_conversation. \
 Not for reading: hits are short snippets. coverage and note say what could not be searched."""
 
 
-class SearchAnswer(View):
-    range: Annotated[RangeBlock | None, Field(description="How start, end or period were understood.")] = None
-    user: Annotated[str | None, Field(description="The speaker who is the user.")] = None
-    conversations: list[ConversationCard]
-    matched: Annotated[int, Field(description="How many match in all, on every page.")]
-    next_cursor: str | None = None
-    note: str | None = None
-    coverage: CoverageBlock
+async def search_conversations(
+    ctx: Ctx,
+    query: Annotated[Words, Field(description='Words, "quoted phrases", names. Empty lists by date.')] = None,
+    period: Annotated[
+        Words,
+        Field(description="today, last week, past month, june 2025, since monday, 2025-03-01 to 2025-03-14, ..."),
+    ] = None,
+    start: Annotated[Words, Field(description="Instead of period: first day or moment, e.g. 2025-03-14T09:30")] = None,
+    end: Annotated[Words, Field(description="Last day or moment, inclusive")] = None,
+    categories: Annotated[Categories, Field(description="Any of these, e.g. work, health, family")] = None,
+    folder: Annotated[Words, Field(description="Folder name or id")] = None,
+    starred: Annotated[Switch, Field(description="true: only starred ones")] = None,
+    speaker: Annotated[Words, Field(description="Only conversations in which this person speaks; me: the user")] = None,
+    limit: Annotated[
+        PageSize, Field(description=f"Conversations per page: 1 to {MAX_LIMIT}, default {DEFAULT_LIMIT}")
+    ] = None,
+    cursor: Annotated[Words, Field(description="next_cursor of the same search")] = None,
+    detail: Annotated[
+        Detail, Field(description="concise (default), or full: whole overviews and action items")
+    ] = "concise",
+) -> Annotated[CallToolResult, SearchAnswer]:
+    app = app_of(ctx)
+    wanted = time_range(ctx, start, end, period)
+    with checked("categories"):
+        known = known_categories(categories or ())
+    filters = Filters(start=wanted.first, end=wanted.last, categories=known, starred=starred or None, speaker=speaker)
+    text = query or ""
+    binding = _binding(text, start, end, period, filters.categories, folder, filters.starred, speaker)
+    offset = _offset(cursor, binding) if cursor else 0
+    copied = 0
 
+    async def report(progress: Progress) -> None:
+        nonlocal copied
+        copied = progress.conversations
 
-def register(server: MCPServer[None], library: Library, settings: Settings, clock: Clock, replies: Replies) -> None:
-    @replies.tool(server, title="Search conversations", description=DESCRIPTION, annotations=READ)
-    async def search_conversations(
-        ctx: Context[None],
-        query: Annotated[Words, Field(description='Words, "quoted phrases", names. Empty lists by date.')] = None,
-        period: Annotated[
-            Words,
-            Field(description="today, last week, past month, june 2025, since monday, 2025-03-01 to 2025-03-14, ..."),
-        ] = None,
-        start: Annotated[
-            Words, Field(description="Instead of period: first day or moment, e.g. 2025-03-14T09:30")
-        ] = None,
-        end: Annotated[Words, Field(description="Last day or moment, inclusive")] = None,
-        categories: Annotated[Categories, Field(description="Any of these, e.g. work, health, family")] = None,
-        folder: Annotated[Words, Field(description="Folder name or id")] = None,
-        starred: Annotated[Switch, Field(description="true: only starred ones")] = None,
-        speaker: Annotated[
-            Words, Field(description="Only conversations in which this person speaks; me: the user")
-        ] = None,
-        limit: Annotated[
-            PageSize, Field(description=f"Conversations per page: 1 to {MAX_LIMIT}, default {DEFAULT_LIMIT}")
-        ] = None,
-        cursor: Annotated[Words, Field(description="next_cursor of the same search")] = None,
-        detail: Annotated[
-            Detail, Field(description="concise (default), or full: whole overviews and action items")
-        ] = "concise",
-    ) -> Annotated[CallToolResult, SearchAnswer]:
-        wanted = time_range(start, end, period, settings, clock)
-        filters = Filters(
-            start=wanted.first,
-            end=wanted.last,
-            categories=check_categories(categories),
-            starred=starred or None,
-            speaker=speaker,
+    def message() -> str:
+        return f"Reading your conversations for the first time: {copied:,} so far" if copied else WAITING
+
+    async with answering(ctx, "read", message):
+        found = await app.library.search(
+            text, filters, folder=folder, limit=limit or DEFAULT_LIMIT, offset=offset, report=report
         )
-        text = query or ""
-        binding = _binding(text, start, end, period, filters.categories, folder, filters.starred, speaker)
-        offset = _offset(cursor, binding) if cursor else 0
-
-        copied = 0
-
-        async def report(progress: Progress) -> None:
-            nonlocal copied
-            copied = progress.conversations
-
-        def message() -> str:
-            return f"Reading your conversations for the first time: {copied:,} so far" if copied else WAITING
-
-        with explained("read"):
-            async with kept_posted(ctx, clock, message):
-                found = await library.search(
-                    text, filters, folder=folder, limit=limit or DEFAULT_LIMIT, offset=offset, report=report
-                )
-        results = found.results
-        if offset and not results.matches:
-            raise ToolError(
-                f"cursor: this page is gone, {results.total:,} match by now. Leave it out to start at the first page."
-            )
-        return replies.reply(
-            SearchAnswer(
-                range=notes.understood(wanted),
-                user=user_name(found.user),
-                conversations=search_cards(results.matches, settings.timezone, detail),
-                matched=results.total,
-                next_cursor=_cursor(results.next_offset, binding) if results.next_offset is not None else None,
-                note=notes.found(
-                    results,
-                    filtered=filters != Filters() or folder is not None,
-                    ahead=wanted.is_ahead(clock.now()),
-                    unheard=found.unheard,
-                ),
-                coverage=notes.coverage(
-                    found.counts,
-                    found.progress,
-                    settings.timezone,
-                    clock.now(),
-                    filters=found.filters,
-                    newest=found.newest,
-                ),
-            )
+    results = found.results
+    if offset and not results.matches:
+        raise ToolError(
+            f"cursor: this page is gone, {results.total:,} match by now. Leave it out to start at the first page."
         )
+    answer = front.search_answer(found, wanted, app.settings.timezone, app.clock.now(), detail=detail)
+    following = _cursor(results.next_offset, binding) if results.next_offset is not None else None
+    return reply(ctx, answer.model_copy(update={"next_cursor": following}))
 
 
 def _binding(*parts: object) -> str:

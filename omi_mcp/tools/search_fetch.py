@@ -3,28 +3,20 @@
 Those hosts check the shapes: `{"results": [{id, title, url}]}` and `{id, title, text, url, metadata}`, nothing more.
 """
 
+from datetime import tzinfo
 from typing import Annotated
 
-from mcp.server import MCPServer
-from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import CallToolResult
 from pydantic import Field
 
-from omi_mcp import dates
-from omi_mcp.clock import Clock
-from omi_mcp.library import Library, Reading
+from omi_mcp import dates, front
 from omi_mcp.mirror.types import Filters, Stored
-from omi_mcp.settings import Settings
-from omi_mcp.tools.errors import explained
-from omi_mcp.tools.read import absence
-from omi_mcp.tools.replies import READ, Replies
-from omi_mcp.tools.waiting import WAITING, kept_posted
+from omi_mcp.tools.calls import Ctx, answering, app_of, reply
 from omi_mcp.views import budgets, cards
 from omi_mcp.views.models import ConversationDetail, View
 from omi_mcp.views.notes import RECORDED_SPEECH, coverage
 from omi_mcp.views.text import enumerated
-from omi_mcp.views.transcripts import START, Transcript
 
 RESULTS = 20
 
@@ -60,63 +52,53 @@ class Document(View):
     metadata: dict[str, str]
 
 
-def register(server: MCPServer[None], library: Library, settings: Settings, clock: Clock, replies: Replies) -> None:
-    @replies.tool(server, title="Search", description=SEARCH, annotations=READ)
-    async def search(
-        query: Annotated[str, Field(description='Words, "quoted phrases", names')],
-        ctx: Context[None],
-    ) -> Annotated[CallToolResult, SearchResults]:
-        with explained("read"):
-            async with kept_posted(ctx, clock, WAITING):
-                found = await library.search(query, Filters(), limit=RESULTS)
-        seen = coverage(found.counts, found.progress, settings.timezone, clock.now())
-        if not (found.results.matches or seen.complete):
-            # The answer has no room for what was not searched, and an empty one would say that there is nothing.
-            raise ToolError(f"Nothing found so far. {seen.note or ''}".rstrip())
-        return replies.reply(
-            SearchResults(results=[_result(match.stored, settings) for match in found.results.matches])
-        )
+async def search(
+    query: Annotated[str, Field(description='Words, "quoted phrases", names')],
+    ctx: Ctx,
+) -> Annotated[CallToolResult, SearchResults]:
+    app = app_of(ctx)
+    async with answering(ctx, "read"):
+        found = await app.library.search(query, Filters(), limit=RESULTS)
+    seen = coverage(found.counts, found.progress, app.settings.timezone, app.clock.now())
+    if not (found.results.matches or seen.complete):
+        # The answer has no room for what was not searched, and an empty one would say that there is nothing.
+        raise ToolError(f"Nothing found so far. {seen.note or ''}".rstrip())
+    zone = app.settings.timezone
+    return reply(ctx, SearchResults(results=[_result(match.stored, zone) for match in found.results.matches]))
 
-    @replies.tool(server, title="Fetch", description=FETCH, annotations=READ)
-    async def fetch(
-        id: Annotated[str, Field(min_length=1, max_length=512, description="id from search, or a next_id")],
-        ctx: Context[None],
-    ) -> Annotated[CallToolResult, Document]:
-        conversation_id, _, cursor = id.partition("#")
-        with explained("read"):
-            async with kept_posted(ctx, clock, WAITING):
-                reading = await library.get(conversation_id)
+
+async def fetch(
+    id: Annotated[str, Field(min_length=1, max_length=512, description="id from search, or a next_id")],
+    ctx: Ctx,
+) -> Annotated[CallToolResult, Document]:
+    app = app_of(ctx)
+    conversation_id, _, cursor = id.partition("#")
+    async with answering(ctx, "read"):
         try:
-            return replies.reply(_document(reading, id, cursor, settings))
-        except ValueError as error:
+            opened = await front.read(app.library, conversation_id, cursor=cursor or None)
+        except front.Misused as error:
             raise ToolError(f"id: {error}") from None
+    return reply(ctx, _document(opened, id, app.settings.timezone))
 
 
-def _result(stored: Stored, settings: Settings) -> SearchResult:
+def _result(stored: Stored, zone: tzinfo) -> SearchResult:
     conversation_id = stored.conversation.id
-    return SearchResult(
-        id=conversation_id, title=_title(stored, settings), url=URL.format(conversation_id=conversation_id)
-    )
+    return SearchResult(id=conversation_id, title=_title(stored, zone), url=URL.format(conversation_id=conversation_id))
 
 
-def _title(stored: Stored, settings: Settings) -> str:
-    return f"{cards.title(stored.conversation)} ({dates.local(stored.conversation.began, settings.timezone):%Y-%m-%d})"
+def _title(stored: Stored, zone: tzinfo) -> str:
+    return f"{cards.title(stored.conversation)} ({dates.local(stored.conversation.began, zone):%Y-%m-%d})"
 
 
-def _document(reading: Reading, document_id: str, cursor: str, settings: Settings) -> Document:
-    """Raises ValueError for a cursor of another transcript."""
-    stored = reading.stored
+def _document(opened: front.Opened, document_id: str, zone: tzinfo) -> Document:
+    stored = opened.stored
     conversation_id = stored.conversation.id
-    segments = stored.conversation.transcript_segments
     about: dict[str, str | None]
-    if segments:
-        transcript = Transcript(conversation_id, segments, stored.conversation.seconds)
-        card = cards.detail_card(stored, settings.timezone, transcript.speakers)
-        summary = "" if cursor else _summary(card)
-        window = transcript.window(
-            transcript.at_cursor(cursor) if cursor else START, budgets.WINDOW_MAX - len(summary) - len(TRANSCRIPT)
-        )
-        shown = transcript.view(window)
+    if opened.absence is None:
+        card = cards.detail_card(stored, zone, opened.transcript.speakers)
+        summary = "" if "#" in document_id else _summary(card)
+        window = opened.transcript.window(opened.place, budgets.WINDOW_MAX - len(summary) - len(TRANSCRIPT))
+        shown = opened.transcript.view(window)
         text = f"{summary}{TRANSCRIPT}{shown.text}"
         about = {
             "covers": shown.covers,
@@ -124,9 +106,9 @@ def _document(reading: Reading, document_id: str, cursor: str, settings: Setting
             "note": RECORDED_SPEECH,
         }
     else:
-        card = cards.detail_card(stored, settings.timezone)
+        card = cards.detail_card(stored, zone)
         text = _summary(card).rstrip() or card.title
-        about = {"note": absence(reading, asked=True)}
+        about = {"note": opened.absence.model}
     about |= {
         "started": card.started,
         "minutes": str(card.minutes) if card.minutes else None,
@@ -136,7 +118,7 @@ def _document(reading: Reading, document_id: str, cursor: str, settings: Setting
     }
     return Document(
         id=document_id,
-        title=_title(stored, settings),
+        title=_title(stored, zone),
         text=text,
         url=URL.format(conversation_id=conversation_id),
         metadata={name: value for name, value in about.items() if value},

@@ -126,3 +126,13 @@ class CoverageBlock(View):
     oldest: str | None = None
     synced: str | None = None
     note: str | None = None
+
+
+class SearchAnswer(View):
+    range: Annotated[RangeBlock | None, Field(description="How start, end or period were understood.")] = None
+    user: Annotated[str | None, Field(description="The speaker who is the user.")] = None
+    conversations: list[ConversationCard]
+    matched: Annotated[int, Field(description="How many match in all, on every page.")]
+    next_cursor: str | None = None
+    note: str | None = None
+    coverage: CoverageBlock

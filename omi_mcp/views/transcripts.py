@@ -8,17 +8,21 @@ import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
 
 from omi_mcp.api.models import Segment
 from omi_mcp.dates import format_offset
+from omi_mcp.mirror.types import Hit
 from omi_mcp.names import those_called, unaccented
 from omi_mcp.views import budgets
 from omi_mcp.views.models import TranscriptWindow
 from omi_mcp.views.text import clean_line, clean_name, enumerated
+
+LEAD_IN = 2
+"""Segments shown before the moment that was looked for."""
 
 _STAMP = re.compile(r"\[(\s*\d{1,6}(?:\s*:\s*\d{1,6}){1,2}[^\[\]]{0,8})\]")
 _CONTINUED = " (continued)"
@@ -102,9 +106,15 @@ class Transcript:
                 return shown  # whatever they are called on this side
         return next((speaker for speaker in self.speakers if name and speaker == speaker_name(name)), None)
 
-    def says(self, speaker: str, index: int) -> bool:
-        """Whether segment `index` is spoken by the one called `speaker`, by whole name or one word of it."""
-        return self._names[index] in self._called(speaker)
+    def moments(self, hits: Iterable[Hit], speaker: str | None = None) -> list[Hit]:
+        """Those of the hits that lie in the transcript, of `speaker` alone where one is named, and no more than fit."""
+        names = self._called(speaker or None)
+        said = [hit for hit in hits if hit.segment is not None and self._names[hit.segment] in names]
+        return said[: budgets.MOMENTS]
+
+    def at_hit(self, hit: Hit, speaker: str | None = None) -> Place:
+        """A little before the hit: what it answers is mostly said just before."""
+        return self.at_segment(max(0, (hit.segment or 0) - LEAD_IN), speaker)
 
     def at_segment(self, index: int, speaker: str | None = None) -> Place:
         """Raises ValueError outside the transcript, and for a speaker who is not in it."""

@@ -29,6 +29,35 @@ def test_a_search_shows_the_moments_and_a_reading_opens_there(tmp_path: Path) ->
     live(story, tmp_path)
 
 
+def test_a_reading_opens_at_the_words_of_the_speaker_that_is_named(tmp_path: Path) -> None:
+    async def story(account: Account) -> None:
+        said = talk("harbour", lines=40)
+        said["segments"][12]["text"] = "The price, the price: always the price."
+        said["segments"][31]["text"] = "I can live with that price."
+        account.sandbox.load([said])
+        for speaker, opening in (("Ana", "[00:02:32] Ana: "), ("Ben", "[00:07:22] Ben: ")):
+            read = await account.run("show", "harbour", "--find", "price", "--speaker", speaker)
+            assert next(line for line in read.out.splitlines() if line.startswith("[")).startswith(opening)
+        missing = await account.run("show", "harbour", "--find", "zeppelin", "--speaker", "Ben")
+        assert (missing.code, "does not say these words" in missing.err) == (1, True)
+        nobody = await account.run("show", "harbour", "--find", "price", "--speaker", "Zoe")
+        assert (nobody.code, "--speaker: nobody of that name" in nobody.err) == (2, True)
+
+    live(story, tmp_path)
+
+
+def test_a_person_is_told_nothing_of_the_arguments_of_a_tool(tmp_path: Path) -> None:
+    async def story(account: Account) -> None:
+        account.sandbox.load([talk("harbour")])
+        for json in ([], ["--json"]):
+            read = await account.run("show", "harbour", "--no-transcript", *json)
+            assert read.code == 0
+            assert "The transcript was not asked for." in read.out + read.err
+            assert "include_transcript" not in read.out + read.err
+
+    live(story, tmp_path)
+
+
 def test_a_person_says_when_and_who_as_people_do(tmp_path: Path) -> None:
     async def story(account: Account) -> None:
         account.sandbox.load([talk("harbour"), talk("kitchen"), talk("garden", began="2025-12-31T09:30:00+00:00")])

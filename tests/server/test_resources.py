@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hosting import Connect, call, talk
+from hosting import Connect, call, refusal, talk
 from mcp import MCPError
 from mcp.types import ResourceTemplateReference, TextResourceContents
 
@@ -78,6 +78,16 @@ async def test_a_conversation_made_from_text_has_no_transcript_to_attach(connect
         assert [str(r.uri) for r in (await client.list_resources()).resources] == [uri]
         with pytest.raises(MCPError, match="made from text"):
             await client.read_resource(f"{uri}/transcript")
+
+
+async def test_a_locked_transcript_is_said_to_be_locked(connect: Connect, sandbox: Sandbox) -> None:
+    sandbox.load([talk("harbour")])
+    async with connect() as client:
+        await call(client, "get_conversation", conversation_id="harbour", include_transcript=False)
+        sandbox.lock("harbour")
+        assert "locked" in await refusal(client, "update_title", conversation_id="harbour", title="x")
+        with pytest.raises(MCPError, match="locked by the plan"):
+            await client.read_resource("omi://conversations/harbour/transcript")
 
 
 async def test_a_foreign_cursor_of_the_list_is_refused(connect: Connect) -> None:

@@ -1,0 +1,144 @@
+"""What a model and a person ask alike: the steps of a search and of reading a conversation, once for both.
+
+Tools and commands bring arguments that are parsed, and choose the words they answer in.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+
+from omi_mcp import dates
+from omi_mcp.api.errors import InvalidRequest
+from omi_mcp.library import Found, Library
+from omi_mcp.mirror.types import Filters, Hit, Stored
+from omi_mcp.views import budgets, notes
+from omi_mcp.views.cards import Detail, search_cards
+from omi_mcp.views.errors import Wording
+from omi_mcp.views.models import SearchAnswer
+from omi_mcp.views.transcripts import START, Place, Transcript, user_name
+
+CANDIDATES = 5 * budgets.MOMENTS
+"""Hits looked at, to have enough of one speaker's."""
+
+
+class Misused(InvalidRequest):
+    """An argument that does not suit the conversation: there is no such place in it, or nobody of that name."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """One conversation as it was asked for.
+
+    `absence` says why no transcript is shown, and is None where one is; `place` is then where it opens. `moments` are
+    where the words that were looked for are said, best first; `user` is which of the speakers is the user.
+    """
+
+    stored: Stored
+    transcript: Transcript
+    absence: Wording | None = None
+    place: Place = START
+    moments: Sequence[Hit] = ()
+    user: str | None = None
+
+
+async def read(
+    library: Library,
+    conversation_id: str,
+    *,
+    transcript: bool = True,
+    find: str | None = None,
+    at: float | None = None,
+    segment: int | None = None,
+    cursor: str | None = None,
+    speaker: str | None = None,
+) -> Opened:
+    """A conversation, opened at the first of the places that is given: the best hit for the words of `find`, `at` so
+    many seconds, a `segment` or a `cursor`; at its start where the words are not said.
+
+    Raises:
+        Misused: there is no such place in it, or no such speaker.
+        OmiError: it cannot be read.
+    """
+    reading = await library.get(conversation_id, transcript=transcript)
+    stored = reading.stored
+    conversation = stored.conversation
+    spoken = Transcript(conversation.id, conversation.transcript_segments or (), conversation.seconds)
+    if not transcript or not len(spoken):
+        why = notes.no_transcript(stored.transcript, asked=transcript, obstacle=reading.obstacle)
+        return Opened(stored, spoken, why)
+    hits = await library.find_in(conversation.id, find, CANDIDATES) if find else ()
+    people = await library.people()
+    user = spoken.user(people.user)
+    if speaker and people.means_user(speaker):
+        speaker = user or speaker
+    moments = spoken.moments(hits, speaker)
+    return Opened(
+        stored,
+        spoken,
+        place=_place(spoken, moments, at=at, segment=segment, cursor=cursor, speaker=speaker),
+        moments=moments,
+        user=user,
+    )
+
+
+def _place(
+    transcript: Transcript,
+    moments: Sequence[Hit],
+    *,
+    at: float | None,
+    segment: int | None,
+    cursor: str | None,
+    speaker: str | None,
+) -> Place:
+    argument = "cursor"
+    try:
+        if cursor:
+            return transcript.at_cursor(cursor)
+        argument = "speaker"
+        start = transcript.at_segment(0, speaker or None)
+        argument = "at"
+        if at:
+            return transcript.at_time(at, start.speaker)
+        argument = "segment"
+        if segment:
+            return transcript.at_segment(segment, start.speaker)
+    except ValueError as error:
+        raise Misused(argument, str(error)) from None
+    return transcript.at_hit(moments[0], start.speaker) if moments else start
+
+
+def search_answer(
+    found: Found,
+    wanted: dates.Range,
+    zone: tzinfo,
+    now: datetime,
+    *,
+    detail: Detail = "concise",
+    copying: bool = True,
+) -> SearchAnswer:
+    """What a search found, how it was understood and how far it reached, without `next_cursor`.
+
+    `wanted` is the time it was limited to. `copying` False: nothing is copied after this answer.
+    """
+    results = found.results
+    return SearchAnswer(
+        range=notes.understood(wanted),
+        user=user_name(found.user),
+        conversations=search_cards(results.matches, zone, detail),
+        matched=results.total,
+        note=notes.found(
+            results,
+            filtered=found.filters != Filters(),
+            ahead=wanted.is_ahead(now),
+            unheard=found.unheard,
+        ),
+        coverage=notes.coverage(
+            found.counts,
+            found.progress,
+            zone,
+            now,
+            filters=found.filters,
+            newest=found.newest,
+            copying=copying,
+        ),
+    )
