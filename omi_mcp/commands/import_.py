@@ -68,8 +68,7 @@ async def main(session: Session, options: argparse.Namespace) -> int:
     if session.settings.read_only and not options.dry_run:
         raise CommandFailed("OMI_MCP_READ_ONLY is on: only --dry-run is possible", USAGE)
     plans, refused = _read(session, options)
-    for name, why in refused:
-        session.err.print(session.err.paint(f"{name}: {why}", "red"))
+    _complain(session, refused)
     known: dict[str, str] = {}
     if not options.dry_run and plans:
         sessions = [part.client_session_id for plan in plans for part in plan.parts]
@@ -77,13 +76,15 @@ async def main(session: Session, options: argparse.Namespace) -> int:
         known |= await _themselves(session, plans, now=options.again)
     if not options.json:
         _print_plans(session, options, plans, known)
-    left = sum(part.client_session_id not in known for plan in plans for part in plan.parts)
-    session.note(estimate(left, writes(plans, known, titled=options.titles)) if left else None)
+    requests = _requests(plans, known, titled=options.titles)
+    if requests:
+        session.note(_estimate(len(requests), sum(requests)))
     if options.dry_run:
         if options.json:
             session.json([_planned(plan) for plan in plans])
         return FAILED if refused else DONE
-    report = await send(session, plans, known, titled=options.titles, wait=not options.no_wait)
+    steady = sum(requests) <= WRITES_AN_HOUR
+    report = await _send_all(session, plans, known, titled=options.titles, wait=not options.no_wait, steady=steady)
     if options.json:
         session.json([_planned(plan) | {"conversations": report.made.get(plan.source.key, [])} for plan in plans])
     else:
@@ -92,13 +93,17 @@ async def main(session: Session, options: argparse.Namespace) -> int:
         session.out.print(report.said())
     for note in report.notes():
         session.note(note)
-    for name, why in report.failed:
-        session.err.print(session.err.paint(f"{name}: {why}", "red"))
+    _complain(session, report.failed)
     if report.stopped:
         raise CommandFailed(report.stopped)
     if report.failed or refused:
         return FAILED
     return INCOMPLETE if report.left else DONE
+
+
+def _complain(session: Session, failed: Sequence[tuple[str, str]]) -> None:
+    for name, why in failed:
+        session.err.print(session.err.paint(f"{name}: {why}", "red"))
 
 
 async def _themselves(session: Session, plans: Sequence[Plan], *, now: bool) -> dict[str, str]:
@@ -238,6 +243,19 @@ class ImportReport:
     stopped: str | None = None
     folders: dict[str, list[str]] = field(default_factory=dict)
 
+    def add(self, plan: Plan, number: int, created: Created) -> None:
+        """Part `number` of `plan` is a conversation now, or was one before."""
+        receipt = created.receipt
+        self.sent += not created.repeated
+        self.before += created.repeated
+        self.hidden += receipt.discarded
+        origin = plan.source.transcript.origin
+        if origin and origin.folder and not created.repeated:
+            self.folders.setdefault(origin.folder, []).append(receipt.id)
+        status = "hidden" if receipt.discarded else "exists" if created.repeated else receipt.status
+        part = {"part": number} if len(plan.parts) > 1 else {}
+        self.made.setdefault(plan.source.key, []).append({"id": receipt.id, "status": status} | part)
+
     def notes(self) -> Iterator[str]:
         """What could not be restored, and how what is hidden can be."""
         if self.hidden:
@@ -257,17 +275,17 @@ class ImportReport:
         return ", ".join(f"{count:,} {what}" for count, what in counts if count or what == "imported") + "."
 
 
-def writes(plans: Sequence[Plan], known: Mapping[str, str], *, titled: bool) -> int:
-    """How many requests it takes to send what is not `known`: one for each, and one more for a title."""
-    return sum(
+def _requests(plans: Sequence[Plan], known: Mapping[str, str], *, titled: bool) -> list[int]:
+    """How many requests each part takes that is not `known`: one, and one more for a title."""
+    return [
         2 if _title(plan, number, titled) else 1
         for plan in plans
         for number, part in enumerate(plan.parts, 1)
         if part.client_session_id not in known
-    )
+    ]
 
 
-def estimate(conversations: int, requests: int) -> str:
+def _estimate(conversations: int, requests: int) -> str:
     """How long it takes to send that many."""
     hours = (requests - 1) // WRITES_AN_HOUR
     time = hours * 3600 + (conversations * SECONDS_EACH if hours == 0 else 0)
@@ -277,47 +295,36 @@ def estimate(conversations: int, requests: int) -> str:
     return f"{what} to send. Omi allows about {WRITES_AN_HOUR} writes an hour: about {duration(time)}."
 
 
-async def send(
-    session: Session, plans: Sequence[Plan], known: Mapping[str, str], *, titled: bool, wait: bool
+async def _send_all(
+    session: Session, plans: Sequence[Plan], known: Mapping[str, str], *, titled: bool, wait: bool, steady: bool
 ) -> ImportReport:
     """Send every part that is not `known`; waits for the hourly limit if it may. One that fails holds up no other.
 
-    What was exported comes back with its title, and listed. `titled` gives all others one, too.
+    What was exported comes back with its title, and listed. `titled` gives all others one, too. It is `steady` within
+    the hourly limit; beyond, how fast the first ones went says nothing of when the last one goes.
     """
     report = ImportReport()
     parts = [(plan, number, part) for plan in plans for number, part in enumerate(plan.parts, 1)]
-    # Beyond the hourly limit, how fast the first ones went says nothing of when the last one goes.
-    pace = "" if writes(plans, known, titled=titled) > WRITES_AN_HOUR else None
     with bar(session.err) as progress:
         for place, (plan, number, part) in enumerate(parts):
-            name = plan.source.name + (f" (part {number} of {len(plan.parts)})" if len(plan.parts) > 1 else "")
-            made = report.made.setdefault(plan.source.key, [])
-            which = {"part": number} if len(plan.parts) > 1 else {}
-            if part.client_session_id in known:
-                report.before += 1
-                await _learn_names(session, known[part.client_session_id], plan, part)
-                made.append({"id": known[part.client_session_id], "status": "exists"} | which)
+            known_id = known.get(part.client_session_id)
+            if known_id is not None:
+                await _learn_names(session, known_id, plan, part)
+                report.add(plan, number, Created(Receipt(id=known_id), repeated=True))
+                continue
+            show = partial(progress.show, "Importing", place, len(parts))
+            show(instead=None if steady else "")
+            try:
+                created = await _send(session, plan, part, _title(plan, number, titled), show, wait=wait)
+            except (Rejected, ServerFault, Conflict, NotCreated, OutcomeUnknown) as error:
+                name = plan.source.name + (f" (part {number} of {len(plan.parts)})" if len(plan.parts) > 1 else "")
+                report.failed.append((name, explain(error).person))
+            except OmiError as error:
+                report.left = len(parts) - place
+                report.stopped = None if isinstance(error, BudgetSpent | RateLimited) else explain(error).person
+                break
             else:
-                show = partial(progress.show, "Importing", place, len(parts))
-                show(instead=pace)
-                try:
-                    created = await _send(session, plan, part, _title(plan, number, titled), show, wait=wait)
-                except (Rejected, ServerFault, Conflict, NotCreated, OutcomeUnknown) as error:
-                    report.failed.append((name, explain(error).person))
-                except OmiError as error:
-                    report.left = len(parts) - place
-                    report.stopped = None if isinstance(error, BudgetSpent | RateLimited) else explain(error).person
-                    break
-                else:
-                    report.sent += not created.repeated
-                    report.before += created.repeated
-                    report.hidden += created.receipt.discarded
-                    origin = plan.source.transcript.origin
-                    if origin and origin.folder and not created.repeated:
-                        report.folders.setdefault(origin.folder, []).append(created.receipt.id)
-                    status = "exists" if created.repeated else created.receipt.status
-                    status = "hidden" if created.receipt.discarded else status
-                    made.append({"id": created.receipt.id, "status": status} | which)
+                report.add(plan, number, created)
     return report
 
 

@@ -125,29 +125,32 @@ def _access(saved: Saved, *, ask: bool) -> dict[str, str]:
         WrongKey: it is not accepted, or cannot be tried while another one is saved. Nothing has changed.
         OSError: it cannot be saved.
     """
-    found = keys.find(os.environ, saved)
-    typed = 0
-    while True:
-        if found is None:
-            found = _typed() if ask else None
-            typed += 1
-        if found is None:
-            return {}
-        base_url = _base_url(found, saved)
+    key, typed = keys.find(os.environ, saved), 0
+    if key is None and ask:
+        key, typed = _typed(), 1
+    while key is not None:
+        base_url = _base_url(key, saved)
         try:
-            untried = _try(found.value, base_url)
-            break
+            untried = _try(key.value, base_url)
         except WrongKey as error:
-            mine = typed or found.file == saved.key_file
-            if not (mine and ask and typed < MOST_TRIES and sys.stdin.isatty()):
+            correctable = typed or key.file == saved.key_file  # else it is set where only the person can correct it
+            if not (correctable and ask and typed < MOST_TRIES and sys.stdin.isatty()):
                 raise
-            print(f"{_sentence(str(error))}.", file=sys.stderr)
-            found = None
-    file = found.file or saved.key_file
+            words = str(error)
+            print(f"{words[:1].upper()}{words[1:]}.", file=sys.stderr)
+            key, typed = _typed(), typed + 1
+        else:
+            return _kept(key, base_url, untried, saved)
+    return {}
+
+
+def _kept(key: Key, base_url: str, untried: str | None, saved: Saved) -> dict[str, str]:
+    """The environment that refers to this key, which is saved unless it lies in a file already."""
+    file = key.file or saved.key_file
     if file == saved.key_file:
-        if untried and saved.key_file.is_file() and saved.differs(found.value, base_url):
+        if untried and saved.key_file.is_file() and saved.differs(key.value, base_url):
             raise WrongKey(f"the key could not be tried, and another one is saved: {untried.rstrip('.')}")
-        saved.keep(found.value, base_url)
+        saved.keep(key.value, base_url)
     if untried:
         print(f"omi-mcp install: the key could not be tried: {untried}", file=sys.stderr)
     return keys.reference(file, base_url)
@@ -201,7 +204,7 @@ def _base_url(key: Key | None, saved: Saved) -> str:
 
 def _environment(host: Host, launch: Launch, access: Mapping[str, str], saved: Saved, *, demo: bool) -> dict[str, str]:
     """What the host's entry adds to the environment: the settings in force, the key and its address."""
-    found = {name: value for name, value in (launch.environment or {}).items() if name not in entries.KEY_NAMES}
+    found = {name: value for name, value in launch.environment.items() if name not in entries.KEY_NAMES}
     if demo:
         return found
     if not host.asks_for_key:
@@ -222,7 +225,7 @@ def _to_paste(host: Host, launch: Launch, saved: Saved, *, demo: bool) -> Launch
 
 
 def _connect(host: Host, path: Path, launch: Launch, saved: Saved, *, demo: bool) -> int:
-    wanted = launch.environment or {}
+    wanted = launch.environment
     try:
         change = entries.install(host, path, launch, SystemClock().now(), saved.written(path))
         saved.note_written(path, {name: wanted[name] for name in wanted.keys() - entries.KEY_NAMES})
@@ -301,7 +304,3 @@ def reason(error: UnusableConfig | OSError) -> str:
     if isinstance(error, OSError):
         return error.strerror or type(error).__name__
     return str(error)
-
-
-def _sentence(words: str) -> str:
-    return words[:1].upper() + words[1:]

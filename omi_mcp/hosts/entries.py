@@ -39,7 +39,7 @@ class Launch:
 
     command: str
     arguments: tuple[str, ...] = ()
-    environment: Mapping[str, str] | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
