@@ -110,7 +110,7 @@ def label_of(text: str) -> tuple[str, str] | None:
     return (label.name, label.text) if label else None
 
 
-def is_name(text: str) -> bool:
+def looks_like_name(text: str) -> bool:
     """Whether `text` looks like a name or a label: Ana, PhD E, Speaker 1, SPEAKER_00, Dr. Li (Acme)."""
     if not 0 < len(text) <= LONGEST_NAME or _SOUNDS.fullmatch(text):
         return False
@@ -197,9 +197,9 @@ def _label(text: str) -> _Label | None:
     words = same(name).split()
     if not words or all(word in _NO_NAMES or word.isdigit() for word in words) or _SOUNDS.fullmatch(name):
         return None
-    if not is_name(name) and not (len(words) == 1 and _WORDS.fullmatch(words[0]) and not words[0].isdigit()):
+    if not looks_like_name(name) and not (len(words) == 1 and _WORDS.fullmatch(words[0]) and not words[0].isdigit()):
         return None
-    weak = not is_name(name) or (match["plain"] is None and ":" not in match[0])
+    weak = not looks_like_name(name) or (match["plain"] is None and ":" not in match[0])
     return _Label(name, text[match.end() :].strip(), bold=match["bold"] is not None, weak=weak)
 
 

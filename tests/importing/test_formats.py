@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from omi_mcp.importing import FORMATS, Unreadable, find_files, read_file
-from omi_mcp.importing.speakers import is_name
+from omi_mcp.importing.speakers import looks_like_name
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -518,9 +518,9 @@ def test_folders_are_searched_for_transcripts_only(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["Ana", "PhD E", "Speaker 1", "SPEAKER_00", "Dr. Li (Acme (Berlin), CPC)", "Jo d'Ark"])
 def test_names_are_told_from_words(name: str) -> None:
-    assert is_name(name)
+    assert looks_like_name(name)
 
 
 @pytest.mark.parametrize("words", ["and then he said", "the thing is", "Music", "", "10:30", "I said to her and"])
 def test_words_are_told_from_names(words: str) -> None:
-    assert not is_name(words)
+    assert not looks_like_name(words)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from itertools import groupby
 
-from omi_mcp.importing.speakers import is_name
+from omi_mcp.importing.speakers import looks_like_name
 from omi_mcp.importing.transcript import Line, Transcript, hour_of, spoken_seconds, with_preamble
 
 _SENT = re.compile(
@@ -38,7 +38,7 @@ def read_chat(rows: Sequence[str]) -> list[Transcript]:
             sender = _SENDER.fullmatch(match["text"])
             name = sender["name"].strip(" *~\u200e\u202a\u202c\u00a0") if sender else ""
             proven = name and sum(f" {name}:" in f" {other['text']}" for other in found) > 1
-            if sender and (proven or is_name(name) or name.startswith("+")):
+            if sender and (proven or looks_like_name(name) or name.startswith("+")):
                 sent.append((moment, Line(sender["text"].lstrip("\u200e"), speaker=name)))
             else:
                 sent.append((moment, Line(match["text"].lstrip("\u200e"))))

@@ -12,7 +12,15 @@ from itertools import pairwise
 
 from omi_mcp.importing.formats.captions import read_captions, split_cues
 from omi_mcp.importing.formats.chats import read_chat
-from omi_mcp.importing.speakers import LONGEST_NAME, Labelled, is_name, label_of, same, split_labels, without_asides
+from omi_mcp.importing.speakers import (
+    LONGEST_NAME,
+    Labelled,
+    label_of,
+    looks_like_name,
+    same,
+    split_labels,
+    without_asides,
+)
 from omi_mcp.importing.transcript import (
     Line,
     Transcript,
@@ -178,7 +186,7 @@ def _ranges(body: str, rows: Sequence[_Row]) -> Transcript | None:
     above, cues = split_cues([row.text for row in rows])
     if not any(cue.rows for cue in cues):
         return None
-    names = [cue.rows[0] if len(cue.rows) > 1 and is_name(cue.rows[0]) else None for cue in cues]
+    names = [cue.rows[0] if len(cue.rows) > 1 and looks_like_name(cue.rows[0]) else None for cue in cues]
     named = [name for name in names if name]
     if len(named) * 2 < len(cues) or (len(cues) > 2 and len(set(map(same, named))) == len(named)):
         return read_captions(body, "srt")
@@ -244,7 +252,7 @@ def _head(form: re.Pattern[str], row: str) -> _Head | None:
     groups = match.groupdict()
     name = groups.get("bold") or groups.get("boxed") or groups.get("name")
     name = name and " ".join(name.strip(" *").split())
-    if name and not groups.get("bold") and form not in (_ADDRESSED, _ANGLED) and not is_name(name):
+    if name and not groups.get("bold") and form not in (_ADDRESSED, _ANGLED) and not looks_like_name(name):
         return None
     at, half = groups.get("at") or groups.get("from") or "", groups.get("half")
     end = groups.get("end") or groups.get("to")
