@@ -7,6 +7,7 @@ summaries are known by then, so a window of `created_at` can be chosen that hold
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 from omi_mcp import database
 from omi_mcp.api.client import LIST_LIMIT, TRANSCRIPT_LIST_LIMIT, OmiClient, Page
@@ -68,7 +69,7 @@ class TranscriptBackfill:
             )
         except (AnswerLost, ServerFault):
             # One transcript can be what fails the page: too large, or malformed.
-            await database.run(self._save, state.model_copy(update={"batch": max(1, state.batch // 2)}))
+            await database.run(partial(state.save, self._store, batch=max(1, state.batch // 2)))
             raise
         await database.run(self._keep_page, state, wanted, page, asked)
 
@@ -120,26 +121,19 @@ class TranscriptBackfill:
         alone = [each for each, created_at in wanted if each not in came and reached and created_at > reached]
         if not came & {each for each, _ in wanted}:
             alone.append(wanted[0][0])
-        self._save(
-            state.model_copy(
-                update={"alone": tuple(alone), "batch": min(TRANSCRIPT_LIST_LIMIT, state.batch * 2)},
-            )
-        )
+        state.save(self._store, alone=tuple(alone), batch=min(TRANSCRIPT_LIST_LIMIT, state.batch * 2))
 
     def _keep_one(self, found: Conversation, asked: datetime) -> None:
         self._store.upsert([_transcribed(found)], asked=asked)
         state = Transcripts.load(self._store)
         if state.batch < TRANSCRIPT_LIST_LIMIT:
-            self._save(state.model_copy(update={"batch": min(TRANSCRIPT_LIST_LIMIT, state.batch * 2)}))
+            state.save(self._store, batch=min(TRANSCRIPT_LIST_LIMIT, state.batch * 2))
 
     def _set_unreadable(self, conversation_id: str) -> None:
         state = Transcripts.load(self._store)
         now = self._clock.now()
         unreadable = {each: until for each, until in state.unreadable.items() if now < until}
-        self._save(state.model_copy(update={"unreadable": unreadable | {conversation_id: now + UNREADABLE}}))
-
-    def _save(self, state: Transcripts) -> None:
-        state.save(self._store)
+        state.save(self._store, unreadable=unreadable | {conversation_id: now + UNREADABLE})
 
 
 class LabelReader:
@@ -187,8 +181,7 @@ class LabelReader:
 
     def _keep_folders(self, folders: tuple[Folder, ...]) -> None:
         self._store.replace_folders(folders)
-        labels = Labels.load(self._store)
-        labels.model_copy(update={"folders": self._clock.now()}).save(self._store)
+        Labels.load(self._store).save(self._store, folders=self._clock.now())
 
     def _keep_stars(self, labels: Labels, page: Page, asked: datetime) -> None:
         self._store.upsert(page.conversations, asked=asked)
@@ -197,10 +190,9 @@ class LabelReader:
         # A page that is not full is taken for the last: a star missed among dropped rows is not worth a request a day.
         if position is None or page.received < LIST_LIMIT:
             self._store.set_starred(starred)
-            labels = labels.model_copy(update={"stars": self._clock.now(), "position": None, "starred": ()})
+            labels.save(self._store, stars=self._clock.now(), position=None, starred=())
         else:
-            labels = labels.model_copy(update={"position": position, "starred": tuple(sorted(starred))})
-        labels.save(self._store)
+            labels.save(self._store, position=position, starred=tuple(sorted(starred)))
 
 
 def _transcribed(conversation: Conversation) -> Conversation:

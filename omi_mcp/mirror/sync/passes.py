@@ -26,9 +26,9 @@ LOOK_BACK = timedelta(hours=48)
 
 LOOK_AGAIN = timedelta(minutes=1)
 LOOK_SELDOM = timedelta(minutes=15)
-"""Looks are this far apart. Each that brings nothing multiplies the first by `PATIENCE`, up to the second."""
+"""Looks are this far apart. Each that brings nothing multiplies the first by `SLOWING`, up to the second."""
 
-PATIENCE = 4
+SLOWING = 4
 
 OFTEN_EMPTY = 10
 """Empty pages in a row that are taken for the end although the mirror knows older conversations: a plan that has
@@ -90,7 +90,7 @@ class PassReader:
 
     def demand_look(self) -> None:
         """Have the head looked at, however lately it was."""
-        Head.load(self._store).model_copy(update={"demanded": self._clock.now()}).save(self._store)
+        Head.load(self._store).save(self._store, demanded=self._clock.now())
 
     def look_due(self) -> bool:
         """Whether the head may be looked at again."""
@@ -100,7 +100,7 @@ class PassReader:
     def next_look(self) -> datetime:
         """When the head may be looked at again."""
         head = Head.load(self._store)
-        pause: timedelta = min(LOOK_AGAIN * PATIENCE**head.quiet, LOOK_SELDOM)
+        pause: timedelta = min(LOOK_AGAIN * SLOWING**head.quiet, LOOK_SELDOM)
         return (head.tried or LONG_AGO) + pause
 
     def begin_look(self) -> bool:
@@ -115,13 +115,8 @@ class PassReader:
         if head.seen and oldest:
             floor = max(oldest, min(head.seen - LOOK_BACK, now - WEEK) if weekly else head.seen - LOOK_BACK)
         rested = head.tried is None or now >= head.tried + 2 * LOOK_SELDOM
-        head.model_copy(
-            update={
-                "tried": now,
-                "quiet": 0 if rested else head.quiet,
-                "current": Pass(depth="week" if weekly else "head", began=now, floor=floor),
-            }
-        ).save(self._store)
+        look = Pass(depth="week" if weekly else "head", began=now, floor=floor)
+        head.save(self._store, tried=now, quiet=0 if rested else head.quiet, current=look)
         return True
 
     async def look(self, *, background: bool) -> bool:
@@ -138,7 +133,7 @@ class PassReader:
     def look_failed(self) -> None:
         """Wait longer before the next look."""
         head = Head.load(self._store)
-        head.model_copy(update={"quiet": head.quiet + 1}).save(self._store)
+        head.save(self._store, quiet=head.quiet + 1)
 
     def due(self) -> datetime:
         """When a page of a long pass is to be read; the long past when one is under way or none has been complete."""
@@ -172,7 +167,7 @@ class PassReader:
         """Have everything compared, from the top and without pauses. A backfill is finished first."""
         passes = Passes.load(self._store)
         current = passes.current if passes.whole is None else None
-        passes.model_copy(update={"demanded": self._clock.now(), "current": current}).save(self._store)
+        passes.save(self._store, demanded=self._clock.now(), current=current)
 
     async def read_on(self, *, background: bool) -> None:
         """Read one page of the long pass that is under way, or begin the one that is due."""
@@ -247,18 +242,17 @@ class PassReader:
         if head.current != before:
             return False  # the mirror has been begun anew since
         if not turn.finished:
-            head.model_copy(update={"current": turn.after}).save(self._store)
+            head.save(self._store, current=turn.after)
             return True
         self._absences.judge(turn.after)
         self._note_backdated(turn.after)
         brought_nothing = 0 if head.demanded else 1  # asked for at once, it tells nothing of how much comes
-        self._seen(head, turn.after).model_copy(
-            update={
-                "quiet": 0 if turn.after.stirred else head.quiet + brought_nothing,
-                "week": turn.after.began if turn.after.depth == "week" else head.week,
-                "current": None,
-            }
-        ).save(self._store)
+        self._seen(head, turn.after).save(
+            self._store,
+            quiet=0 if turn.after.stirred else head.quiet + brought_nothing,
+            week=turn.after.began if turn.after.depth == "week" else head.week,
+            current=None,
+        )
         return False
 
     def _save_long(self, passes: Passes, turn: _Turn) -> None:
@@ -269,23 +263,23 @@ class PassReader:
         after = turn.after
         head = Head.load(self._store)
         if head.looked is None:
-            self._seen(head, after).model_copy(update={"tried": after.began}).save(self._store)
+            self._seen(head, after).save(self._store, tried=after.began)
         demanded = stored.demanded  # it may have been while the page was read
         overtaken = demanded is not None and after.began < demanded
         if not turn.finished:
             current = None if overtaken and passes.whole else after
-            passes.model_copy(update={"stepped": now, "current": current, "demanded": demanded}).save(self._store)
+            passes.save(self._store, stepped=now, current=current, demanded=demanded)
             return
         self._absences.judge(after)
         done: dict[str, datetime | None] = {after.depth: after.began}
         done["demanded"] = demanded if overtaken or after.depth != "whole" else None
-        passes.model_copy(update={"stepped": now, "current": None, **done}).save(self._store)
+        passes.save(self._store, stepped=now, current=None, **done)
         self._note_backdated(after)
 
     def _note_backdated(self, done: Pass) -> None:
         """Where some came with old dates, as from an import elsewhere, more may have come that were not read."""
         if done.backdated and self._every() == WHOLE_EVERY_IF_CHEAP:
-            Passes.load(self._store).model_copy(update={"backdated": done.began}).save(self._store)
+            Passes.load(self._store).save(self._store, backdated=done.began)
 
     @staticmethod
     def _seen(head: Head, done: Pass) -> Head:

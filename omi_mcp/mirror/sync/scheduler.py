@@ -219,8 +219,7 @@ class Scheduler:
     def _plan(self) -> _Plan:
         """The most urgent of what the allowance permits now, else what it will permit first."""
         now = self._clock.now()
-        trouble = Trouble.load(self._store)
-        held_up = (trouble.until - now).total_seconds() if trouble.until else 0.0
+        held_up = Trouble.load(self._store).wait(now)
         plans = []
         for step, buckets, due in self._due(now):
             wait = max(held_up, (due - now).total_seconds(), self._budget.wait(buckets, background=True))
@@ -253,10 +252,9 @@ class Scheduler:
 
     def _left(self) -> Left:
         wanted = self._wanted()
-        trouble = Trouble.load(self._store)
-        held_up = (trouble.until - self._clock.now()).total_seconds() if trouble.until else 0.0
+        held_up = Trouble.load(self._store).wait(self._clock.now())
         return Left(
-            seconds=max(0.0, held_up, self._allowed_in(wanted)) if wanted else None,
+            seconds=max(held_up, self._allowed_in(wanted)) if wanted else None,
             looking=self._passes.looking(),
             comparing=self._passes.pressing(),
             settling=bool(self._absences.doubted()),

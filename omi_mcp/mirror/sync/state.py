@@ -1,7 +1,7 @@
 """How far the sync has come, as it stands in the mirror's database: any process can go on from there."""
 
 from datetime import UTC, datetime
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -44,8 +44,9 @@ class _State(BaseModel):
         except ValidationError:
             return cls()
 
-    def save(self, store: Store) -> None:
-        store.write_state(self.KEY, self.model_dump(mode="json"))
+    def save(self, store: Store, **changes: Any) -> None:
+        """Keep it, with these fields changed."""
+        store.write_state(self.KEY, self.model_copy(update=changes).model_dump(mode="json"))
 
 
 class Missing(BaseModel):
@@ -158,6 +159,10 @@ class Trouble(_State):
     obstacle: Obstacle | None = None
     until: datetime | None = None
     failures: int = 0
+
+    def wait(self, now: datetime) -> float:
+        """Seconds until sync may go on."""
+        return max(0.0, (self.until - now).total_seconds()) if self.until else 0.0
 
 
 class Suspicion(_State):
