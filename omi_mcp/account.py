@@ -1,76 +1,127 @@
-"""What it takes to work with one account: its database, its client, and all that is built on these two."""
+"""What it takes to work with one account: its files, its client, and all that is built on these."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Self
 
+import anyio
 import httpx
+from anyio.abc import TaskGroup
 
 from omi_mcp import database
 from omi_mcp.api.budget import Budget
 from omi_mcp.api.client import OmiClient
-from omi_mcp.api.errors import InvalidRequest
+from omi_mcp.api.errors import InvalidRequest, NotConfigured
 from omi_mcp.clock import Clock
 from omi_mcp.database import Database
 from omi_mcp.mirror.index import SearchUnavailable
-from omi_mcp.mirror.names import SpeakerNames
 from omi_mcp.mirror.store import Store
 from omi_mcp.mirror.sync import Scheduler
 from omi_mcp.mirror.write_through import WriteThrough
 from omi_mcp.settings import Settings
-from omi_mcp.writes import Imported, Journal, Writer
+from omi_mcp.writes import Lasting, Writer
+
+FINISH_SECONDS = 3.0
+"""How long a write that is out may still be answered when the account closes. Hosts kill what does not end soon."""
 
 
 @dataclass(frozen=True)
 class Account:
     """The account of the key in the settings, opened in this process.
 
-    `database` is the mirror's, which may be lost; `lasting` keeps what nobody could give again.
+    `store` is the mirror, which may be lost; `lasting` keeps what nobody could give again.
     """
 
-    database: Database
-    lasting: Database
     store: Store
+    lasting: Lasting
     budget: Budget
     client: OmiClient
     sync: Scheduler
     write_through: WriteThrough
-    names: SpeakerNames
-    imported: Imported
     writer: Writer
 
     @classmethod
-    def open(cls, settings: Settings, clock: Clock, transport: httpx.AsyncBaseTransport | None) -> Self:
-        """Open the mirror's file; nothing is asked of the API. Blocks.
+    def open(
+        cls, settings: Settings, clock: Clock, transport: httpx.AsyncBaseTransport | None, tasks: TaskGroup
+    ) -> Self:
+        """Open the files; nothing is asked of the API. Writes run in `tasks`. Blocks.
 
         Raises:
             InvalidRequest: this Python cannot search text.
         """
-        opened = Database(settings.mirror_path)
-        lasting = Database(settings.account_path, what="the file of this account's names", lazy=True)
-        names = SpeakerNames(lasting, clock)
+        lasting = Lasting(settings.account_path, clock)
+        if settings.mirror_path is not None:
+            lasting.take_over(settings.mirror_path)
+        mirror = Database(settings.mirror_path)
         try:
-            store = Store(opened, clock, names)
+            store = Store(mirror, clock, lasting.names)
         except SearchUnavailable as error:
-            opened.close()
+            mirror.close()
             lasting.close()
             raise InvalidRequest("environment", str(error)) from None
-        budget = Budget(opened, clock)
+        budget = Budget(mirror, clock)
         client = OmiClient(settings.base_url, settings.api_key, clock=clock, budget=budget, transport=transport)
-        journal = Journal(opened, clock)
+        write_through = WriteThrough(store, lasting.names, clock)
         return cls(
-            database=opened,
-            lasting=lasting,
             store=store,
+            lasting=lasting,
             budget=budget,
             client=client,
             sync=Scheduler(client, store, budget, clock),
-            write_through=WriteThrough(store, names, clock),
-            names=names,
-            imported=Imported(opened),
-            writer=Writer(client, journal, clock),
+            write_through=write_through,
+            writer=Writer(client, lasting, write_through, clock, tasks),
         )
 
     async def close(self) -> None:
         await self.client.aclose()
-        await database.run(self.database.close)
+        await database.run(self.store.database.close)
         await database.run(self.lasting.close)
+
+
+class AccountOnDemand:
+    """The account, opened with the first call that needs it."""
+
+    def __init__(self, settings: Settings, clock: Clock, transport: httpx.AsyncBaseTransport | None) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._transport = transport
+        self._opening = anyio.Lock()
+        self._account: Account | None = None
+        self._tasks: TaskGroup | None = None
+        self._syncing = True
+
+    @asynccontextmanager
+    async def running(self, *, syncing: bool) -> AsyncIterator[None]:
+        """As `Library.running`."""
+        self._syncing = syncing
+        try:
+            async with anyio.create_task_group() as self._tasks:
+                try:
+                    yield
+                finally:
+                    self._tasks.cancel_scope.cancel()
+                    if self._account is not None:
+                        self._account.client.hurry(FINISH_SECONDS)
+        finally:
+            self._tasks = None
+            if self._account is not None:
+                account, self._account = self._account, None
+                with anyio.CancelScope(shield=True):
+                    await account.close()
+
+    async def open(self) -> Account:
+        """Raises NotConfigured where no key is set, and InvalidRequest where this Python cannot search text."""
+        if not self._settings.api_key:
+            raise NotConfigured("no Omi API key is set")
+        if self._tasks is None:
+            raise RuntimeError("a library is used inside running()")
+        async with self._opening:
+            if self._account is None:
+                self._account = await database.run(
+                    Account.open, self._settings, self._clock, self._transport, self._tasks
+                )
+                self._tasks.start_soon(self._account.writer.settle)
+                if self._syncing:
+                    self._tasks.start_soon(self._account.sync.run)
+            return self._account

@@ -24,9 +24,6 @@ from anyio.lowlevel import RunVar
 APPLICATION_ID = 0x4F4D_694D
 """In the header of every file of ours ("OMiM"): tells them from other programs' files."""
 
-MIGRATIONS: tuple[str, ...] = ()
-"""Statements, separated by semicolons; those at index n lift a file from schema version n + 1 to n + 2."""
-
 BUSY_SECONDS = 30.0
 """How long a writer waits for another process before SQLite gives up; longer than any transaction of ours."""
 
@@ -85,15 +82,16 @@ class Database:
     `path` None keeps everything in memory, on one connection that all share. On disk only the owner can read the
     file. Where another process replaced or removed it, the next transaction is in the file that is there now.
 
-    `what` names it in warnings. `lazy`: where there is no file it reads as an empty one, which the first transaction
-    that writes makes.
+    `what` names it in warnings. `lazy`: where there is no file it reads as an empty one, and the first transaction that
+    writes makes it. `migrations` are statements, separated by semicolons; those at index n lift a file from schema
+    version n + 1 to n + 2.
     """
 
     def __init__(
         self,
         path: Path | None,
         *,
-        migrations: Sequence[str] = MIGRATIONS,
+        migrations: Sequence[str] = (),
         what: str = "the mirror's file",
         lazy: bool = False,
     ) -> None:
@@ -112,7 +110,7 @@ class Database:
 
     def prepare(self, create: Callable[[sqlite3.Connection], object]) -> None:
         """Run `create` in a transaction now, and again whenever the file is begun anew."""
-        with self._transaction() if self._absent else self.writing() as connection:
+        with self._transaction() as connection:
             create(connection)
         self._preparations.append(create)
 
@@ -124,10 +122,8 @@ class Database:
         """
         with self._lock:
             self._follow()
-            if self._absent:
-                self._lazy = False
-                self._disconnect()
-                self._begin_anew()
+            if self._lazy and self.path is not None and self._identity is None:
+                self._make_file(self.path)
             with self._transaction(durable=durable) as connection:
                 yield connection
 
@@ -135,21 +131,14 @@ class Database:
     def _transaction(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
         with self._lock, self._replacing_damage():
             self._writer.execute(f"pragma synchronous = {'full' if durable else 'normal'}")
-            self._writer.execute("begin immediate")
-            try:
+            with _committing(self._writer):
                 yield self._writer
-                self._writer.execute("commit")
-            except BaseException:
-                # SQLite itself rolls back after some errors, such as a full disk.
-                if self._writer.in_transaction:
-                    self._writer.execute("rollback")
-                raise
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """A consistent snapshot for reading, for as long as the block lasts."""
         self._follow()
-        if self._in_memory:
+        if self._identity is None:
             with self._lock:
                 yield self._writer
             return
@@ -169,7 +158,7 @@ class Database:
         with self._pool_lock:
             identity = self._identity
             connection = self._idle.pop() if self._idle else None
-        connection = connection or self._connect()
+        connection = connection or _connect(self.path)
         try:
             yield connection
         except BaseException:
@@ -182,58 +171,68 @@ class Database:
         if not keep:
             connection.close()
 
-    @property
-    def _absent(self) -> bool:
-        """There is no file yet, and nothing to make one for."""
-        return self._lazy and self.path is not None and self._identity is None
-
-    @property
-    def _in_memory(self) -> bool:
-        return self.path is None or self._absent
-
     def _open(self) -> None:
+        """Open the file at the path, made anew where it cannot be used; memory where there can be none."""
         self._identity = None
-        if self.path is not None and not (self._lazy and not self.path.exists()):
+        if self.path is not None and (self.path.exists() or not self._lazy):
             try:
-                try:
-                    self._open_file(self.path)
-                except (_Foreign, sqlite3.DatabaseError) as error:
-                    if not (isinstance(error, _Foreign) or _is_damage(error)):
-                        raise
-                    self._move_aside(self.path)
-                    self._open_file(self.path)
+                self._writer, self._identity = self._open_usable(self.path)
             except _Newer:
                 self._give_up(f"{self._what} was written by a later release: update this one to use it")
             except (OSError, sqlite3.Error) as error:
                 self._give_up(f"{self._what} cannot be used ({_reason(error)})")
-        if self._in_memory:
-            self._writer = self._connect()
+        if self._identity is None:
+            self._writer = _connect(None)
+            with _committing(self._writer):
+                self._prepare(self._writer)
 
-    def _open_file(self, path: Path) -> None:
+    def _open_usable(self, path: Path) -> tuple[sqlite3.Connection, Identity]:
+        identity = _identity(path)
+        try:
+            return self._open_file(path)
+        except (_Foreign, sqlite3.DatabaseError) as error:
+            if not (isinstance(error, _Foreign) or _is_damage(error)):
+                raise
+            self._move_aside(path, identity)
+            return self._open_file(path)
+
+    def _make_file(self, path: Path) -> None:
+        """Leave memory for a file. An error of SQLite, as on a full disk, leaves it to the next transaction."""
+        memory = self._writer
+        try:
+            self._writer, self._identity = self._open_file(path)
+        except OSError as error:
+            self._give_up(f"{self._what} cannot be used ({_reason(error)})")
+        else:
+            memory.close()
+
+    def _open_file(self, path: Path) -> tuple[sqlite3.Connection, Identity]:
+        """The write connection to the file, which is made if there is none, with everything prepared."""
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with suppress(FileExistsError):
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         for file in (path, *_companions(path)):
             with suppress(FileNotFoundError, PermissionError):
                 file.chmod(0o600)
-        self._identity = _identity(path)
-        self._writer = self._connect()
+        identity = _identity(path)
+        connection = _connect(path)
         try:
-            self._writer.execute("begin immediate")
-            self._claim()
-            self._writer.execute("commit")
+            with _committing(connection):
+                self._claim(connection)
+                self._prepare(connection)
         except BaseException:
-            self._writer.close()
+            connection.close()
             raise
+        return connection, identity
 
-    def _claim(self) -> None:
+    def _claim(self, connection: sqlite3.Connection) -> None:
         """Make sure that the file is ours and of this schema version; a new one becomes so."""
-        (application_id,) = self._writer.execute("pragma application_id").fetchone()
-        (version,) = self._writer.execute("pragma user_version").fetchone()
-        (tables,) = self._writer.execute("select count(*) from sqlite_master").fetchone()
+        (application_id,) = connection.execute("pragma application_id").fetchone()
+        (version,) = connection.execute("pragma user_version").fetchone()
+        (tables,) = connection.execute("select count(*) from sqlite_master").fetchone()
         current = 1 + len(self._migrations)
         if application_id == 0 and version == 0 and tables == 0:
-            self._writer.execute(f"pragma application_id = {APPLICATION_ID}")
+            connection.execute(f"pragma application_id = {APPLICATION_ID}")
             version = current
         elif application_id != APPLICATION_ID:
             raise _Foreign
@@ -241,28 +240,12 @@ class Database:
             raise _Newer
         for script in self._migrations[version - 1 :]:
             for statement in script.split(";"):
-                self._writer.execute(statement)
-        self._writer.execute(f"pragma user_version = {current}")
+                connection.execute(statement)
+        connection.execute(f"pragma user_version = {current}")
 
-    def _connect(self) -> sqlite3.Connection:
-        # mode=rw: only _open_file may create the file, so that no other hand gives it other rights.
-        connection = sqlite3.connect(
-            ":memory:" if self.path is None or self._absent else f"{self.path.absolute().as_uri()}?mode=rw",
-            uri=True,
-            timeout=BUSY_SECONDS,
-            isolation_level=None,
-            check_same_thread=False,
-        )
-        try:
-            connection.row_factory = sqlite3.Row
-            connection.execute("pragma foreign_keys = on")
-            if not self._in_memory:
-                _use_wal(connection)
-                connection.execute("pragma synchronous = normal")
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        for create in self._preparations:
+            create(connection)
 
     def _follow(self) -> None:
         """Go on in the file that is at the path now."""
@@ -271,7 +254,7 @@ class Database:
         with self._lock:
             if not self._closed and _identity(self.path) != self._identity:
                 self._disconnect()
-                self._begin_anew()
+                self._open()
 
     @contextmanager
     def _replacing_damage(self) -> Iterator[None]:
@@ -285,17 +268,11 @@ class Database:
                 if identity == self._identity and not self._closed:
                     self._disconnect()
                     try:
-                        self._move_aside(self.path)
+                        self._move_aside(self.path, identity)
                     except OSError as problem:
                         self._give_up(f"{self._what} is damaged and cannot be moved ({_reason(problem)})")
-                    self._begin_anew()
+                    self._open()
             raise Damaged from error
-
-    def _begin_anew(self) -> None:
-        self._open()
-        with self.writing() as connection:
-            for create in self._preparations:
-                create(connection)
 
     def _disconnect(self) -> None:
         with self._pool_lock:
@@ -303,8 +280,8 @@ class Database:
         for connection in (*idle, self._writer):
             connection.close()
 
-    def _move_aside(self, path: Path) -> None:
-        if _identity(path) != self._identity:
+    def _move_aside(self, path: Path, identity: Identity) -> None:
+        if _identity(path) != identity:
             return  # another process has done it
         aside = path.with_name(f"{path.name}.corrupt-{datetime.now(UTC):%Y%m%dT%H%M%S%f}")
         # The log first: SQLite would replay one that is left behind into the new file.
@@ -314,12 +291,46 @@ class Database:
         self._warn(f"{self._what} was damaged or another program's; it was moved to {aside.name} and begun anew")
 
     def _give_up(self, warning: str) -> None:
-        self.path = None
+        self.path = self._identity = None
         self._warn(f"{warning}; until then, nothing is kept on disk")
 
     def _warn(self, warning: str) -> None:
         self.warning = warning
         log.warning("%s", warning)
+
+
+def _connect(path: Path | None) -> sqlite3.Connection:
+    # mode=rw: only _open_file may create the file, so that no other hand gives it other rights.
+    connection = sqlite3.connect(
+        ":memory:" if path is None else f"{path.absolute().as_uri()}?mode=rw",
+        uri=True,
+        timeout=BUSY_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    try:
+        connection.row_factory = sqlite3.Row
+        connection.execute("pragma foreign_keys = on")
+        if path is not None:
+            _use_wal(connection)
+            connection.execute("pragma synchronous = normal")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+@contextmanager
+def _committing(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("begin immediate")
+    try:
+        yield
+        connection.execute("commit")
+    except BaseException:
+        # SQLite itself rolls back after some errors, such as a full disk.
+        if connection.in_transaction:
+            connection.execute("rollback")
+        raise
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:

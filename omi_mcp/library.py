@@ -2,67 +2,37 @@
 
 The library decides what the mirror answers and what the API must be asked; what is said about it is decided above.
 Its errors are those of `omi_mcp.api.errors`.
-
-The rooms below are imported by what uses them, with the first call: a host waits for the start.
 """
 
-from __future__ import annotations
-
-import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, nullcontext, suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import timedelta
-from functools import partial
+from datetime import datetime, timedelta
 from operator import attrgetter
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import anyio
+import httpx
 
 from omi_mcp import database
-from omi_mcp.api.errors import (
-    BudgetSpent,
-    InvalidRequest,
-    NotConfigured,
-    NotFound,
-    OmiError,
-    OutcomeUnknown,
-    PaymentRequired,
-    RateLimited,
-)
+from omi_mcp.account import Account, AccountOnDemand
+from omi_mcp.api.budget import Allowance
+from omi_mcp.api.drafts import SegmentsDraft, TextDraft, is_name
+from omi_mcp.api.errors import BudgetSpent, InvalidRequest, NotFound, OmiError, RateLimited
+from omi_mcp.api.models import Conversation, Folder
 from omi_mcp.clock import Clock, SystemClock
+from omi_mcp.mirror.search import find_in, occurrences, reach, search
+from omi_mcp.mirror.types import Counts, Entry, Filters, Hit, Names, Progress, Results, Stored
 from omi_mcp.names import RECENT, People, unaccented
+from omi_mcp.settings import Settings
 from omi_mcp.views.text import clean_name
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    import httpx
-    from anyio.abc import TaskGroup
-
-    from omi_mcp.account import Account
-    from omi_mcp.api.budget import Allowance
-    from omi_mcp.api.drafts import SegmentsDraft, TextDraft
-    from omi_mcp.api.models import Conversation, Folder
-    from omi_mcp.mirror.types import Counts, Entry, Filters, Hit, Names, Progress, Results, Stored
-    from omi_mcp.settings import Settings
-    from omi_mcp.writes import Created
-
-DELIVERY_SECONDS = 10.0
-"""After so long an answer has left the process, and reaches the host whatever becomes of the process."""
-
-FINISH_SECONDS = 3.0
-"""How long a write that is out may still be answered when the library closes. Hosts kill what does not end soon."""
+from omi_mcp.writes import Created
 
 RECENT_SECONDS = 3.0
 """How long a list of the recent ones waits: hosts ask for it while they connect."""
 
 MOST_ALIKE = 5
 """How many ids are named that begin alike."""
-
-READ_THROUGH_SECONDS = 10.0
-"""How long the answer to a create waits for the new conversation to be mirrored."""
 
 FEW = 10
 """Conversations that are asked for one by one; among more, lists of 100 tell faster."""
@@ -77,8 +47,7 @@ UNKNOWN_USER = (
     "OMI_MCP_USER_NAME"
 )
 
-Report: TypeAlias = "Callable[[Progress], Awaitable[None]]"
-Result = TypeVar("Result")
+Report = Callable[[Progress], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -148,12 +117,8 @@ class Library:
         self, settings: Settings, *, transport: httpx.AsyncBaseTransport | None = None, clock: Clock | None = None
     ) -> None:
         self._settings = settings
-        self._transport = transport
         self._clock = clock or SystemClock()
-        self._opening = anyio.Lock()
-        self._account: Account | None = None
-        self._tasks: TaskGroup | None = None
-        self._syncing = True
+        self._account = AccountOnDemand(settings, self._clock, transport)
 
     @asynccontextmanager
     async def running(self, *, syncing: bool = True) -> AsyncIterator[None]:
@@ -161,18 +126,8 @@ class Library:
 
         With `syncing` False this process leaves the copying to others.
         """
-        self._syncing = syncing
-        try:
-            async with anyio.create_task_group() as self._tasks:
-                try:
-                    yield
-                finally:
-                    self._tasks.cancel_scope.cancel()
-                    if self._account is not None:
-                        self._account.client.hurry(FINISH_SECONDS)
-        finally:
-            with anyio.CancelScope(shield=True):
-                await self._close()
+        async with self._account.running(syncing=syncing):
+            yield
 
     async def search(
         self,
@@ -194,9 +149,7 @@ class Library:
             InvalidRequest: there is no such folder, or it is not known which speaker is the user.
             OmiError: nothing is mirrored and the API cannot be asked.
         """
-        from omi_mcp.mirror.search import reach, search
-
-        account = await self._open()
+        account = await self._account.open()
         await account.sync.refresh(wait_for_first=True, look=refresh, report=report)
         if folder is not None:
             filters = await self._in_folder(account, filters, folder)
@@ -220,7 +173,7 @@ class Library:
             NotFound: there is none with this id that this key can see.
             OmiError: it is not mirrored and the API cannot be asked.
         """
-        account = await self._open()
+        account = await self._account.open()
         stored = await database.run(account.store.get, conversation_id)
         if stored and (not transcript or stored.transcript in ("stored", "none")):
             return Reading(stored)
@@ -236,36 +189,33 @@ class Library:
             if stored is None:
                 raise
             return Reading(stored, error)
-        return Reading(await account.write_through.keep(fetched, asked=asked))
+        hidden = stored is None and conversation_id in await database.run(account.lasting.hidden.ids)
+        return Reading(await account.write_through.keep(fetched, hidden=hidden or None, asked=asked))
 
     def occurrences(self, query: str, text: str) -> list[tuple[int, int]]:
         """Where in `text` (from, to) the words stand that a search takes for those of `query`."""
-        from omi_mcp.mirror.search import occurrences
-
         return occurrences(query, text)
 
     async def find_in(self, conversation_id: str, words: str, limit: int) -> tuple[Hit, ...]:
         """The best moments for `words` inside one conversation that `get` has returned before, best first."""
-        from omi_mcp.mirror.search import find_in
-
-        account = await self._open()
+        account = await self._account.open()
         return await database.run(find_in, account.store, conversation_id, words, limit)
 
     async def people(self) -> People:
         """Who speaks in the conversations that are copied, and which of them is the user. Asks nothing of the API."""
-        account = await self._open()
+        account = await self._account.open()
         return await database.run(self._people, account)
 
     async def recent(self, *, limit: int, offset: int = 0) -> list[Stored]:
         """The newest conversations the mirror knows, without transcripts; waits only shortly for news of them."""
-        account = await self._open()
+        account = await self._account.open()
         with anyio.move_on_after(RECENT_SECONDS), suppress(OmiError):
             await account.sync.refresh(wait_for_first=True)
         return await database.run(account.store.recent, limit, offset)
 
     async def titled(self, words: str, *, limit: int) -> list[Stored]:
         """Mirrored conversations whose title holds all `words` (the last may be unfinished), newest first."""
-        account = await self._open()
+        account = await self._account.open()
         return await database.run(account.store.titles, words, limit)
 
     async def resolve(self, beginning: str) -> str:
@@ -274,7 +224,7 @@ class Library:
         Raises:
             InvalidRequest: several conversations begin so.
         """
-        account = await self._open()
+        account = await self._account.open()
         known = await database.run(account.store.beginning_with, beginning, MOST_ALIKE + 1)
         ids = [stored.conversation.id for stored in known]
         if len(ids) <= 1 or beginning in ids:
@@ -282,10 +232,32 @@ class Library:
         more = ", and more" if len(ids) > MOST_ALIKE else ""
         raise InvalidRequest("id", f"several begin so: {', '.join(ids[:MOST_ALIKE])}{more}")
 
-    async def hidden(self) -> list[Stored]:
-        """The hidden conversations that this computer knows, newest first. The API lists none."""
-        account = await self._open()
-        return await database.run(account.store.hidden)
+    async def hidden(self) -> dict[str, Stored | None]:
+        """The hidden conversations that this computer knows, by id, newest first. The API lists none.
+
+        Of those that were hidden from here and are not copied any more a few are read anew; None is what is not.
+        """
+        account = await self._account.open()
+        known: dict[str, Stored | None] = {
+            stored.conversation.id: stored for stored in await database.run(account.store.hidden)
+        }
+        for place, conversation_id in enumerate(await database.run(self._lost_sight_of, account)):
+            known[conversation_id] = None
+            if place < FEW:
+                try:
+                    known[conversation_id] = (await self.get(conversation_id, transcript=False)).stored
+                except NotFound:
+                    del known[conversation_id]
+                except OmiError:
+                    pass
+        return known
+
+    @staticmethod
+    def _lost_sight_of(account: Account) -> list[str]:
+        """Ids of what was hidden from here and is not in the copy."""
+        hidden = account.lasting.hidden.ids()
+        copied = account.store.present(hidden)
+        return [each for each in hidden if each not in copied]
 
     async def sync(self, *, full: bool = False) -> None:
         """Look for what is new now, however lately that was done.
@@ -295,35 +267,35 @@ class Library:
         Raises:
             OmiError: nothing has ever been copied, and the API cannot be asked.
         """
-        account = await self._open()
+        account = await self._account.open()
         await account.sync.refresh(wait_for_first=True, look=True)
         await (account.sync.compare_all() if full else account.sync.compare_overdue())
 
     async def standing(self) -> Standing:
         """How far the copy has come, whichever process makes it. Asks nothing of the API."""
-        account = await self._open()
+        account = await self._account.open()
         progress, left = await account.sync.measure(), await account.sync.left()
         counts = await database.run(account.store.counts)
         return Standing(counts, progress, left.seconds, left.looking, left.comparing, left.settling)
 
     async def allowances(self) -> tuple[Allowance, ...]:
         """The hourly allowances as this account's ledger sees them. Asks nothing of the API."""
-        account = await self._open()
+        account = await self._account.open()
         return await database.run(account.budget.allowances)
 
     async def catalogue(self, start: datetime | None = None, end: datetime | None = None) -> list[Entry]:
         """Every listed conversation that began between `start` and `end` (inclusive), oldest first, from the copy."""
-        account = await self._open()
+        account = await self._account.open()
         return await database.run(account.store.catalogue, start, end)
 
     async def copied(self, conversation_id: str) -> Stored | None:
         """One conversation with its transcript as the copy has it; the API is not asked."""
-        account = await self._open()
+        account = await self._account.open()
         return await database.run(account.store.get, conversation_id)
 
     async def scopes(self) -> tuple[str, ...] | None:
         """What the key may do, asked of the API; None where it cannot say, but gives conversations to this key."""
-        account = await self._open()
+        account = await self._account.open()
         return await account.client.check()
 
     async def create_from_text(self, draft: TextDraft, *, dated: bool, allow_duplicate: bool = False) -> Created:
@@ -331,43 +303,25 @@ class Library:
 
         `dated`: the start was given, not assumed to be now, and so tells this text from the same text of another day.
         """
-        account = await self._open()
-
-        async def create() -> Created:
-            created = await account.writer.create_from_text(draft, dated=dated, allow_duplicate=allow_duplicate)
-            await self._mirror_created(account, created, transcript=False)
-            return created
-
-        async with nullcontext() if allow_duplicate else account.writer.turn(draft, dated=dated):
-            created = await self._carry_out(create)
-        return await self._told(account, created)
+        account = await self._account.open()
+        return await account.writer.create_from_text(draft, dated=dated, allow_duplicate=allow_duplicate)
 
     async def create_from_segments(self, draft: SegmentsDraft) -> Created:
         """Create from a diarised transcript, once: the session id makes a repeat return the first.
 
         The names of its speakers, which the API does not take, are kept on this side.
         """
-        account = await self._open()
-
-        async def create() -> Created:
-            created = await account.writer.create_from_segments(draft)
-            with anyio.CancelScope(shield=True):
-                await account.write_through.learn_names(created.receipt.id, _usable(draft.names))
-            await self._mirror_created(account, created, transcript=True)
-            return created
-
-        async with account.writer.turn(draft):
-            created = await self._carry_out(create)
-        return await self._told(account, created)
+        account = await self._account.open()
+        return await account.writer.create_from_segments(draft, _usable(draft.names))
 
     async def imported(self, sessions: Sequence[str]) -> dict[str, str]:
         """Which of these session ids `import_segments` has sent before, and the conversations they became."""
-        account = await self._open()
-        return await database.run(account.imported.known, sessions)
+        account = await self._account.open()
+        return await database.run(account.lasting.imported.known, sessions)
 
     async def learn_names(self, conversation_id: str, names: Names) -> None:
         """Keep these names, by what the API calls each speaker, where none were given on this side before."""
-        account = await self._open()
+        account = await self._account.open()
         await account.write_through.learn_names(conversation_id, _usable(names))
 
     async def existing(self, began: Mapping[str, datetime], *, now: bool = False) -> set[str]:
@@ -376,7 +330,7 @@ class Library:
         `began` has about when each began; `now` leaves out the copy. The others may be there all the same, hidden
         ones above all: `exists` tells.
         """
-        account = await self._open()
+        account = await self._account.open()
         found = set() if now else await database.run(account.store.present, began)
         moments = sorted(moment for each, moment in began.items() if each not in found)
         if len(moments) <= FEW:
@@ -417,8 +371,8 @@ class Library:
 
     async def named_speakers(self) -> dict[str, Names]:
         """By conversation id, what the API calls a speaker and the name given on this side; changed last, first."""
-        account = await self._open()
-        return await database.run(account.names.everywhere)
+        account = await self._account.open()
+        return await database.run(account.lasting.names.everywhere)
 
     async def name_speaker(self, conversation_id: str, speaker: str, name: str | None) -> Speaker:
         """Call a speaker of one conversation `name` from now on, on this side; None takes the name back.
@@ -429,17 +383,17 @@ class Library:
             InvalidRequest: there is no such speaker, or this is no name.
             OmiError: as for `speakers`.
         """
-        account = await self._open()
+        account = await self._account.open()
         called = None if name is None else _given_name(name)
         named = _speaker_called(speaker, await self.speakers(conversation_id))
 
         def give() -> None:
-            account.names.give(conversation_id, {named.label: called or ""})
+            account.lasting.names.give(conversation_id, {named.label: called or ""})
             account.store.follow_names()
 
         await database.run(give)
-        if not account.names.lasting and not self._settings.demo:
-            raise InvalidRequest("name", f"it is lost when this program ends: {account.names.warning}")
+        if not account.lasting.names.lasting and not self._settings.demo:
+            raise InvalidRequest("name", f"it is lost when this program ends: {account.lasting.names.warning}")
         return named
 
     async def import_segments(
@@ -449,7 +403,7 @@ class Library:
 
         `visible`: what the API hides, because it takes it for too little, is brought back at once.
         """
-        account = await self._open()
+        account = await self._account.open()
         created = await self.create_from_segments(draft)
         if visible and created.receipt.discarded:
             await self.restore(created.receipt.id)
@@ -458,133 +412,33 @@ class Library:
             stored = await self.copied(created.receipt.id)
             if stored is None or stored.conversation.structured.title != title:
                 await self.update_title(created.receipt.id, title)
-        with suppress(sqlite3.Error, database.Damaged):  # the API knows as well
-            await database.run(account.imported.note, draft.client_session_id, created.receipt.id)
+        await account.writer.note_import(draft, created.receipt.id)
         return created
 
     async def update_title(self, conversation_id: str, title: str) -> Conversation:
         """Rename. Returns the conversation as the API has it now, without transcript."""
-        from omi_mcp.writes import edits
-
-        account = await self._open()
-        return await self._change(
-            account, conversation_id, partial(edits.rename, account.client, self._clock, conversation_id, title)
-        )
+        account = await self._account.open()
+        return await account.writer.rename(conversation_id, title)
 
     async def discard(self, conversation_id: str) -> Conversation:
         """Hide from lists and search. `restore` brings it back."""
-        return await self._set_discarded(conversation_id, True)
+        account = await self._account.open()
+        return await account.writer.set_discarded(conversation_id, True)
 
     async def restore(self, conversation_id: str) -> Conversation:
         """Bring back what was hidden."""
-        return await self._set_discarded(conversation_id, False)
+        account = await self._account.open()
+        return await account.writer.set_discarded(conversation_id, False)
 
     async def current(self, conversation_id: str) -> Conversation:
         """The conversation as the API has it now, without transcript, whatever the mirror knows."""
-        account = await self._open()
+        account = await self._account.open()
         return await account.client.get_conversation(conversation_id)
 
     async def delete(self, conversation_id: str) -> None:
         """Delete for good. What the service made of it besides, memories and action items, stays there."""
-        from omi_mcp.writes import edits
-
-        account = await self._open()
-
-        async def delete() -> None:
-            async with _absence_noted(account, conversation_id):
-                await edits.delete(account.client, self._clock, conversation_id)
-            with anyio.CancelScope(shield=True):
-                await account.write_through.deleted(conversation_id)
-                await account.writer.forget_conversation(conversation_id)
-
-        await self._carry_out(delete)
-
-    async def _set_discarded(self, conversation_id: str, discarded: bool) -> Conversation:
-        from omi_mcp.writes import edits
-
-        account = await self._open()
-        change = partial(edits.set_discarded, account.client, self._clock, conversation_id, discarded)
-        return await self._change(account, conversation_id, change, hidden=discarded)
-
-    async def _change(
-        self,
-        account: Account,
-        conversation_id: str,
-        change: Callable[[], Awaitable[Conversation]],
-        *,
-        hidden: bool | None = None,
-    ) -> Conversation:
-        async def carry_out() -> Conversation:
-            async with _absence_noted(account, conversation_id):
-                changed = await change()
-            with anyio.CancelScope(shield=True):
-                await account.write_through.keep(changed, hidden=hidden)
-            return changed
-
-        return await self._carry_out(carry_out)
-
-    async def _carry_out(self, write: Callable[[], Awaitable[Result]]) -> Result:
-        """`write`, in a task of its own. A call that is cancelled waits for it no longer, and cancels it.
-
-        A write that is cancelled sends nothing more. The request that is out is not cut off: it is finished and noted.
-        """
-        if self._tasks is None:
-            return await write()
-        results: list[Result] = []
-        failures: list[Exception] = []
-        ended = anyio.Event()
-        wanted = anyio.CancelScope()
-
-        async def carry() -> None:
-            try:
-                with wanted:
-                    results.append(await write())
-            except Exception as error:
-                failures.append(error)
-            finally:
-                ended.set()
-
-        self._tasks.start_soon(carry)
-        try:
-            await ended.wait()
-        finally:
-            wanted.cancel()
-        if failures:
-            raise failures[0]
-        if not results:
-            raise OutcomeUnknown("the server was stopped")
-        return results[0]
-
-    async def _told(self, account: Account, created: Created) -> Created:
-        """`created` as it is now, and noted as told: not before the answer has gone out, which a kill could prevent."""
-        receipt = created.receipt
-
-        async def note() -> None:
-            try:
-                await self._clock.sleep(DELIVERY_SECONDS)
-            finally:
-                with anyio.CancelScope(shield=True):
-                    await account.writer.heard(receipt.id)
-
-        if self._tasks is None:
-            await account.writer.heard(receipt.id)
-        else:
-            self._tasks.start_soon(note)
-        hidden = await account.write_through.hides(receipt.id) if created.repeated else None
-        if hidden is None or hidden == receipt.discarded:
-            return created
-        return replace(created, receipt=receipt.model_copy(update={"discarded": hidden}))
-
-    async def _mirror_created(self, account: Account, created: Created, *, transcript: bool) -> None:
-        """Make a new conversation findable at once. One that cannot be read now is found by the next sync."""
-        receipt = created.receipt
-        if created.repeated or receipt.discarded or receipt.status != "completed":
-            return
-        with anyio.move_on_after(READ_THROUGH_SECONDS), suppress(OmiError):
-            conversation = await account.client.get_conversation(receipt.id, include_transcript=transcript)
-            if not transcript:
-                conversation = conversation.model_copy(update={"transcript_segments": ()})
-            await account.write_through.keep(conversation, hidden=False)
+        account = await self._account.open()
+        await account.writer.delete(conversation_id)
 
     async def _in_folder(self, account: Account, filters: Filters, folder: str) -> Filters:
         folders = await database.run(account.store.folders) or await account.client.folders()
@@ -592,28 +446,6 @@ class Library:
 
     def _people(self, account: Account) -> People:
         return People.of(account.store.newest_speakers(RECENT), self._settings.user_name)
-
-    async def _open(self) -> Account:
-        if not self._settings.api_key:
-            raise NotConfigured("no Omi API key is set")
-        async with self._opening:
-            if self._account is None:
-                self._account = await database.run(self._open_account)
-                if self._tasks is not None:
-                    self._tasks.start_soon(self._account.writer.settle)
-                    if self._syncing:
-                        self._tasks.start_soon(self._account.sync.run)
-            return self._account
-
-    def _open_account(self) -> Account:
-        from omi_mcp.account import Account
-
-        return Account.open(self._settings, self._clock, self._transport)
-
-    async def _close(self) -> None:
-        if self._account is not None:
-            account, self._account = self._account, None
-            await account.close()
 
 
 def _usable(names: Names) -> Names:
@@ -623,8 +455,6 @@ def _usable(names: Names) -> Names:
 
 
 def _given_name(text: str) -> str:
-    from omi_mcp.api.drafts import is_name
-
     name = clean_name(text)
     if not name or len(name) > LONGEST_NAME:
         raise InvalidRequest("name", f"must have 1 to {LONGEST_NAME} characters")
@@ -653,21 +483,6 @@ def _filter_speaker(filters: Filters, people: People) -> Filters:
     if speaker is None:
         raise InvalidRequest("speaker", UNKNOWN_USER)
     return replace(filters, speaker=speaker)
-
-
-@asynccontextmanager
-async def _absence_noted(account: Account, conversation_id: str) -> AsyncIterator[None]:
-    """Let the mirror know what a refused change says about the conversation."""
-    try:
-        yield
-    except PaymentRequired:
-        with anyio.CancelScope(shield=True):
-            await account.write_through.locked(conversation_id)
-        raise
-    except NotFound:
-        with anyio.CancelScope(shield=True):
-            await account.write_through.gone(conversation_id)
-        raise
 
 
 def _filter_folder(filters: Filters, folder: str, folders: Sequence[Folder]) -> Filters:

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from omi_mcp import database, dates, environment
+from omi_mcp.clock import SystemClock
 from omi_mcp.settings import Settings
 from omi_mcp.terminal import DONE, FAILED, USAGE, Session, Terminal, confirm, run_command
 from omi_mcp.views.text import duration
+from omi_mcp.writes import Lasting
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 STATUS = "How much of the account is copied, how fresh it is, and where it is kept. Asks nothing of the Omi API."
 PURGE = (
     "Delete the copy from this computer. Nothing changes in the Omi account; the next search begins to copy anew, "
-    "within the hourly limits. Names given to speakers are kept."
+    "within the hourly limits. Names given to speakers, and what is noted of your own writes, are kept."
 )
 
 
@@ -121,6 +123,11 @@ def purge(settings: Settings, options: argparse.Namespace) -> int:
     if not files:
         print("There is no copy to delete.")
         return DONE
+    if still_open := _keep_open_creates(files):
+        creates = "1 create is" if still_open == 1 else f"Each of {still_open:,} creates is"
+        print(
+            f"{creates} still open: what became of it is not known yet. That is kept, and looked for by the next start."
+        )
     if not options.yes:
         if not sys.stdin.isatty():
             err.fail("mirror purge: say --yes where nobody can be asked")
@@ -136,6 +143,18 @@ def purge(settings: Settings, options: argparse.Namespace) -> int:
             return FAILED
     print(f"Deleted {_counted(files)}.")
     return DONE
+
+
+def _keep_open_creates(mirrors: list[Path]) -> int:
+    """How many creates of these accounts are open. What an earlier release noted in the copy is moved out of it."""
+    still_open = 0
+    for mirror in mirrors:
+        if mirror.suffix == ".sqlite3":
+            lasting = Lasting(mirror.with_name(mirror.name.replace("mirror-", "account-", 1)), SystemClock())
+            lasting.take_over(mirror)
+            still_open += len(lasting.journal.open())
+            lasting.close()
+    return still_open
 
 
 def _counted(files: list[Path]) -> str:

@@ -31,19 +31,19 @@ async def main(session: Session, options: argparse.Namespace) -> int:
 
 
 async def _list(session: Session, options: argparse.Namespace) -> None:
-    hidden = [stored.conversation for stored in await session.library.hidden()]
-    began = [dates.local(each.began, session.settings.timezone) for each in hidden]
+    hidden = await session.library.hidden()
+    listed: list[dict[str, str | None]] = []
+    for conversation_id, stored in hidden.items():
+        name = title(stored.conversation) if stored else None
+        began = dates.local(stored.conversation.began, session.settings.timezone) if stored else None
+        listed.append({"id": conversation_id, "title": name, "started": began.isoformat() if began else None})
+        if not options.json:
+            heading = session.out.paint(name or "(not copied)", "bold")
+            session.out.print(f"{began:%Y-%m-%d %H:%M}  {heading}" if began else heading)
+            session.out.print(f"    {session.out.paint(conversation_id, 'dim')}")
     if options.json:
-        session.json(
-            [
-                {"id": each.id, "title": title(each), "started": start.isoformat()}
-                for each, start in zip(hidden, began, strict=True)
-            ]
-        )
+        session.json(listed)
         return
-    for each, start in zip(hidden, began, strict=True):
-        session.out.print(f"{start:%Y-%m-%d %H:%M}  {session.out.paint(title(each), 'bold')}")
-        session.out.print(f"    {session.out.paint(each.id, 'dim')}")
     session.note(
         "The Omi API lists no hidden conversations: these are the ones this computer knows." if hidden else None
     )

@@ -2,10 +2,9 @@
 
 import hashlib
 import json
-import logging
 import random
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -32,6 +31,7 @@ from omi_mcp.api.errors import (
 from omi_mcp.api.models import Conversation, Receipt
 from omi_mcp.clock import Clock
 from omi_mcp.writes.journal import Entry, Journal
+from omi_mcp.writes.lasting import noted
 
 WORKING = timedelta(seconds=125)
 """How long after the answer was lost a create may still appear. OMI API: the service works on one for 120 s."""
@@ -56,8 +56,6 @@ FAILURES = 3
 SETTLE_SECONDS = 600.0
 """How often creates that were left open are looked for in the background."""
 
-log = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True)
 class Created:
@@ -68,7 +66,7 @@ class Created:
     recovered: bool = False
 
 
-class Writer:
+class Creator:
     """Sends creates and finds out what became of them.
 
     Raises, besides `OmiError` for what was refused: `NotBooked`, `NotCreated`, `OutcomeUnknown`, `Unfinished`.
@@ -77,11 +75,10 @@ class Writer:
     to `settle`, or to the next who asks for the same.
     """
 
-    def __init__(self, client: OmiClient, journal: Journal, clock: Clock, *, rng: random.Random | None = None) -> None:
+    def __init__(self, client: OmiClient, journal: Journal, clock: Clock) -> None:
         self._client = client
         self._journal = journal
         self._clock = clock
-        self._rng = rng or random.Random()
         self._turns: dict[str, anyio.Lock] = {}
         self._out: set[str] = set()
 
@@ -140,14 +137,6 @@ class Writer:
                 seconds = SETTLE_SECONDS
             await self._clock.sleep(seconds)
 
-    async def heard(self, conversation_id: str) -> None:
-        """Whoever asked for this conversation has been told of it."""
-        await self._note(partial(self._journal.heard, conversation_id))
-
-    async def forget_conversation(self, conversation_id: str) -> None:
-        """It was deleted: the same create is a new one again."""
-        await self._note(partial(self._journal.forget_conversation, conversation_id))
-
     async def _settle_due(self) -> float:
         """Settle what one look can settle; seconds until there may be more."""
         seconds = SETTLE_SECONDS
@@ -181,14 +170,14 @@ class Writer:
                 raise NotCreated(str(error)) from error
             return Created(found, recovered=True)
         except BaseException:  # refused, or cancelled before it was out: see `OmiClient`
-            await self._note(partial(self._journal.forget, entry))
+            await noted(partial(self._journal.forget, entry))
             raise
-        await self._note(partial(self._journal.keep, replace(entry, receipt=receipt)))
+        await noted(partial(self._journal.keep, replace(entry, receipt=receipt)))
         return Created(receipt)
 
     async def _lose(self, entry: Entry) -> Entry:
         entry = replace(entry, lost_at=self._clock.now())
-        await self._note(partial(self._journal.keep, entry))
+        await noted(partial(self._journal.keep, entry))
         return entry
 
     async def _settle(
@@ -256,9 +245,9 @@ class Writer:
 
     async def _conclude(self, entry: Entry, receipt: Receipt | None) -> None:
         if receipt is None:
-            await self._note(partial(self._journal.forget, entry))
+            await noted(partial(self._journal.forget, entry))
         else:
-            await self._note(partial(self._journal.keep, replace(entry, receipt=receipt)))
+            await noted(partial(self._journal.keep, replace(entry, receipt=receipt)))
 
     def _still_working(self, entry: Entry) -> timedelta:
         """How long the conversation of an open entry may still appear."""
@@ -281,7 +270,7 @@ class Writer:
                 if receipt.status != "processing" or not failures:
                     return Created(receipt, recovered=bool(failures))
             if len(failures) >= FAILURES and all(map(_final, failures)):
-                await self._note(partial(self._journal.forget, entry))
+                await noted(partial(self._journal.forget, entry))
                 raise NotCreated(str(failures[-1]))
             wait = next(waits, None)
             pause = wait and (_pause_after(failures[-1], wait) if receipt is None else wait)
@@ -306,27 +295,18 @@ class Writer:
             raise
         except BaseException:  # refused, or cancelled before it was out: see `OmiClient`
             if first:
-                await self._note(partial(self._journal.forget, entry))
+                await noted(partial(self._journal.forget, entry))
             raise
         finally:
             self._out.discard(entry.id)
-        await self._note(partial(self._journal.keep, replace(entry, receipt=receipt)))
+        await noted(partial(self._journal.keep, replace(entry, receipt=receipt)))
         return receipt
 
     def _exact(self, draft: TextDraft) -> TextDraft:
         """`draft` at an instant of its own: the API keeps microseconds, and a list call finds exactly that one."""
-        started = draft.started_at.replace(microsecond=self._rng.randrange(1, 1_000_000))
+        started = draft.started_at.replace(microsecond=random.randrange(1, 1_000_000))
         finished = max(started, draft.finished_at) if draft.finished_at else None
         return replace(draft, started_at=started, finished_at=finished)
-
-    @staticmethod
-    async def _note(book: Callable[[], None]) -> None:
-        """Book what has happened, even while being stopped. What cannot be booked stays open, and is found later."""
-        with anyio.CancelScope(shield=True):
-            try:
-                await database.run(book)
-            except (sqlite3.Error, database.Damaged) as error:
-                log.warning("the outcome of a create could not be journaled: %s", type(error).__name__)
 
 
 def _content(draft: TextDraft | SegmentsDraft, *, dated: bool = True) -> str:

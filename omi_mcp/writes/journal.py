@@ -82,6 +82,13 @@ class Journal:
             _write(connection, entry)
         return None
 
+    def adopt(self, connection: Connection) -> None:
+        """Take over the entries of the table of the same name of another database."""
+        entries = _select(connection, "order by asked_at")
+        with self._database.writing(durable=True) as own:
+            for entry in entries:
+                _write(own, entry)
+
     def keep(self, entry: Entry) -> None:
         """Write down what has become of an entry. What another process found out meanwhile stays."""
         with self._database.writing() as connection:

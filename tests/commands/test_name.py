@@ -143,7 +143,7 @@ def test_names_are_kept_where_no_copy_is_kept_and_a_damaged_file_is_told_of(tmp_
         assert [file.name for file in account.settings.data_dir.glob("account-*.corrupt-*")]
         account.settings.account_file.write_bytes(b"no database, though it once was one" * 100)
         told = await account.run("mirror", "status", "--json")
-        assert "the file of this account's names was damaged" in told.json["warning"]
+        assert "the file of this account's names, imports and open creates was damaged" in told.json["warning"]
 
     live(story, tmp_path)
 

@@ -401,7 +401,8 @@ async def test_what_a_killed_server_left_open_is_settled_without_being_asked(acc
     account.sandbox.load([talk("harbour", started_at=(START + timedelta(microseconds=7)).isoformat())])
     async with account.server() as client:
         await call(client, "search_conversations")
-        database = Database(next(tmp_path.glob("mirror-*.sqlite3")))
+        (mirror,) = tmp_path.glob("mirror-*.sqlite3")
+        database = Database(mirror.with_name(mirror.name.replace("mirror", "account")))
         journal = Journal(database, account.clock)
         journal.book(Entry("found", START + timedelta(microseconds=7), account.clock.now()), again=False)
         journal.book(Entry("never", START + timedelta(microseconds=8), account.clock.now()), again=False)
