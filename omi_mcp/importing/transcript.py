@@ -72,17 +72,22 @@ class Transcript:
     origin: Origin | None = None
 
 
-def timed(lines: Sequence[Line]) -> tuple[tuple[Line, ...], bool]:
-    """`lines` with a start and an end each, and whether the times had to be guessed.
+def untimed(lines: Sequence[Line]) -> bool:
+    """Whether there is no time for all of `lines`, so that it has to be guessed."""
+    return any(line.start is None for line in lines)
+
+
+def timed(lines: Sequence[Line]) -> tuple[Line, ...]:
+    """`lines` with a start and an end each.
 
     A start without an end lasts until the next one; several at one instant share the time. Lines without any time
     follow each other at the pace of `SECONDS_PER_WORD`.
     """
-    if any(line.start is None for line in lines):
-        return tuple(_paced(lines)), True
+    if untimed(lines):
+        return tuple(_paced(lines))
     if all(line.end is not None and line.end > (line.start or 0.0) for line in lines):
-        return tuple(lines), False
-    return tuple(_ended(lines)), False
+        return tuple(lines)
+    return tuple(_ended(lines))
 
 
 def with_preamble(transcript: Transcript, rows: Sequence[str]) -> Transcript:

@@ -55,7 +55,7 @@ def read_captions(text: str, kind: Literal["vtt", "srt"]) -> Transcript:
         raise Unreadable(
             "there are no captions in it" if known else f"this is no {'WebVTT' if kind == 'vtt' else 'SRT'} file"
         )
-    spoken, _ = timed(list(_named(lines)))
+    spoken = timed(list(_named(lines)))
     return with_preamble(Transcript(spoken, title=title or None), [*above, *preamble])
 
 

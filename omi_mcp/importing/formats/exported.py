@@ -93,7 +93,7 @@ def _transcript(lines: list[Line], written: Iterable[str], transcript: Transcrip
             lines=tuple(replace(line, is_user=line.speaker in user) for line in lines),
             origin=origin,
         )
-    summed_up, _ = timed([Line(each, speaker=SUMMARY, number=0) for each in written if each.strip()])
+    summed_up = timed([Line(each, speaker=SUMMARY, number=0) for each in written if each.strip()])
     return replace(transcript, lines=summed_up, estimated=True, origin=replace(origin, summed_up=True))
 
 
@@ -125,7 +125,7 @@ def _said(rows: Iterable[str], front: dict[str, Any]) -> list[Line]:
             lines.append(Line(unescaped(match[4]), seconds_of(match[1]), end, speaker, number=numbered.get(speaker)))
         elif lines and row.strip():
             lines[-1] = replace(lines[-1], text=f"{lines[-1].text} {unescaped(row.strip())}")
-    return lines if all(line.end for line in lines) else list(timed(lines)[0])
+    return lines if all(line.end for line in lines) else list(timed(lines))
 
 
 def _written(body: str) -> Iterator[str]:

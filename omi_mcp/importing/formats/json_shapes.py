@@ -11,7 +11,7 @@ from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 
 from omi_mcp.importing.formats.exported import read_record
 from omi_mcp.importing.formats.text import paragraphs
-from omi_mcp.importing.transcript import STAMP, Line, Transcript, Unreadable, seconds_of, timed
+from omi_mcp.importing.transcript import STAMP, Line, Transcript, Unreadable, seconds_of, timed, untimed
 
 _STAMP = re.compile(STAMP)
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
@@ -73,12 +73,12 @@ class _Spoken(BaseModel):
 def _recorded(spoken: list[_Spoken]) -> Transcript:
     """Their times made whole, and in seconds."""
     said = [each.line() for each in spoken]
-    lines, estimated = timed(said)
+    lines = timed(said)
     words = sum(len(line.text.split()) for line in lines)
     total = sum((line.end or 0.0) - (line.start or 0.0) for line in lines)
-    if not estimated and total > SLOWEST * words and _whole(said):
+    if not untimed(said) and total > SLOWEST * words and _whole(said):
         lines = tuple(_in_milliseconds(lines))
-    return Transcript(lines, estimated=estimated)
+    return Transcript(lines, estimated=untimed(said))
 
 
 def _whole(lines: list[Line]) -> bool:
@@ -160,7 +160,7 @@ class WhisperCpp(_Shape):
 
     def transcript(self) -> Transcript:
         heard = [Line(each.text, each.offsets.start / 1000, each.offsets.end / 1000) for each in self.transcription]
-        return Transcript(timed(heard)[0])
+        return Transcript(timed(heard))
 
 
 class _Timed(BaseModel):
@@ -223,7 +223,7 @@ class Deepgram(_Shape):
                 for number, channel in enumerate(channels)
                 for line in _turns(channel.alternatives[0].words, str(number) if len(channels) > 1 else None)
             ]
-        return Transcript(timed(sorted(said, key=lambda line: line.start or 0.0))[0])
+        return Transcript(timed(sorted(said, key=lambda line: line.start or 0.0)))
 
 
 class AssemblyAI(_Shape):
@@ -238,10 +238,10 @@ class AssemblyAI(_Shape):
             said = [replace(each.line(), speaker=_label(each.line().speaker)) for each in self.utterances]
         else:
             said = list(_turns(self.words or [], None))
-        lines, estimated = timed(said)
-        if not estimated and _whole(said):
+        lines = timed(said)
+        if not untimed(said) and _whole(said):
             lines = tuple(_in_milliseconds(lines))
-        return Transcript(lines, language=self.language_code and self.language_code[:2], estimated=estimated)
+        return Transcript(lines, language=self.language_code and self.language_code[:2], estimated=untimed(said))
 
 
 SHAPES: tuple[tuple[str, type, type[_Shape]], ...] = (

@@ -30,6 +30,7 @@ from omi_mcp.importing.transcript import (
     seconds_of,
     spoken_seconds,
     timed,
+    untimed,
     with_preamble,
 )
 
@@ -158,7 +159,7 @@ def read_text(text: str, *, markdown: bool = False) -> list[Transcript]:
 
 def paragraphs(text: str) -> Transcript:
     """Words alone, a line for each paragraph."""
-    lines, _ = timed([Line(" ".join(each.split())) for each in re.split(r"\n\s*\n", text) if each.strip()])
+    lines = timed([Line(" ".join(each.split())) for each in re.split(r"\n\s*\n", text) if each.strip()])
     return Transcript(lines, estimated=True)
 
 
@@ -296,7 +297,7 @@ def _turns(rows: Sequence[_Row], heads: dict[int, _Head]) -> Transcript:
     lines = [replace(line, start=((line.start or 0.0) - began) % midnight) for line in lines]
     lines = [
         replace(line, end=min(line.end or 0.0, (line.start or 0.0) + max(LONGEST_GUESS, spoken_seconds(line.text))))
-        for line in timed(lines)[0]
+        for line in timed(lines)
     ]
     clock = time(int(began) // 3600 % 24, int(began) // 60 % 60, int(began) % 60)
     return replace(_transcript(lines, [row.text for row in rows[:first]]), clock=clock)
@@ -334,7 +335,7 @@ def _transcript(lines: Sequence[Line], above: Sequence[str]) -> Transcript:
     title = next(
         (row for row in rows if not _DATE.search(row) and not row.startswith(_KEYWORDS)), rows[0] if rows else None
     )
-    transcript = Transcript(timed(lines)[0], _dated(rows), title=title)
+    transcript = Transcript(timed(lines), _dated(rows), title=title)
     return with_preamble(transcript, above)
 
 
@@ -348,8 +349,8 @@ def _untimed(rows: Sequence[_Row]) -> Transcript:
         if lines := _spoken(rows[first:], clocked=True, listed=_listed(rows)):
             transcript = _transcript(lines, [row.text for row in rows[:first]])
             return replace(transcript, title=title or transcript.title)
-    spoken, estimated = timed(_spoken(rows, clocked=False, listed=_listed(rows)))
-    return Transcript(spoken, title=title, estimated=estimated)
+    spoken = _spoken(rows, clocked=False, listed=_listed(rows))
+    return Transcript(timed(spoken), title=title, estimated=untimed(spoken))
 
 
 @dataclass
