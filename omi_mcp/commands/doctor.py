@@ -10,7 +10,7 @@ import sqlite3
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -96,36 +96,6 @@ Start = Callable[[str, Sequence[str], Mapping[str, str], Path], Awaitable[list[s
 Scopes = tuple[str, ...] | None
 
 
-class _Inquiry:
-    """Asks the API what each key may do, once for each key and address: several hosts mostly share one."""
-
-    def __init__(self, clock: Clock, transport: httpx.AsyncBaseTransport | None) -> None:
-        self._clock = clock
-        self._transport = transport
-        self._lock = anyio.Lock()
-        self._answers: dict[str, Scopes | OmiError] = {}
-
-    def known(self, settings: Settings) -> Scopes | OmiError:
-        """What has been answered already; None when nothing has, or nothing definite."""
-        return self._answers.get(settings.account)
-
-    def remember(self, settings: Settings, answer: Scopes | OmiError) -> None:
-        self._answers[settings.account] = answer
-
-    async def ask(self, settings: Settings) -> Scopes | OmiError:
-        """What the key of `settings` may do at its address, or why that cannot be known."""
-        async with self._lock:
-            if settings.account not in self._answers:
-                try:
-                    answer: Scopes | OmiError = await probe(
-                        settings.base_url, settings.api_key or "", self._clock, self._transport
-                    )
-                except OmiError as error:
-                    answer = error
-                self._answers[settings.account] = answer
-            return self._answers[settings.account]
-
-
 async def examine(
     settings: Settings | SettingsError,
     machine: Machine,
@@ -143,51 +113,180 @@ async def examine(
     yield Finding("python", "ok", f"omi-mcp {__version__} on Python {platform.python_version()} at {sys.executable}")
     search = _search()
     yield search
-    inquiry = _Inquiry(clock, transport)
+    examination = _Examination(machine, clock, transport, start)
     hosts = _entries(machine)
     if isinstance(settings, SettingsError):
         yield Finding("settings", "problem", str(settings), "Set it to what is accepted, or unset it.")
     else:
-        async for finding in _here(
-            settings, machine, clock, inquiry, transport, saved=saved, search=search, hosts=hosts
-        ):
+        for finding in _key(settings, machine, saved=saved, connected=any(host.entry for host in hosts)):
             yield finding
-    for finding in await _hosts(hosts, machine, inquiry, start):
+        async for finding in examination.here(settings, searchable=search.level == "ok"):
+            yield finding
+    for finding in await examination.hosts(hosts):
         yield finding
 
 
-async def _here(
-    settings: Settings,
-    machine: Machine,
-    clock: Clock,
-    inquiry: _Inquiry,
-    transport: httpx.AsyncBaseTransport | None,
-    *,
-    saved: bool,
-    search: Finding,
-    hosts: "Sequence[_Entered]",
-) -> AsyncIterator[Finding]:
-    """What is set here, where the commands at the terminal run."""
-    for finding in _key(settings, machine, saved=saved, connected=any(host.entry for host in hosts)):
-        yield finding
-    answer = await _api(settings, transport)
-    yield _reachability(settings, answer)
-    if isinstance(answer, httpx.Response) and (served := _date(answer.headers.get("date"))):
-        yield _clock(served, clock.now())
-    if not settings.api_key or search.level != "ok":
-        return
-    if settings.mirror_path and not settings.mirror_path.exists() and isinstance(answer, httpx.Response):
-        first = await inquiry.ask(settings)
-        if isinstance(first, Refused | Garbled) and not isinstance(first, RateLimited | ServerFault):
-            # Opened, the library would make a file for the copy of an account that there is not.
-            yield _unusable(first)
+@dataclass(frozen=True)
+class _Entered:
+    """A host that has a configuration here, this server's entry in it, and why that cannot be read."""
+
+    host: Host
+    path: Path
+    entry: Mapping[str, Any] | None = None
+    broken: str | None = None
+
+
+def _entries(machine: Machine) -> list[_Entered]:
+    found = []
+    for host in HOSTS.values():
+        path = host.config(machine)
+        try:
+            if path.exists():
+                found.append(_Entered(host, path, entries.installed(host, path)))
+        except (UnusableConfig, OSError) as error:
+            found.append(_Entered(host, path, broken=str(error)))
+    return found
+
+
+@dataclass
+class _Examination:
+    """Asks the API what each key may do once for each key and address: several hosts mostly share one."""
+
+    machine: Machine
+    clock: Clock
+    transport: httpx.AsyncBaseTransport | None
+    start: Start
+    _asking: anyio.Lock = field(default_factory=anyio.Lock)
+    _answers: dict[str, Scopes | OmiError] = field(default_factory=dict)
+
+    async def here(self, settings: Settings, *, searchable: bool) -> AsyncIterator[Finding]:
+        """What is set here, where the commands at the terminal run."""
+        answer = await self._stranger(settings.base_url)
+        reached = isinstance(answer, httpx.Response)
+        yield _reachability(settings, answer)
+        if isinstance(answer, httpx.Response) and (served := _date(answer.headers.get("date"))):
+            yield _clock(served, self.clock.now())
+        if not settings.api_key or not searchable:
             return
-    library = Library(settings, transport=transport, clock=clock)
-    async with library.running(syncing=False):
-        if isinstance(answer, httpx.Response):
-            yield await _allowed(library, settings, inquiry)
-        async for finding in _account(library, settings, clock.now()):
-            yield finding
+        if settings.mirror_path and not settings.mirror_path.exists() and reached:
+            first = await self._ask(settings)
+            if isinstance(first, Refused | Garbled) and not isinstance(first, RateLimited | ServerFault):
+                # Opened, the library would make a file for the copy of an account that there is not.
+                yield _unusable(first)
+                return
+        library = Library(settings, transport=self.transport, clock=self.clock)
+        async with library.running(syncing=False):
+            if reached:
+                yield await self._allowed(library, settings)
+            async for finding in _account(library, settings, self.clock.now()):
+                yield finding
+
+    async def _stranger(self, base_url: str) -> httpx.Response | httpx.HTTPError:
+        """What the API's address answers to a stranger, or why it does not. Without a key it costs no read."""
+        try:
+            async with httpx.AsyncClient(transport=self.transport, timeout=TIMEOUT_SECONDS) as client:
+                return await client.get(base_url + CONVERSATIONS)
+        except httpx.HTTPError as error:
+            return error
+
+    async def _allowed(self, library: Library, settings: Settings) -> Finding:
+        answer = self._answers.get(settings.account)
+        if answer is None or isinstance(answer, OmiError):
+            try:
+                answer = await library.scopes()  # books the read, and learns from a refusal
+            except OmiError as error:
+                answer = error
+            self._answers[settings.account] = answer
+        return _unusable(answer) if isinstance(answer, OmiError) else _scopes(answer, settings)
+
+    async def hosts(self, hosts: Sequence[_Entered]) -> list[Finding]:
+        """What is entered in the hosts' configurations."""
+        findings: dict[str, Finding] = {}
+        few = anyio.CapacityLimiter(AT_ONCE)
+
+        async def look(entered: _Entered) -> None:
+            async with few:
+                findings[entered.host.name] = await self._host(entered)
+
+        async with anyio.create_task_group() as looking:
+            for entered in hosts:
+                looking.start_soon(look, entered)
+        found = [findings[entered.host.name] for entered in hosts]
+        if not any(entered.entry for entered in hosts):
+            remedy = f"omi-mcp install HOST ({', '.join(HOSTS)})"
+            found.append(Finding("hosts", "note", "no assistant on this computer is connected", remedy))
+        return found
+
+    async def _host(self, entered: _Entered) -> Finding:
+        """Do what the host would do with its entry, and ask the API with the entry's own key and address."""
+        host, path, entry = entered.host, entered.path, entered.entry
+        again = f"omi-mcp install {host.name}"
+
+        def finding(level: Level, found: str, remedy: str | None = None) -> Finding:
+            return Finding(host.title, level, f"{found} ({path})", remedy)
+
+        if entered.broken:
+            return finding("problem", entered.broken, "Repair the file; the host itself cannot use it.")
+        if entry is None:
+            return finding("note", "not connected", again)
+        if entry.get("disabled") is True or entry.get("enabled") is False:
+            return finding("note", "switched off in the host", "Switch it on there.")
+        command, arguments = str(entry.get("command", "")), entries.arguments(entry)
+        if not shutil.which(command):
+            home = " (hosts do not know ~)" if command.startswith("~") else ""
+            return finding("problem", f"its command does not exist: {command}{home}", again)
+        for name, kind in (("args", list), ("env", Mapping)):
+            if entry.get(name) is not None and not isinstance(entry[name], kind):
+                return finding("problem", f"its {name} is not in the form that hosts take", again)
+        variables = trial.filled(entries.variables(entry), self.machine.env, self.machine.home)
+        try:
+            tools = await self.start(command, arguments, variables, self.machine.home)
+        except trial.NoServer as error:
+            remedy = again
+            if "OMI_" in str(error):  # a setting that was written by hand stays when the entry is renewed
+                remedy = f"Correct it there, or begin anew: omi-mcp uninstall {host.name}, then {again}"
+            return finding("problem", f"{command} was started as the host does, and {error}", remedy)
+        connected = f"connected, {len(tools)} tools"
+        if not Path(command).is_absolute():
+            return finding(
+                "note", f"{connected}; {command} was found by this terminal's PATH, which a host may not have", again
+            )
+        if "--demo" in arguments:
+            return finding("ok", f"{connected}, of the invented sample library")
+        try:
+            settings = Settings.from_env(variables)
+            base_url = checked_base_url(settings.base_url)
+        except (SettingsError, OmiError) as error:
+            return finding("problem", f"{connected}, but its settings cannot be used: {error}", again)
+        if not settings.api_key:
+            if any(value.startswith("${input:") for value in variables.values()):
+                return finding("ok", f"{connected}; it asks for the key itself, so that was not tried")
+            return finding("problem", "its entry has no key", again)
+        answer = await self._ask(replace(settings, base_url=base_url))
+        if isinstance(answer, RateLimited):
+            return finding("note", f"{connected}; the hourly limit of its key is used up", _advice(answer))
+        if isinstance(answer, OmiError):
+            where = "" if base_url == DEFAULT_BASE_URL else f" at {base_url}"
+            return finding(
+                "problem", f"it starts, but its key could not be used{where}", f"{_advice(answer)} Or: {again}"
+            )
+        account = _scopes(answer, settings)
+        if account.level == "ok":
+            return finding("ok", connected)
+        return finding(account.level, f"{connected}, but {account.found}", account.remedy)
+
+    async def _ask(self, settings: Settings) -> Scopes | OmiError:
+        """What the key of `settings` may do at its address, or why that cannot be known."""
+        async with self._asking:
+            if settings.account not in self._answers:
+                try:
+                    answer: Scopes | OmiError = await probe(
+                        settings.base_url, settings.api_key or "", self.clock, self.transport
+                    )
+                except OmiError as error:
+                    answer = error
+                self._answers[settings.account] = answer
+            return self._answers[settings.account]
 
 
 def _search() -> Finding:
@@ -224,15 +323,6 @@ def _key(settings: Settings, machine: Machine, *, saved: bool, connected: bool) 
         yield Finding("key file", "problem", f"other users can read {file}", f"chmod 600 {file}")
 
 
-async def _api(settings: Settings, transport: httpx.AsyncBaseTransport | None) -> httpx.Response | httpx.HTTPError:
-    """What the API's address answers to a stranger, or why it does not. Without a key it costs no read."""
-    try:
-        async with httpx.AsyncClient(transport=transport, timeout=TIMEOUT_SECONDS) as client:
-            return await client.get(settings.base_url + CONVERSATIONS)
-    except httpx.HTTPError as error:
-        return error
-
-
 def _reachability(settings: Settings, answer: httpx.Response | httpx.HTTPError) -> Finding:
     if isinstance(answer, httpx.HTTPError):
         return Finding(
@@ -261,17 +351,6 @@ def _clock(served: datetime, now: datetime) -> Finding:
     )
 
 
-async def _allowed(library: Library, settings: Settings, inquiry: _Inquiry) -> Finding:
-    answer = inquiry.known(settings)
-    if answer is None or isinstance(answer, OmiError):
-        try:
-            answer = await library.scopes()  # books the read, and learns from a refusal
-        except OmiError as error:
-            answer = error
-        inquiry.remember(settings, answer)
-    return _unusable(answer) if isinstance(answer, OmiError) else _scopes(answer, settings)
-
-
 async def _account(library: Library, settings: Settings, now: datetime) -> AsyncIterator[Finding]:
     for allowance in await library.allowances():
         check, said = f"limit of {allowance.bucket}", f"{allowance.spent} of about {allowance.limit} in this hour"
@@ -287,7 +366,12 @@ async def _account(library: Library, settings: Settings, now: datetime) -> Async
 
 
 def _unusable(error: OmiError) -> Finding:
-    return Finding("account", "problem", "the key could not be used", explain(error).model)
+    return Finding("account", "problem", "the key could not be used", _advice(error))
+
+
+def _advice(error: OmiError) -> str:
+    words = explain(error).person
+    return words[:1].upper() + words[1:]
 
 
 def _scopes(scopes: Scopes, settings: Settings) -> Finding:
@@ -315,107 +399,6 @@ async def _mirror(library: Library, settings: Settings) -> Finding:
     if standing.progress.blocked:
         return Finding("copy", "note", f"{found}; copying waits: {notes.OBSTACLES[standing.progress.blocked]}")
     return Finding("copy", "ok", found)
-
-
-@dataclass(frozen=True)
-class _Entered:
-    """A host that has a configuration here, this server's entry in it, and why that cannot be read."""
-
-    host: Host
-    path: Path
-    entry: Mapping[str, Any] | None = None
-    broken: str | None = None
-
-
-def _entries(machine: Machine) -> list[_Entered]:
-    found = []
-    for host in HOSTS.values():
-        path = host.config(machine)
-        try:
-            if path.exists():
-                found.append(_Entered(host, path, entries.installed(host, path)))
-        except (UnusableConfig, OSError) as error:
-            found.append(_Entered(host, path, broken=str(error)))
-    return found
-
-
-async def _hosts(hosts: Sequence[_Entered], machine: Machine, inquiry: _Inquiry, start: Start) -> list[Finding]:
-    findings: dict[str, Finding] = {}
-
-    few = anyio.CapacityLimiter(AT_ONCE)
-
-    async def look(entered: _Entered) -> None:
-        async with few:
-            findings[entered.host.name] = await _host(entered, machine, inquiry, start)
-
-    async with anyio.create_task_group() as looking:
-        for entered in hosts:
-            looking.start_soon(look, entered)
-    if not any(entered.entry for entered in hosts):
-        findings[""] = Finding(
-            "hosts", "note", "no assistant on this computer is connected", f"omi-mcp install HOST ({', '.join(HOSTS)})"
-        )
-    return [findings[name] for name in (*HOSTS, "") if name in findings]
-
-
-async def _host(entered: _Entered, machine: Machine, inquiry: _Inquiry, start: Start) -> Finding:
-    """Do what the host would do with its entry, and ask the API with the entry's own key and address."""
-    host, path, entry = entered.host, entered.path, entered.entry
-    again = f"omi-mcp install {host.name}"
-
-    def finding(level: Level, found: str, remedy: str | None = None) -> Finding:
-        return Finding(host.title, level, f"{found} ({path})", remedy)
-
-    if entered.broken:
-        return finding("problem", entered.broken, "Repair the file; the host itself cannot use it.")
-    if entry is None:
-        return finding("note", "not connected", again)
-    if entry.get("disabled") is True or entry.get("enabled") is False:
-        return finding("note", "switched off in the host", "Switch it on there.")
-    command, arguments = str(entry.get("command", "")), entries.arguments(entry)
-    if not shutil.which(command):
-        home = " (hosts do not know ~)" if command.startswith("~") else ""
-        return finding("problem", f"its command does not exist: {command}{home}", again)
-    for name, kind in (("args", list), ("env", Mapping)):
-        if entry.get(name) is not None and not isinstance(entry[name], kind):
-            return finding("problem", f"its {name} is not in the form that hosts take", again)
-    variables = trial.filled(entries.variables(entry), machine.env, machine.home)
-    try:
-        tools = await start(command, arguments, variables, machine.home)
-    except trial.NoServer as error:
-        # A setting that was written by hand stays when the entry is renewed.
-        remedy = f"Correct it there, or begin anew: omi-mcp uninstall {host.name}, then {again}"
-        return finding(
-            "problem", f"{command} was started as the host does, and {error}", remedy if "OMI_" in str(error) else again
-        )
-    connected = f"connected, {len(tools)} tools"
-    if not Path(command).is_absolute():
-        return finding(
-            "note", f"{connected}; {command} was found by this terminal's PATH, which a host may not have", again
-        )
-    if "--demo" in arguments:
-        return finding("ok", f"{connected}, of the invented sample library")
-    try:
-        settings = Settings.from_env(variables)
-        base_url = checked_base_url(settings.base_url)
-    except (SettingsError, OmiError) as error:
-        return finding("problem", f"{connected}, but its settings cannot be used: {error}", again)
-    if not settings.api_key:
-        if any(value.startswith("${input:") for value in variables.values()):
-            return finding("ok", f"{connected}; it asks for the key itself, so that was not tried")
-        return finding("problem", "its entry has no key", again)
-    answer = await inquiry.ask(replace(settings, base_url=base_url))
-    if isinstance(answer, RateLimited):
-        return finding("note", f"{connected}; the hourly limit of its key is used up", explain(answer).model)
-    if isinstance(answer, OmiError):
-        where = "" if base_url == DEFAULT_BASE_URL else f" at {base_url}"
-        return finding(
-            "problem", f"it starts, but its key could not be used{where}", f"{explain(answer).model} Or: {again}"
-        )
-    account = _scopes(answer, settings)
-    if account.level == "ok":
-        return finding("ok", connected)
-    return finding(account.level, f"{connected}, but {account.found}", account.remedy)
 
 
 def _date(header: str | None) -> datetime | None:
