@@ -23,6 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -182,8 +183,6 @@ def _expected(said: Sequence[Said]) -> list[Said]:
 
 def _joined(records: Sequence[dict[str, Any]], names: dict[str, str]) -> list[Said]:
     """The parts of one meeting as a whole."""
-    from datetime import datetime
-
     began = [datetime.fromisoformat(record["started_at"]) for record in records]
     found = []
     for record, start in zip(records, began, strict=True):
