@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from omi_mcp.api.drafts import USER_LABEL
 from omi_mcp.api.models import Conversation, is_conversation_id
-from omi_mcp.importing.formats.text import FRONT_MATTER, TRANSCRIPT_HEADING, read_text, unescaped
+from omi_mcp.importing.formats.markdown import FRONT_MATTER, TRANSCRIPT_HEADING, unescaped
+from omi_mcp.importing.formats.text import read_text
 from omi_mcp.importing.transcript import Line, Origin, Transcript, moment_of, seconds_of, timed
 
 _SAID = re.compile(r"\[([\d:.]+)(?:-([\d:.]+))?\] \*\*((?:\\.|[^\\*])+?):\*\* ?(.*)")

@@ -3,7 +3,6 @@
 The first that fits is taken: a chat, ranges of time, turns that begin with a time and a name, turns without times.
 """
 
-import json
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,6 +11,7 @@ from itertools import pairwise
 
 from omi_mcp.importing.formats.captions import read_captions, split_cues
 from omi_mcp.importing.formats.chats import read_chat
+from omi_mcp.importing.formats.markdown import TRANSCRIPT_HEADING, Row, front_matter, plain, row_of
 from omi_mcp.importing.speakers import (
     LONGEST_NAME,
     Labelled,
@@ -39,39 +39,50 @@ _HALF = r"(?:[ \u202f]?(?P<half>[AaPp])\.?[Mm]\.?)?"
 _NAME = rf"[^\n:\[\]<>*]{{1,{LONGEST_NAME}}}?"
 _SPAN = rf"[\[(]?(?P<at>{_STAMP}){_HALF}(?:\s*(?:-->|[-\u2013])\s*(?P<end>{_STAMP}))?[\])]?"
 
-_STAMPED = re.compile(
-    rf"{_SPAN}\s*[-\u2013|]?\s*(?:\*\*(?P<bold>.+?):?\*\*:?|(?P<name>{_NAME}):)(?:\s+(?P<text>.*)|(?P<nothing>))"
+
+@dataclass(frozen=True)
+class _Form:
+    """How a turn begins, as a pattern with some of the groups at, half, end, bold, boxed, name, whom and text."""
+
+    pattern: str
+    named: bool = True
+    """It has the speaker's name."""
+    any_name: bool = False
+    """A name need not look like one, and the time is one of the day."""
+    below: bool = False
+    """The words stand below it."""
+    exact: bool = False
+    """Nothing else is written like this."""
+
+
+_FORMS = (
+    # [00:41:03] Ana: words · [00:41:03] **Ana:** words · 00:41:03<tab>Ana: words
+    _Form(
+        rf"{_SPAN}\s*[-\u2013|]?\s*(?:\*\*(?P<bold>.+?):?\*\*:?|(?P<name>{_NAME}):)(?:\s+(?P<text>.*)|(?P<nothing>))"
+    ),
+    # Ana (00:41:03): words · **Ana** [41:03] words
+    _Form(rf"(?:\*\*)?(?P<name>{_NAME})(?:\*\*)?\s*[\[(](?P<at>{_STAMP}){_HALF}[\])]\s*:?(?:\*\*)?\s*(?P<text>.*)"),
+    # Ana   0:03, the words below it (Otter, Teams) · [Ana] 10:02:15 (Zoom, time of day)
+    _Form(
+        rf"(?:\[(?P<boxed>{_NAME})\]|(?:\*\*)?(?P<name>{_NAME})(?:\*\*)?)[\s|,\u2013-]+(?P<at>{_STAMP}){_HALF}\s*",
+        below=True,
+    ),
+    # 00:03 - Ana, the words below it (Fireflies)
+    _Form(rf"{_SPAN}(?:\s*[-\u2013|]\s*|\s+)(?:\*\*)?(?P<name>{_NAME})(?:\*\*)?", below=True),
+    # 10:02:15 From Ana to Everyone: words (the chat of Zoom)
+    _Form(
+        rf"(?P<at>{_STAMP}){_HALF}\s+(?i:From)\s+(?P<name>.+?)(?:\s+(?i:to)\s+(?P<whom>[^:]+?))?\s*:\s*(?P<text>.*)",
+        any_name=True,
+    ),
+    # [09:30] <ana> words (IRC)
+    _Form(rf"\[?(?P<at>{_STAMP}){_HALF}\]?\s+<(?P<name>[^<>]{{1,60}})>\s+(?P<text>.*)", any_name=True, exact=True),
+    # [00:00.000 --> 00:02.000] words (Whisper at a terminal), of nobody in particular
+    _Form(
+        rf"(?:[\[(](?P<at>{_STAMP})(?:\s*(?:-->|[-\u2013])\s*(?P<end>{_STAMP}))?[\])]"
+        rf"|(?P<from>{_STAMP})\s*-->\s*(?P<to>{_STAMP}))\s*:?\s+(?P<text>\S.*)",
+        named=False,
+    ),
 )
-"""[00:41:03] Ana: words · [00:41:03] **Ana:** words · 00:41:03<tab>Ana: words"""
-
-_NAMED = re.compile(
-    rf"(?:\*\*)?(?P<name>{_NAME})(?:\*\*)?\s*[\[(](?P<at>{_STAMP}){_HALF}[\])]\s*:?(?:\*\*)?\s*(?P<text>.*)"
-)
-"""Ana (00:41:03): words · **Ana** [41:03] words"""
-
-_HEADED = re.compile(
-    rf"(?:\[(?P<boxed>{_NAME})\]|(?:\*\*)?(?P<name>{_NAME})(?:\*\*)?)[\s|,\u2013-]+(?P<at>{_STAMP}){_HALF}\s*(?P<text>)"
-)
-"""Ana   0:03, the words below it (Otter, Teams) · [Ana] 10:02:15 (Zoom, time of day)"""
-
-_LED = re.compile(rf"{_SPAN}(?:\s*[-\u2013|]\s*|\s+)(?:\*\*)?(?P<name>{_NAME})(?:\*\*)?(?P<text>)")
-"""00:03 - Ana, the words below it (Fireflies)"""
-
-_ADDRESSED = re.compile(
-    rf"(?P<at>{_STAMP}){_HALF}\s+From\s+(?P<name>.+?)(?:\s+to\s+(?P<whom>[^:]+?))?\s*:\s*(?P<text>.*)", re.IGNORECASE
-)
-"""10:02:15 From Ana to Everyone: words (the chat of Zoom, time of day)"""
-
-_BARE = re.compile(
-    rf"(?:[\[(](?P<at>{_STAMP})(?:\s*(?:-->|[-\u2013])\s*(?P<end>{_STAMP}))?[\])]"
-    rf"|(?P<from>{_STAMP})\s*-->\s*(?P<to>{_STAMP}))\s*:?\s+(?P<text>\S.*)"
-)
-"""[00:00.000 --> 00:02.000] words (Whisper at a terminal), of nobody in particular"""
-
-_ANGLED = re.compile(rf"\[?(?P<at>{_STAMP}){_HALF}\]?\s+<(?P<name>[^<>]{{1,60}})>\s+(?P<text>.*)")
-"""[09:30] <ana> words (IRC, time of day)"""
-
-_FORMS = (_STAMPED, _NAMED, _HEADED, _LED, _ADDRESSED, _ANGLED, _BARE)
 
 _ALONE = re.compile(rf"[\[(]?(?P<at>{_STAMP})[\])]?")
 _ENTRY = re.compile(r"[^:]{1,40}:\s")
@@ -97,31 +108,8 @@ _DATE = re.compile(
 _ISO = re.compile(
     r"(?P<day>20\d\d-\d\d-\d\d)[ T,]+(?P<time>\d\d:\d\d)(?:\s*(?:GMT|UTC)(?P<sign>[+-])(?P<offset>\d{1,2})\b)?"
 )
-_ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
-_BOLD = re.compile(r"(?<!\\)\*\*(?=\S)(.+?)(?<=[^\s\\])\*\*")
-_ALL_BOLD = re.compile(r"\*\*([^*]+[^*:])\*\*")
-FRONT_MATTER = re.compile(r"---\n(.*?)\n---(?:\n|\Z)", re.DOTALL)
-TRANSCRIPT_HEADING = re.compile(r"^## Transcript\n", re.MULTILINE)
-_HEADING = re.compile(r"#{1,6}[ \t]+")
-_CLOSING = re.compile(r"\s+#+$")
-_MARKUP = re.compile(r"(?:> |[-*+] (?:\[[ xX]\] )?|\d{1,3}[.)] )")
 _KEYWORDS = ("SPEAKERS", "SUMMARY KEYWORDS")
 _PRESENT = re.compile(r"(?:attendees|participants|present|speakers|invited)\b[:\s]*(.*)", re.IGNORECASE)
-
-Turns = Iterator[Line]
-
-
-@dataclass(frozen=True)
-class _Row:
-    text: str
-    heading: bool = False
-    item: bool = False
-    """Of a list."""
-
-    @property
-    def words(self) -> bool:
-        """Whether there are any, but for headings."""
-        return bool(self.text) and not self.heading
 
 
 def read_text(text: str, *, markdown: bool = False) -> list[Transcript]:
@@ -133,19 +121,19 @@ def read_text(text: str, *, markdown: bool = False) -> list[Transcript]:
     Raises:
         Unreadable: there are no words in it.
     """
-    front, above, body = _front_matter(text) if markdown else ({}, [], text)
+    front, above, body = front_matter(text) if markdown else ({}, [], text)
     if "fingerprint" in front and (marked := TRANSCRIPT_HEADING.search(body)):
         body = body[marked.end() :]  # our own export: what is above it, Omi writes anew
     if body.lstrip().startswith("WEBVTT"):
         return [read_captions(body, "vtt")]
-    rows = [_row(row, markdown) for row in body.splitlines()]
+    rows = [row_of(row, markdown) for row in body.splitlines()]
     transcripts = read_chat([row.text for row in rows]) or [_ranges(body, rows) or _stamped(rows) or _untimed(rows)]
     if above:
         transcripts[0] = with_preamble(transcripts[0], above)
     transcripts = [
         replace(
             transcript,
-            lines=tuple(_plain(transcript.lines)) if markdown else transcript.lines,
+            lines=tuple(plain(transcript.lines)) if markdown else transcript.lines,
             started_at=(moment_of(front.get("started")) if len(transcripts) == 1 else None) or transcript.started_at,
             title=front.get("title") or (transcript.title and transcript.title[:200]),
             language=front.get("language"),
@@ -163,26 +151,7 @@ def paragraphs(text: str) -> Transcript:
     return Transcript(lines, estimated=True)
 
 
-def unescaped(text: str) -> str:
-    """Without Markdown's backslashes."""
-    return _ESCAPED.sub(r"\1", text)
-
-
-def _row(row: str, markdown: bool) -> _Row:
-    row = row.strip()
-    if not markdown:
-        return _Row(row, item=_MARKUP.match(row) is not None)
-    if (whole := _ALL_BOLD.fullmatch(row)) is not None:
-        row = whole[1]
-    if heading := _HEADING.match(row):
-        return _Row(_CLOSING.sub("", row[heading.end() :]), heading=True)
-    if set(row) <= set("-=*_ "):
-        return _Row("")
-    marked = _MARKUP.match(row)
-    return _Row(row[marked.end() :], item=marked[0] != "> ") if marked else _Row(row)
-
-
-def _ranges(body: str, rows: Sequence[_Row]) -> Transcript | None:
+def _ranges(body: str, rows: Sequence[Row]) -> Transcript | None:
     """Ranges of time on lines of their own: SRT, or Teams (older form), where the speaker stands above the words."""
     above, cues = split_cues([row.text for row in rows])
     if not any(cue.rows for cue in cues):
@@ -218,24 +187,24 @@ class _Head:
         return replace(self, name=name, text=text)
 
 
-def _stamped(rows: Sequence[_Row]) -> Transcript | None:
+def _stamped(rows: Sequence[Row]) -> Transcript | None:
     """Turns that begin with a time and a name, in the first form that the file uses at least twice, in order."""
     spoken = sum(bool(row.text) for row in rows)
     for form in _FORMS:
         heads = {place: head for place, row in enumerate(rows) if (head := _head(form, row.text))}
-        if form in (_HEADED, _LED):
+        if form.below:
             heads = {place: head for place, head in heads.items() if _words_below(rows, place, heads)}
         times = [head.at for head in heads.values()]
         backwards = sum(later < earlier for earlier, later in pairwise(times))
         midnights = any(head.clock for head in heads.values())
         orderly = backwards <= max(int(midnights), len(times) // 10)
-        enough = len(heads) * 2 >= spoken if form is _BARE else len(heads) > 1 or len(rows) < 5
+        enough = (len(heads) > 1 or len(rows) < 5) if form.named else len(heads) * 2 >= spoken
         if heads and orderly and enough and _believable(list(heads.values())):
             return _turns(rows, heads)
     return None
 
 
-def _words_below(rows: Sequence[_Row], place: int, heads: dict[int, _Head]) -> bool:
+def _words_below(rows: Sequence[Row], place: int, heads: dict[int, _Head]) -> bool:
     below = next((n for n in range(place + 1, len(rows)) if rows[n].text), None)
     return below is not None and below not in heads
 
@@ -246,28 +215,28 @@ def _believable(heads: Sequence[_Head]) -> bool:
     return heads[0].exact or len(set(names)) < len(names) or (not heads[0].clock and heads[0].at < NEAR_THE_BEGINNING)
 
 
-def _head(form: re.Pattern[str], row: str) -> _Head | None:
-    match = form.fullmatch(row)
+def _head(form: _Form, row: str) -> _Head | None:
+    match = re.fullmatch(form.pattern, row)
     if match is None or _DATE.match(row):
         return None
     groups = match.groupdict()
     name = groups.get("bold") or groups.get("boxed") or groups.get("name")
     name = name and " ".join(name.strip(" *").split())
-    if name and not groups.get("bold") and form not in (_ADDRESSED, _ANGLED) and not looks_like_name(name):
+    if name and not groups.get("bold") and not form.any_name and not looks_like_name(name):
         return None
     at, half = groups.get("at") or groups.get("from") or "", groups.get("half")
     end = groups.get("end") or groups.get("to")
     text = (groups.get("text") or "").strip()
     if (whom := groups.get("whom")) and whom.strip().casefold() != "everyone":
         text = f"(to {whom.strip()}) {text}"
-    clock = half is not None or groups.get("boxed") is not None or form in (_ADDRESSED, _ANGLED)
+    clock = half is not None or groups.get("boxed") is not None or form.any_name
     return _Head(
         at=_time_of_day(at, half) if clock else seconds_of(at),
         end=seconds_of(end) if end else None,
         name=name or None,
         text=text,
         clock=clock,
-        exact=at.count(":") == 2 or "." in at or form is _ANGLED,
+        exact=at.count(":") == 2 or "." in at or form.exact,
     )
 
 
@@ -277,7 +246,7 @@ def _time_of_day(stamp: str, half: str | None) -> float:
     return hour_of(int(hours), half) * 3600 + minutes * 60 + seconds
 
 
-def _turns(rows: Sequence[_Row], heads: dict[int, _Head]) -> Transcript:
+def _turns(rows: Sequence[Row], heads: dict[int, _Head]) -> Transcript:
     written = {head.name for head in heads.values() if head.name}
     heads = {place: head.without_asides(written) for place, head in heads.items()}
     lines: list[Line] = []
@@ -303,7 +272,7 @@ def _turns(rows: Sequence[_Row], heads: dict[int, _Head]) -> Transcript:
     return replace(_transcript(lines, [row.text for row in rows[:first]]), clock=clock)
 
 
-def _turn(head: _Head, below: Sequence[_Row], written: Collection[str]) -> Turns:
+def _turn(head: _Head, below: Sequence[Row], written: Collection[str]) -> Iterator[Line]:
     """What one head begins: its words and those below it. Headings are nobody's; a name known may have no time."""
     names = {same(name) for name in written}
     speaker, words = head.name, [head.text]
@@ -323,7 +292,7 @@ def _turn(head: _Head, below: Sequence[_Row], written: Collection[str]) -> Turns
     yield from _said(words, head.at, end, speaker)
 
 
-def _said(words: Sequence[str], at: float, end: float | None, speaker: str | None) -> Turns:
+def _said(words: Sequence[str], at: float, end: float | None, speaker: str | None) -> Iterator[Line]:
     text = " ".join(" ".join(words).split())
     if text or speaker:  # where somebody says nothing, still nobody else is speaking
         yield Line(text, at, end, speaker)
@@ -339,7 +308,7 @@ def _transcript(lines: Sequence[Line], above: Sequence[str]) -> Transcript:
     return with_preamble(transcript, above)
 
 
-def _untimed(rows: Sequence[_Row]) -> Transcript:
+def _untimed(rows: Sequence[Row]) -> Transcript:
     """Names before words, or paragraphs; at most with times on lines of their own (Google Meet)."""
     title = next((row.text for row in rows[:20] if row.heading), None)
     stamps = [match["at"] for row in rows if (match := _ALONE.fullmatch(row.text))]
@@ -372,7 +341,7 @@ class _Speech:
         self.words, self.alone = [], ""
 
 
-def _spoken(rows: Sequence[_Row], *, clocked: bool, listed: Collection[str]) -> list[Line]:
+def _spoken(rows: Sequence[Row], *, clocked: bool, listed: Collection[str]) -> list[Line]:
     """The lines; `start` is known where the rows are `clocked`."""
     marks = [clocked and _ALONE.fullmatch(row.text) is not None for row in rows]
     labelled = _labelled([row for row, mark in zip(rows, marks, strict=True) if row.words and not mark], listed)
@@ -411,7 +380,7 @@ def _spoken(rows: Sequence[_Row], *, clocked: bool, listed: Collection[str]) -> 
     return speech.lines
 
 
-def _labelled(rows: Sequence[_Row], listed: Collection[str]) -> list[Labelled]:
+def _labelled(rows: Sequence[Row], listed: Collection[str]) -> list[Labelled]:
     """Each row with its speaker. The items of a list are no turns, unless nothing else is and their names are bold."""
     labelled = split_labels([row.text if not row.item else "" for row in rows], listed=listed)
     if not any(each.begins for each in labelled):
@@ -419,7 +388,7 @@ def _labelled(rows: Sequence[_Row], listed: Collection[str]) -> list[Labelled]:
     return [each if each.begins else each._replace(text=row.text) for each, row in zip(labelled, rows, strict=True)]
 
 
-def _listed(rows: Sequence[_Row]) -> set[str]:
+def _listed(rows: Sequence[Row]) -> set[str]:
     """The words of the names that a list of those present has."""
     words: set[str] = set()
     for place, row in enumerate(rows):
@@ -427,39 +396,6 @@ def _listed(rows: Sequence[_Row]) -> set[str]:
             below = " ".join(each.text for each in rows[place + 1 : place + 2])
             words |= set(re.findall(r"[^\s,;]+", (match[1] or below).casefold()))
     return words
-
-
-def _front_matter(text: str) -> tuple[dict[str, str], list[str], str]:
-    """The simple values of a YAML front matter that mean something here, its other rows, and the text behind it."""
-    match = FRONT_MATTER.match(text)
-    if match is None:
-        return {}, [], text
-    values, others = {}, []
-    for row in match[1].splitlines():
-        name, separator, value = row.partition(":")
-        if separator and name in ("title", "started", "language", "fingerprint"):
-            values[name] = _scalar(value.strip())
-        elif separator and name == "date" and moment_of(_scalar(value.strip())):
-            values["started"] = _scalar(value.strip())
-        elif row.strip():
-            others.append(row.strip())
-    return values, [] if "fingerprint" in values else others, text[match.end() :]
-
-
-def _scalar(value: str) -> str:
-    if value.startswith('"'):
-        try:
-            return str(json.loads(value))
-        except ValueError:
-            pass
-    return value.strip("'\"")
-
-
-def _plain(lines: Sequence[Line]) -> Turns:
-    """Without Markdown's bold type and escapes."""
-    for line in lines:
-        text = unescaped(_BOLD.sub(r"\1", line.text))
-        yield replace(line, text=text, speaker=line.speaker and unescaped(line.speaker))
 
 
 def _dated(rows: Sequence[str]) -> datetime | None:
