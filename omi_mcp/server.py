@@ -249,19 +249,21 @@ def _shown(name: str, limit: int = 40) -> str:
     return repr(name if len(name) <= limit else name[:limit] + "...")
 
 
-def _part(place: int | str) -> str:
-    """A part of the way to an argument; the names in it may be the host's."""
-    text = str(place)
-    return text if text.isidentifier() or text.isdecimal() else _shown(text)
-
-
 def _problems(error: ValidationError, limit: int = 5) -> str:
     """What is wrong with each argument, without the values that were sent."""
     found = error.errors(include_url=False, include_input=False, include_context=False)
-    lines = [f"{'.'.join(map(_part, item['loc'])) or 'arguments'}: {item['msg']}" for item in found[:limit]]
+    lines = [f"{_place(item['loc']) or 'arguments'}: {item['msg']}" for item in found[:limit]]
     if len(found) > limit:
         lines.append(f"and {len(found) - limit} more")
     return "; ".join(lines)
+
+
+def _place(loc: tuple[int | str, ...]) -> str:
+    """`("segments", 3, "end")` as `segments[3].end`; the names in it may be the host's."""
+    parts = (
+        f"[{part}]" if isinstance(part, int) else f".{part if part.isidentifier() else _shown(part)}" for part in loc
+    )
+    return "".join(parts).removeprefix(".")
 
 
 def _lean(tool: Tool) -> Tool:

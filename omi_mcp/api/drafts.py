@@ -1,21 +1,20 @@
 """What a create sends, checked before it is sent: the API refuses late, in general terms, or changes things silently.
 
-The builders take raw values, as they come from a model or a file, and name the field, and the segment by its index from
-0, in each `InvalidRequest`.
+Each `InvalidRequest` names the field, and the segment by its index from 0.
 """
 
 import hashlib
 import json
+import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
-from omi_mcp.api import fields
 from omi_mcp.api.errors import InvalidRequest
-from omi_mcp.api.models import SOURCES, TEXT_SOURCES, wire_time
+from omi_mcp.api.models import LANGUAGES, SOURCES, TEXT_SOURCES, well_formed, wire_time
 
 TEXT_LIMIT = 100_000
 """Characters after trimming (OMI API)."""
@@ -26,10 +25,11 @@ SEGMENT_LIMIT = 500
 ACCEPTED_SOURCES = tuple(source for source in SOURCES if source not in ("external_integration", "workflow", "unknown"))
 """OMI API: a create from segments fails with the first two; `unknown` is what the API makes of a mistake."""
 
-SEGMENT_FIELDS = frozenset(
-    {"text", "start", "end", "speaker", "speaker_id", "speaker_name", "is_user", "person_id", "id"}
-)
-"""What a segment may have: what the API takes, and what it gives, so that a transcript read from it can be sent."""
+SHORT_LIMIT = 200
+"""Characters of an id, a label or a code (OMI API: `client_session_id`)."""
+
+LONGEST = timedelta(days=7)
+"""No recording is longer. The API has no limit, and would take milliseconds for seconds."""
 
 USER_LABEL = "User"
 """OMI API: what the user is called in a transcript while their profile has no name."""
@@ -65,13 +65,16 @@ class TextDraft:
 
 @dataclass(frozen=True)
 class SegmentDraft:
-    """One stretch of speech. `start` and `end` are seconds from the conversation's start."""
+    """One stretch of speech. `start` and `end` are seconds from the conversation's start.
+
+    `speaker` is any label, and `speaker_id` is left out, until `draft_segments` numbers the speakers.
+    """
 
     text: str
     start: float
     end: float
-    speaker: str = "SPEAKER_00"
-    speaker_id: int | None = 0
+    speaker: str = ""
+    speaker_id: int | None = None
     is_user: bool = False
     person_id: str | None = None
 
@@ -124,52 +127,52 @@ class SegmentsDraft:
 
 
 def draft_text(
-    text: Any,
+    text: str,
     *,
     now: datetime,
-    text_source: Any = None,
+    text_source: str | None = None,
     started_at: datetime | None = None,
     finished_at: datetime | None = None,
-    language: Any = None,
-    latitude: Any = None,
-    longitude: Any = None,
+    language: str | None = None,
+    latitude: float | None = None,
+    longitude: float | None = None,
 ) -> TextDraft:
     """A checked draft. Without `started_at` the conversation starts `now`; without `finished_at` the API adds 300 s.
 
     Raises:
         InvalidRequest: a value that the API would refuse, or change without saying so.
     """
-    content = fields.text("text", text)
+    content = words("text", text)
     if len(content) > TEXT_LIMIT:
         raise InvalidRequest("text", f"has {len(content):,} characters, at most {TEXT_LIMIT:,} fit: split it")
     started, finished = _times(started_at, finished_at, now)
     if finished and finished < started:
         raise InvalidRequest("finished_at", "is before started_at")
-    latitude, longitude = fields.coordinates(latitude, longitude)
+    latitude, longitude = _position(latitude, longitude)
     return TextDraft(
         text=content,
         started_at=started,
-        text_source=fields.choice("text_source", text_source, TEXT_SOURCES) or "other_text",
+        text_source=_choice("text_source", text_source, TEXT_SOURCES) or "other_text",
         finished_at=finished,
-        language=fields.language(language),
+        language=_language(language),
         latitude=latitude,
         longitude=longitude,
     )
 
 
 def draft_segments(
-    segments: Any,
+    segments: Sequence[SegmentDraft],
     *,
     now: datetime,
-    client_session_id: Any = None,
-    source: Any = None,
+    client_session_id: str | None = None,
+    source: str | None = None,
     started_at: datetime | None = None,
     finished_at: datetime | None = None,
-    language: Any = None,
-    latitude: Any = None,
-    longitude: Any = None,
+    language: str | None = None,
+    latitude: float | None = None,
+    longitude: float | None = None,
 ) -> SegmentsDraft:
-    """A checked draft of a list of segment objects (`SEGMENT_FIELDS`), sorted by start.
+    """A checked draft of segments in any order, sorted by start, with their speakers numbered.
 
     Without `started_at` the conversation starts `now`; without `finished_at` it ends with its last words. Without
     `client_session_id` one is derived from the content, and from the times that are given: the same again is then the
@@ -178,20 +181,20 @@ def draft_segments(
     Raises:
         InvalidRequest: a value that the API would refuse, or change without saying so.
     """
-    spoken, renamed = _segments(segments)
+    spoken, renamed = _numbered(_checked(segments))
     started, finished = _times(started_at, finished_at, now)
     if finished and finished <= started:
         raise InvalidRequest("finished_at", "is not after started_at")
     # OMI API: its own default is the end of the last element, which need not be the latest end.
     last_words = started + timedelta(seconds=max(segment.end for segment in spoken))
-    latitude, longitude = fields.coordinates(latitude, longitude)
+    latitude, longitude = _position(latitude, longitude)
     draft = SegmentsDraft(
         segments=spoken,
-        client_session_id=fields.short_text("client_session_id", client_session_id) or "",
+        client_session_id=_short("client_session_id", client_session_id) or "",
         started_at=started,
         finished_at=finished or last_words,
-        source=fields.choice("source", source, ACCEPTED_SOURCES) or "phone",
-        language=fields.language(language),
+        source=_choice("source", source, ACCEPTED_SOURCES) or "phone",
+        language=_language(language),
         latitude=latitude,
         longitude=longitude,
         renamed=renamed,
@@ -202,59 +205,46 @@ def draft_segments(
     return replace(draft, client_session_id=_derived_session_id(draft, times))
 
 
-def _segments(values: Any) -> tuple[tuple[SegmentDraft, ...], tuple[tuple[str, str], ...]]:
-    """The segments by time, and the speaker labels that had to be renamed."""
-    if not isinstance(values, list | tuple) or not values:
+def _checked(segments: Sequence[SegmentDraft]) -> list[SegmentDraft]:
+    """The segments by time, their speakers still as they were given."""
+    if not segments:
         raise InvalidRequest("segments", "must be a list of at least one segment object")
-    if len(values) > SEGMENT_LIMIT:
+    if len(segments) > SEGMENT_LIMIT:
         raise InvalidRequest(
             "segments",
-            f"has {len(values):,}, at most {SEGMENT_LIMIT} fit: merge consecutive ones of the same speaker, or create "
-            f"several conversations of at most {SEGMENT_LIMIT} each",
+            f"has {len(segments):,}, at most {SEGMENT_LIMIT} fit: merge consecutive ones of the same speaker, or "
+            f"create several conversations of at most {SEGMENT_LIMIT} each",
         )
-    checked = [_segment(f"segments[{index}]", value) for index, value in enumerate(values)]
-    checked.sort(key=lambda segment: segment.start)
-    numbers = speaker_numbers(segment.speaker for segment in checked)
+    checked = [_segment(f"segments[{index}]", segment) for index, segment in enumerate(segments)]
+    return sorted(checked, key=lambda segment: segment.start)
+
+
+def _segment(field: str, given: SegmentDraft) -> SegmentDraft:
+    start, end = _seconds(f"{field}.start", given.start), _seconds(f"{field}.end", given.end)
+    if end <= start:
+        raise InvalidRequest(f"{field}.end", "must be after start")
+    return replace(
+        given,
+        text=words(f"{field}.text", given.text),
+        start=start,
+        end=end,
+        speaker=" ".join((_short(f"{field}.speaker", given.speaker) or "").split()),
+        person_id=_short(f"{field}.person_id", given.person_id),
+    )
+
+
+def _numbered(segments: Sequence[SegmentDraft]) -> tuple[tuple[SegmentDraft, ...], tuple[tuple[str, str], ...]]:
+    """The segments with the labels that the API takes, and those labels that had to be renamed."""
+    numbers = speaker_numbers(segment.speaker for segment in segments)
     renamed: dict[str, str] = {}
     numbered = []
-    for segment in checked:
+    for segment in segments:
         number = numbers[_same(segment.speaker)]
         label = f"SPEAKER_{number:02d}"
         if segment.speaker not in ("", label):
             renamed[segment.speaker] = label
         numbered.append(replace(segment, speaker=label, speaker_id=number))
     return tuple(numbered), tuple(renamed.items())
-
-
-def _segment(field: str, value: Any) -> SegmentDraft:
-    """One checked segment, `speaker` still as it was given."""
-    if not isinstance(value, Mapping):
-        raise InvalidRequest(field, "must be an object with text, start and end")
-    if not set(value) <= SEGMENT_FIELDS:
-        raise InvalidRequest(field, f"has an unknown field; known are {', '.join(sorted(SEGMENT_FIELDS))}")
-    start = fields.seconds(f"{field}.start", value.get("start"))
-    end = fields.seconds(f"{field}.end", value.get("end"))
-    if end <= start:
-        raise InvalidRequest(f"{field}.end", "must be after start")
-    return SegmentDraft(
-        text=fields.text(f"{field}.text", value.get("text")),
-        start=start,
-        end=end,
-        speaker=_speaker(field, value),
-        is_user=fields.flag(f"{field}.is_user", value.get("is_user")),
-        person_id=fields.short_text(f"{field}.person_id", value.get("person_id")),
-    )
-
-
-def _speaker(field: str, value: Mapping[Any, Any]) -> str:
-    """The label: `speaker`, or `speaker_name` or `speaker_id` as the API itself gives them, or ""."""
-    for name in ("speaker", "speaker_name", "speaker_id"):
-        given = value.get(name)
-        if type(given) is int:
-            given = str(given)
-        if label := fields.short_text(f"{field}.{name}", given):
-            return " ".join(label.split())
-    return ""
 
 
 def speaker_numbers(labels: Iterable[str]) -> dict[str, int]:
@@ -283,10 +273,86 @@ def _times(
     started_at: datetime | None, finished_at: datetime | None, now: datetime
 ) -> tuple[datetime, datetime | None]:
     if finished_at is None:
-        return fields.moment("started_at", started_at or now), None
+        return _moment("started_at", started_at or now), None
     if started_at is None:
         raise InvalidRequest("finished_at", "needs started_at too")
-    return fields.moment("started_at", started_at), fields.moment("finished_at", finished_at)
+    return _moment("started_at", started_at), _moment("finished_at", finished_at)
+
+
+def _moment(field: str, value: datetime) -> datetime:
+    """In UTC, with room for a recording after it."""
+    if value.utcoffset() is None:
+        raise InvalidRequest(field, "must be a date and time with a timezone")
+    try:
+        utc = value.astimezone(UTC)
+    except OverflowError:
+        utc = datetime.max.replace(tzinfo=UTC)
+    if utc > datetime.max.replace(tzinfo=UTC) - LONGEST:
+        raise InvalidRequest(field, "is out of range")
+    return utc
+
+
+def words(field: str, value: str) -> str:
+    """`value` trimmed, as every encoder takes it. Raises InvalidRequest for a blank one."""
+    trimmed = well_formed(value).strip()
+    if not trimmed:
+        raise InvalidRequest(field, "must not be blank")
+    return trimmed
+
+
+def _short(field: str, value: str | None) -> str | None:
+    """A trimmed text of at most `SHORT_LIMIT` characters; None where none or a blank one is given."""
+    if value is None or not value.strip():
+        return None
+    trimmed = words(field, value)
+    if len(trimmed) > SHORT_LIMIT:
+        raise InvalidRequest(field, f"has {len(trimmed):,} characters, at most {SHORT_LIMIT} are accepted")
+    return trimmed
+
+
+def _seconds(field: str, value: float) -> float:
+    """A time within a recording."""
+    if not math.isfinite(value):
+        raise InvalidRequest(field, "must be a number")
+    if value < 0:
+        raise InvalidRequest(field, "must not be negative")
+    if value > LONGEST.total_seconds():
+        raise InvalidRequest(field, f"is more than {LONGEST.days} days; the unit is seconds")
+    return float(value)
+
+
+def _choice(field: str, value: str | None, accepted: tuple[str, ...]) -> str | None:
+    """One of `accepted`, in any case; None where none is given."""
+    chosen = (_short(field, value) or "").lower()
+    if chosen and chosen not in accepted:
+        raise InvalidRequest(field, f"must be one of {', '.join(accepted)}")
+    return chosen or None
+
+
+def _language(value: str | None) -> str | None:
+    """An ISO 639-1 code; None where none is given."""
+    code = (_short("language", value) or "").lower()
+    if code and code not in LANGUAGES:
+        raise InvalidRequest("language", "must be a two-letter ISO 639-1 code such as en, de or ja")
+    return code or None
+
+
+def _position(latitude: float | None, longitude: float | None) -> tuple[float, float] | tuple[None, None]:
+    """Degrees: both or neither."""
+    if latitude is None and longitude is None:
+        return None, None
+    if latitude is None or longitude is None:
+        missing = "latitude" if latitude is None else "longitude"
+        raise InvalidRequest(missing, "is missing: give both latitude and longitude, or neither")
+    return _degrees("latitude", latitude, 90), _degrees("longitude", longitude, 180)
+
+
+def _degrees(field: str, value: float, limit: int) -> float:
+    if not math.isfinite(value):
+        raise InvalidRequest(field, "must be a number")
+    if abs(value) > limit:
+        raise InvalidRequest(field, f"must be between -{limit} and {limit}")
+    return float(value)
 
 
 def _derived_session_id(draft: SegmentsDraft, times: list[str]) -> str:

@@ -5,9 +5,16 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import pairwise
 
-from omi_mcp.api.drafts import ACCEPTED_SOURCES, SEGMENT_LIMIT, SegmentsDraft, draft_segments, speaker_numbers
+from omi_mcp.api.drafts import (
+    ACCEPTED_SOURCES,
+    SEGMENT_LIMIT,
+    SegmentDraft,
+    SegmentsDraft,
+    draft_segments,
+    speaker_numbers,
+)
 from omi_mcp.api.errors import InvalidRequest
-from omi_mcp.api.fields import LANGUAGES
+from omi_mcp.api.models import LANGUAGES
 from omi_mcp.importing.sources import Source
 from omi_mcp.importing.speakers import NAMELESS, is_user
 from omi_mcp.importing.transcript import Line, Origin, Unreadable
@@ -126,17 +133,17 @@ def _part(
         raise Unreadable(str(error)) from None
 
 
-def _segment(line: Line, offset: float, labels: dict[str, str], me: str | None) -> dict[str, object]:
+def _segment(line: Line, offset: float, labels: dict[str, str], me: str | None) -> SegmentDraft:
     start, end = line.start or 0.0, line.end or 0.0
     if offset:
         start, end = round(start - offset, 3), round(end - offset, 3)
-    return {
-        "text": line.text,
-        "start": start,
-        "end": end if end > start else round(start + 0.001, 3),
-        "speaker": labels[(line.speaker or "").casefold()],
-        "is_user": (line.speaker or "").casefold() == me.casefold() if me else line.is_user,
-    }
+    return SegmentDraft(
+        text=line.text,
+        start=start,
+        end=end if end > start else round(start + 0.001, 3),
+        speaker=labels[(line.speaker or "").casefold()],
+        is_user=(line.speaker or "").casefold() == me.casefold() if me else line.is_user,
+    )
 
 
 def _merged(lines: Sequence[Line]) -> Iterator[Line]:

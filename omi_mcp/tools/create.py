@@ -7,7 +7,15 @@ from mcp.types import CallToolResult
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from omi_mcp import dates
-from omi_mcp.api.drafts import ACCEPTED_SOURCES, SEGMENT_LIMIT, TEXT_LIMIT, SegmentsDraft, draft_segments, draft_text
+from omi_mcp.api.drafts import (
+    ACCEPTED_SOURCES,
+    SEGMENT_LIMIT,
+    TEXT_LIMIT,
+    SegmentDraft,
+    SegmentsDraft,
+    draft_segments,
+    draft_text,
+)
 from omi_mcp.api.models import TEXT_SOURCES
 from omi_mcp.tools.arguments import Switch, Words, as_text, coordinates, moment
 from omi_mcp.tools.calls import Ctx, answering, app_of, reply
@@ -49,6 +57,16 @@ class SegmentArgument(BaseModel):
     speaker: Annotated[str | None, BeforeValidator(as_text), Field(description="Label, e.g. SPEAKER_00")] = None
     is_user: Annotated[Switch, Field(description="true: the user is speaking")] = None
     person_id: Annotated[str | None, Field(description="Omi's id of this person, where known")] = None
+
+    def draft(self) -> SegmentDraft:
+        return SegmentDraft(
+            text=self.text,
+            start=self.start,
+            end=self.end,
+            speaker=self.speaker or "",
+            is_user=bool(self.is_user),
+            person_id=self.person_id,
+        )
 
 
 class Saved(View):
@@ -108,7 +126,7 @@ async def create_from_segments(
     finished = moment(ctx, "finished_at", finished_at)
     async with answering(ctx, "segments", WAITING):
         draft = draft_segments(
-            [segment.model_dump(exclude_none=True) for segment in segments],
+            [segment.draft() for segment in segments],
             now=app.clock.now(),
             started_at=started,
             finished_at=finished,

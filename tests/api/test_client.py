@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from omi_mcp.api.client import OmiClient
-from omi_mcp.api.drafts import draft_segments, draft_text
+from omi_mcp.api.drafts import SegmentDraft, draft_segments, draft_text
 from omi_mcp.api.errors import AnswerLost, InvalidRequest
 
 pytestmark = pytest.mark.anyio
@@ -134,7 +134,7 @@ async def test_a_create_from_text_posts_the_draft(client: OmiClient, upstream: A
 
 async def test_a_create_from_segments_posts_the_draft(client: OmiClient, upstream: Any) -> None:
     upstream.answer(httpx.Response(200, json={**RECEIPT, "status": "processing", "discarded": True}))
-    draft = draft_segments([{"text": "Hi", "start": 0, "end": 1}], now=NOW, client_session_id="s1")
+    draft = draft_segments([SegmentDraft("Hi", 0, 1)], now=NOW, client_session_id="s1")
     receipt = await client.create_from_segments(draft)
     assert (receipt.status, receipt.discarded) == ("processing", True)
     assert upstream.request.url.path == "/v1/dev/user/conversations/from-segments"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from omi_mcp.api.client import OmiClient
-from omi_mcp.api.drafts import draft_segments, draft_text
+from omi_mcp.api.drafts import SegmentDraft, draft_segments, draft_text
 from omi_mcp.api.errors import (
     Forbidden,
     InvalidRequest,
@@ -137,9 +137,9 @@ async def test_the_same_transcript_sent_twice_is_one_conversation_with_its_segme
     client: OmiClient, sandbox: Sandbox, clock: Any
 ) -> None:
     segments = [
-        {"text": "And who tells the sales team about the new prices?", "start": 4, "end": 7.5, "speaker": "Ben"},
-        {"text": "I think we should raise the prices in April.", "start": 0, "end": 4, "speaker": "Ana"},
-        {"text": "I will do that before the meeting on Monday.", "start": 7.5, "end": 11, "speaker": "Ana"},
+        SegmentDraft("And who tells the sales team about the new prices?", 4, 7.5, "Ben"),
+        SegmentDraft("I think we should raise the prices in April.", 0, 4, "Ana"),
+        SegmentDraft("I will do that before the meeting on Monday.", 7.5, 11, "Ana"),
     ]
     before = len(sandbox.ids(listable=False))
     first = await client.create_from_segments(draft_segments(segments, now=clock.now()))

@@ -9,18 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omi_mcp.api.drafts import ACCEPTED_SOURCES, SegmentsDraft, draft_segments, draft_text
+from omi_mcp.api.drafts import ACCEPTED_SOURCES, SegmentDraft, SegmentsDraft, draft_segments, draft_text
 from omi_mcp.api.errors import InvalidRequest
-from omi_mcp.api.fields import LANGUAGES
+from omi_mcp.api.models import LANGUAGES
 
 NOW = datetime(2025, 3, 14, 12, 0, 0, 123456, tzinfo=UTC)
 
 
-def segment(**given: Any) -> dict[str, Any]:
-    return {"text": "Hi", "start": 0, "end": 1, **given}
+def segment(**given: Any) -> SegmentDraft:
+    return SegmentDraft(**{"text": "Hi", "start": 0, "end": 1, **given})
 
 
-def draft(*segments: dict[str, Any], **given: Any) -> SegmentsDraft:
+def draft(*segments: SegmentDraft, **given: Any) -> SegmentsDraft:
     return draft_segments(list(segments) or [segment()], now=NOW, **given)
 
 
@@ -43,7 +43,7 @@ def test_a_text_takes_all_that_the_api_does() -> None:
         started_at=datetime(2025, 3, 14, 9, 30, tzinfo=timezone(timedelta(hours=2))),
         finished_at=datetime(2025, 3, 14, 7, 30, tzinfo=UTC),
         language="DE",
-        latitude="52.5",
+        latitude=52.5,
         longitude=13,
     )
     assert made.body() == {
@@ -59,14 +59,10 @@ def test_a_text_takes_all_that_the_api_does() -> None:
 @pytest.mark.parametrize(
     ("given_values", "field"),
     [
-        ({"text": None}, "text"),
-        ({"text": 7}, "text"),
         ({"text": " \n\u2003"}, "text"),
         ({"text": "x" * 100_001}, "text"),
         ({"text_source": "email"}, "text_source"),
-        ({"text_source": 7}, "text_source"),
         ({"started_at": NOW.replace(tzinfo=None)}, "started_at"),
-        ({"started_at": "2025-03-14"}, "started_at"),
         ({"started_at": datetime.max.replace(tzinfo=UTC)}, "started_at"),
         ({"started_at": datetime.min.replace(tzinfo=timezone(timedelta(hours=2)))}, "started_at"),
         ({"finished_at": NOW}, "finished_at"),
@@ -79,8 +75,7 @@ def test_a_text_takes_all_that_the_api_does() -> None:
         ({"longitude": 1}, "latitude"),
         ({"latitude": 90.1, "longitude": 0}, "latitude"),
         ({"latitude": 0, "longitude": -180.1}, "longitude"),
-        ({"latitude": "north", "longitude": 0}, "latitude"),
-        ({"latitude": "nan", "longitude": 0}, "latitude"),
+        ({"latitude": float("nan"), "longitude": 0}, "latitude"),
     ],
 )
 def test_a_text_the_api_would_not_take_is_refused_by_field(given_values: dict[str, Any], field: str) -> None:
@@ -116,13 +111,8 @@ def test_a_transcript_ends_with_its_latest_end_and_not_with_its_last_segment() -
     assert made.finished_at == NOW + timedelta(seconds=90.5)
 
 
-def test_numbers_and_switches_may_come_as_text() -> None:
-    (one,) = draft(segment(start="1.5", end=" 2 ", is_user="True", person_id=" p1 ")).segments
-    assert (one.start, one.end, one.is_user, one.person_id) == (1.5, 2.0, True, "p1")
-
-
 def test_a_body_has_no_nulls_and_always_a_source_and_both_times() -> None:
-    assert draft(segment(speaker=None, person_id=None), client_session_id=" s1 ").body() == {
+    assert draft(segment(person_id=" "), client_session_id=" s1 ").body() == {
         "transcript_segments": [
             {"text": "Hi", "start": 0.0, "end": 1.0, "speaker": "SPEAKER_00", "speaker_id": 0, "is_user": False}
         ],
@@ -136,25 +126,14 @@ def test_a_body_has_no_nulls_and_always_a_source_and_both_times() -> None:
 @pytest.mark.parametrize(
     ("bad", "field"),
     [
-        (None, "segments[1]"),
-        ("Hi", "segments[1]"),
-        (segment(speakr="Ana"), "segments[1]"),
-        (segment(text=None), "segments[1].text"),
         (segment(text=" "), "segments[1].text"),
-        (segment(start=None), "segments[1].start"),
-        (segment(start=True), "segments[1].start"),
         (segment(start=-0.1), "segments[1].start"),
-        (segment(start="00:01"), "segments[1].start"),
         (segment(end=0), "segments[1].end"),
-        (segment(end="inf"), "segments[1].end"),
-        (segment(end=10**400), "segments[1].end"),
+        (segment(end=float("inf")), "segments[1].end"),
         (segment(start=1_000_000, end=2_000_000), "segments[1].start"),
         (segment(end=3_600_000), "segments[1].end"),
-        (segment(speaker=["Ana"]), "segments[1].speaker"),
         (segment(speaker="x" * 201), "segments[1].speaker"),
-        (segment(is_user="perhaps"), "segments[1].is_user"),
-        (segment(is_user=1), "segments[1].is_user"),
-        (segment(person_id=1), "segments[1].person_id"),
+        (segment(person_id="x" * 201), "segments[1].person_id"),
     ],
 )
 def test_a_bad_segment_is_refused_by_index_and_field(bad: Any, field: str) -> None:
@@ -167,16 +146,12 @@ def test_a_bad_segment_is_refused_by_index_and_field(bad: Any, field: str) -> No
     ("given_values", "field"),
     [
         ({"segments": []}, "segments"),
-        ({"segments": None}, "segments"),
-        ({"segments": "Hi"}, "segments"),
-        ({"segments": segment()}, "segments"),
         ({"source": "external_integration"}, "source"),
         ({"source": "workflow"}, "source"),
         ({"source": "unknown"}, "source"),
         ({"source": "walkman"}, "source"),
         ({"started_at": NOW, "finished_at": NOW}, "finished_at"),
         ({"client_session_id": "x" * 201}, "client_session_id"),
-        ({"client_session_id": 7}, "client_session_id"),
     ],
 )
 def test_a_transcript_the_api_would_not_take_is_refused_by_field(given_values: dict[str, Any], field: str) -> None:
@@ -218,11 +193,11 @@ def test_one_speaker_written_in_two_ways_is_one_speaker() -> None:
 
 
 def test_other_ways_of_writing_a_number_keep_the_number() -> None:
-    assert labels("speaker 3", "Speaker-3", 3, "3", "SPEAKER_3")[0] == ["SPEAKER_03"] * 5
+    assert labels("speaker 3", "Speaker-3", "3", "SPEAKER_3")[0] == ["SPEAKER_03"] * 4
 
 
 def test_a_segment_without_a_speaker_is_nobody_else_s() -> None:
-    assert labels(None, "SPEAKER_00", " ") == (["SPEAKER_01", "SPEAKER_00", "SPEAKER_01"], ())
+    assert labels("", "SPEAKER_00", " ") == (["SPEAKER_01", "SPEAKER_00", "SPEAKER_01"], ())
 
 
 def test_the_order_of_appearance_is_that_of_time() -> None:
@@ -230,19 +205,10 @@ def test_the_order_of_appearance_is_that_of_time() -> None:
     assert made.renamed == (("Ana", "SPEAKER_00"), ("Ben", "SPEAKER_01"))
 
 
-def test_a_transcript_as_the_api_gives_it_can_be_sent() -> None:
-    read: list[dict[str, Any]] = [
-        {"id": "x", "text": "Hi", "speaker_id": 4, "speaker_name": None, "start": 0.0, "end": 1.0},
-        {"id": None, "text": "Ho", "speaker_id": 0, "speaker_name": "Ana", "start": 1.0, "end": 2.0},
-        {"id": None, "text": "Hm", "speaker_id": 1, "speaker_name": "Speaker 1", "start": 2.0, "end": 3.0},
-    ]
-    assert [one.speaker for one in draft(*read).segments] == ["SPEAKER_04", "SPEAKER_00", "SPEAKER_01"]
-
-
 def test_the_same_content_derives_the_same_session_id_whenever_it_is_sent() -> None:
     later = draft_segments([segment()], now=NOW + timedelta(days=1))
     assert draft().client_session_id == later.client_session_id
-    assert draft(segment(start="0", end=1.0)).client_session_id == later.client_session_id
+    assert draft(segment(start=0.0, end=1.0)).client_session_id == later.client_session_id
     assert 1 <= len(later.client_session_id) <= 200
 
 
@@ -269,23 +235,25 @@ def test_a_given_session_id_is_kept() -> None:
     assert draft(client_session_id=" ").client_session_id == draft().client_session_id
 
 
-_raw = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.lists(st.none(), max_size=1)
+_words = st.sampled_from(["Hi", "\ud83d", " "]) | st.text(max_size=5)
+_numbers = st.integers(-1, 99) | st.floats()
 _segments = st.lists(
-    st.fixed_dictionaries(
-        {
-            "text": st.sampled_from(["Hi", "\ud83d"]) | _raw,
-            "start": st.integers(0, 50) | _raw,
-            "end": st.integers(51, 99) | _raw,
-        },
-        optional=dict.fromkeys(("speaker", "speaker_id", "is_user", "person_id"), _raw),
+    st.builds(
+        SegmentDraft,
+        text=_words,
+        start=st.integers(0, 50) | _numbers,
+        end=st.integers(51, 99) | _numbers,
+        speaker=_words,
+        is_user=st.booleans(),
+        person_id=st.none() | _words,
     ),
     max_size=4,
 )
-_others = st.fixed_dictionaries({}, optional=dict.fromkeys(("source", "language", "latitude"), _raw))
+_others = st.fixed_dictionaries({}, optional={"source": _words, "language": _words, "latitude": _numbers})
 
 
 @given(_segments, _others)
-def test_raw_values_are_refused_or_make_a_body_that_the_api_takes(segments: Any, others: dict[str, Any]) -> None:
+def test_any_values_are_refused_or_make_a_body_that_the_api_takes(segments: Any, others: dict[str, Any]) -> None:
     try:
         made = draft_segments(segments, now=NOW, **others)
     except InvalidRequest:
@@ -295,4 +263,4 @@ def test_raw_values_are_refused_or_make_a_body_that_the_api_takes(segments: Any,
     assert all(0 <= one["start"] < one["end"] for one in sent)
     assert [one["start"] for one in sent] == sorted(one["start"] for one in sent)
     json.dumps(body, allow_nan=False, ensure_ascii=False).encode()
-    assert draft_segments(sent, now=NOW, **others) == replace(made, renamed=())
+    assert draft_segments(made.segments, now=NOW, **others) == replace(made, renamed=())

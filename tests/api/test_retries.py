@@ -10,7 +10,7 @@ import pytest
 from omi_mcp.api.budget import Budget
 from omi_mcp.api.client import OmiClient
 from omi_mcp.api.connection import ANSWER_LIMIT, REFUSAL_LIMIT, WRITE_DEADLINE
-from omi_mcp.api.drafts import draft_segments, draft_text
+from omi_mcp.api.drafts import SegmentDraft, draft_segments, draft_text
 from omi_mcp.api.errors import AnswerLost, BudgetSpent, Conflict, RateLimited, ServerFault, Unreachable
 from omi_mcp.database import Database
 
@@ -38,7 +38,7 @@ async def write(client: OmiClient, verb: str, clock: Any) -> None:
         case "create_from_text":
             await client.create_from_text(draft_text("Hi", now=clock.now()))
         case "create_from_segments":
-            await client.create_from_segments(draft_segments([{"text": "Hi", "start": 0, "end": 1}], now=clock.now()))
+            await client.create_from_segments(draft_segments([SegmentDraft("Hi", 0, 1)], now=clock.now()))
         case "update":
             await client.update("c1", title="t")
         case "delete":

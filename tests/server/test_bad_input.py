@@ -110,6 +110,42 @@ async def test_bad_input_gets_a_sentence_that_helps(
     assert len(sandbox.ids(listable=False)) == 1
 
 
+async def test_a_segment_that_cannot_be_read_is_refused_by_index_and_field(connect: Connect, sandbox: Sandbox) -> None:
+    good = {"text": "Hi", "start": 0, "end": 1}
+    bad = [
+        ("segments[1]", None),
+        ("segments[1]", "Hi"),
+        ("segments[1].speakr", {**good, "speakr": "Ana"}),
+        ("segments[1].text", {**good, "text": None}),
+        ("segments[1].start", {**good, "start": None}),
+        ("segments[1].start", {**good, "start": "00:01"}),
+        ("segments[1].end", {**good, "end": "inf"}),
+        ("segments[1].speaker", {**good, "speaker": ["Ana"]}),
+        ("segments[1].is_user", {**good, "is_user": "perhaps"}),
+        ("segments[1].person_id", {**good, "person_id": 1}),
+    ]
+    async with connect() as client:
+        for field, segment in bad:
+            said = await refusal(client, "create_from_segments", segments=[good, segment])
+            assert f"{field}: " in said
+        for segments in ("Hi", good):
+            assert "segments: " in await refusal(client, "create_from_segments", segments=segments)
+        for argument in ("text_source", "language", "latitude"):
+            assert f"{argument}: " in await refusal(client, "create_from_text", text="Hi", **{argument: "north"})
+    assert sandbox.ids(listable=False) == []
+
+
+async def test_numbers_and_switches_may_come_as_text(connect: Connect, sandbox: Sandbox) -> None:
+    said = segments_of("the lighthouse")
+    as_text = [{**one, "start": str(one["start"]), "end": f" {one['end']} ", "is_user": "True"} for one in said]
+    as_text[0] |= {"speaker": 3, "person_id": " p1 "}
+    async with connect() as client:
+        made = await call(client, "create_from_segments", segments=as_text)
+        read = await call(client, "get_conversation", conversation_id=made["id"])
+    assert read["transcript"]["segments"] == "0-3 of 4"
+    assert read["transcript"]["covers"].startswith("00:00:00-00:00:19")
+
+
 async def test_501_segments_are_refused_with_what_to_do(connect: Connect, sandbox: Sandbox) -> None:
     many = [{"text": f"line {i}", "start": i, "end": i + 1} for i in range(501)]
     async with connect() as client:
