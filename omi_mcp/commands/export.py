@@ -159,13 +159,11 @@ class Export:
         entries = await self._session.library.catalogue(self._since)
         if isinstance(self._target, Folder):
             await self._write_ready(self._target, entries)
-        elif (
-            self._target
-            and standing.remains
-            and (ready := [entry for entry in entries if _ready(entry)]) != self._streamed
-        ):
-            self._streamed = ready  # copying waits: what there is must not
-            await self._write_lines(self._target, ready)
+        elif self._target is not None and standing.remains:  # copying waits: what there is must not
+            ready = [entry for entry in entries if _ready(entry)]
+            if ready != self._streamed:
+                self._streamed = ready
+                await self._write_lines(self._target, ready)
         return not (standing.looking or standing.comparing or standing.settling) and all(map(_ready, entries))
 
     async def finish(self, standing: Standing) -> ExportReport:

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -60,9 +61,9 @@ async def status(session: Session, options: argparse.Namespace) -> int:
         "transcripts": counts.transcripts,
         "pending": counts.pending,
         "locked": counts.locked,
-        "oldest": counts.oldest and dates.local(counts.oldest, session.settings.timezone).isoformat(),
-        "newest": counts.newest and dates.local(counts.newest, session.settings.timezone).isoformat(),
-        "synced": progress.synced and dates.local(progress.synced, session.settings.timezone).isoformat(),
+        "oldest": _local(session, counts.oldest),
+        "newest": _local(session, counts.newest),
+        "synced": _local(session, progress.synced),
         "complete": standing.remains is None,
         "waits_seconds": standing.remains and round(standing.remains),
         "warning": progress.warning,
@@ -74,6 +75,10 @@ async def status(session: Session, options: argparse.Namespace) -> int:
         _print_facts(session, facts)
         _print_others(session, kept)
     return DONE
+
+
+def _local(session: Session, instant: datetime | None) -> str | None:
+    return None if instant is None else dates.local(instant, session.settings.timezone).isoformat()
 
 
 def _print_facts(session: Session, facts: dict[str, Any]) -> None:
