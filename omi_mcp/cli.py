@@ -30,7 +30,7 @@ COMMANDS = {
     "sync": "copy everything that is not copied yet, and show how far it is",
     "mirror": "show or delete the searchable copy on this computer",
     "demo": "play a short session with the sample library and show every call and answer",
-    "sandbox": "run an Omi Developer API in a box on this computer",
+    "sandbox": "run a stand-in for the Omi Developer API on this computer",
     "completion": "print what lets a shell complete commands and options",
 }
 """Every command with its help line. The file of a command, `commands/NAME.py`, is imported when it runs."""

@@ -1,4 +1,4 @@
-"""`omi-mcp sandbox`: an Omi Developer API in a box, as a server on this computer."""
+"""`omi-mcp sandbox`: a stand-in for the Omi Developer API, as a server on this computer."""
 
 import argparse
 import re

@@ -1,4 +1,4 @@
-"""An Omi Developer API in a box: the same routes, limits, errors and quirks, on SQLite, without a network.
+"""A stand-in for the Omi Developer API: the same routes, limits, errors and quirks, on SQLite, without a network.
 
 `omi_mcp.sandbox.serve` puts it on a socket of this computer; it is apart because only it needs uvicorn.
 """

@@ -39,7 +39,7 @@ def _utc_now() -> datetime:
 
 
 class Sandbox:
-    """An Omi account in a box. `path` None keeps it in memory; `now` must return aware moments.
+    """One Omi account and its API. `path` None keeps it in memory; `now` must return aware moments.
 
     `limits="real"` counts the hourly allowances of each key as the service does (60 reads, 25 with transcript,
     25 writes), each times `boost`. `key` is the account's developer key, else one is made. The methods below the
@@ -74,7 +74,7 @@ class Sandbox:
         """How a fault waits."""
         self._rng = random.Random(seed)
         self._background = Background()
-        self.app: ASGIApp = self._behind_faults(api.app())
+        self.app: ASGIApp = self._with_faults(api.app())
 
     def transport(self) -> httpx.AsyncBaseTransport:
         """Into the app without a network. A connection that a fault breaks is an httpx error, as it would be."""
@@ -185,7 +185,7 @@ class Sandbox:
     def _change(self, conversation_id: str, **fields: Any) -> None:
         self._store.put([dataclasses.replace(self._get(conversation_id), **fields)])
 
-    def _behind_faults(self, service: ASGIApp) -> ASGIApp:
+    def _with_faults(self, service: ASGIApp) -> ASGIApp:
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             status = 0
 
@@ -196,9 +196,9 @@ class Sandbox:
                 await send(message)
 
             rule = self.faults.pick(scope["method"], scope["path"], self._rng)
-            disturbed = FaultInjection(rule, service, self.sleep, self._background) if rule else service
+            faulty = FaultInjection(rule, service, self.sleep, self._background) if rule else service
             try:
-                await disturbed(scope, receive, noting)
+                await faulty(scope, receive, noting)
             finally:
                 query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
                 self._served.append(Served(scope["method"], scope["path"], query, status))
