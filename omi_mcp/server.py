@@ -267,12 +267,8 @@ def _place(loc: tuple[int | str, ...]) -> str:
 
 
 def _lean(tool: Tool) -> Tool:
-    return tool.model_copy(
-        update={
-            "input_schema": _portable(tool.input_schema, tool.input_schema.get("$defs", {})),
-            "output_schema": tool.output_schema and _untitled(tool.output_schema),
-        }
-    )
+    schema = _portable(tool.input_schema, tool.input_schema.get("$defs", {}))
+    return tool.model_copy(update={"input_schema": schema})
 
 
 PORTABLE = ("type", "description", "enum", "items", "properties", "required")
@@ -296,18 +292,3 @@ def _portable(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, 
     if "properties" in portable:
         portable["properties"] = {name: _portable(each, definitions) for name, each in portable["properties"].items()}
     return portable
-
-
-def _untitled(schema: Any) -> Any:
-    """`schema` without generated titles."""
-    if isinstance(schema, list):
-        return [_untitled(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    return {
-        key: {name: _untitled(item) for name, item in value.items()}
-        if key in ("properties", "$defs")
-        else _untitled(value)
-        for key, value in schema.items()
-        if not (key == "title" and isinstance(value, str))
-    }

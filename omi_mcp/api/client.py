@@ -10,7 +10,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, ValidationError
 
 from omi_mcp.api.budget import Bucket, Budget
-from omi_mcp.api.drafts import SegmentsDraft, TextDraft, words
+from omi_mcp.api.drafts import SegmentsDraft, TextDraft, not_blank
 from omi_mcp.api.errors import AnswerLost, InvalidRequest, Refused
 from omi_mcp.api.models import Conversation, Folder, Receipt, is_conversation_id, well_formed, wire_time
 from omi_mcp.clock import Clock
@@ -190,7 +190,7 @@ def _conversation_path(conversation_id: str) -> str:
 
 
 def _checked_title(title: str) -> str:
-    title = words("title", title)
+    title = not_blank("title", title)
     if len(title) > TITLE_LIMIT:
         raise InvalidRequest("title", f"has {len(title)} characters; at most {TITLE_LIMIT}")
     return title

@@ -142,7 +142,7 @@ def draft_text(
     Raises:
         InvalidRequest: a value that the API would refuse, or change without saying so.
     """
-    content = words("text", text)
+    content = not_blank("text", text)
     if len(content) > TEXT_LIMIT:
         raise InvalidRequest("text", f"has {len(content):,} characters, at most {TEXT_LIMIT:,} fit: split it")
     started, finished = _times(started_at, finished_at, now)
@@ -225,7 +225,7 @@ def _segment(field: str, given: SegmentDraft) -> SegmentDraft:
         raise InvalidRequest(f"{field}.end", "must be after start")
     return replace(
         given,
-        text=words(f"{field}.text", given.text),
+        text=not_blank(f"{field}.text", given.text),
         start=start,
         end=end,
         speaker=" ".join((_short(f"{field}.speaker", given.speaker) or "").split()),
@@ -292,7 +292,7 @@ def _moment(field: str, value: datetime) -> datetime:
     return utc
 
 
-def words(field: str, value: str) -> str:
+def not_blank(field: str, value: str) -> str:
     """`value` trimmed, as every encoder takes it. Raises InvalidRequest for a blank one."""
     trimmed = well_formed(value).strip()
     if not trimmed:
@@ -304,7 +304,7 @@ def _short(field: str, value: str | None) -> str | None:
     """A trimmed text of at most `SHORT_LIMIT` characters; None where none or a blank one is given."""
     if value is None or not value.strip():
         return None
-    trimmed = words(field, value)
+    trimmed = not_blank(field, value)
     if len(trimmed) > SHORT_LIMIT:
         raise InvalidRequest(field, f"has {len(trimmed):,} characters, at most {SHORT_LIMIT} are accepted")
     return trimmed

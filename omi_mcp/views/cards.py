@@ -1,8 +1,7 @@
 """Conversations as cards: what helps a reader, in local time, cleaned, bounded, nothing empty."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, tzinfo
-from itertools import chain, product
 from typing import Literal, TypedDict, TypeVar
 
 from omi_mcp import dates
@@ -40,14 +39,27 @@ def search_cards(matches: Sequence[mirror.Match], zone: tzinfo, detail: Detail =
     whole = [_whole(match, zone) for match in matches]
     cards = [_sized(card, sizes[0]) for card in whole]
     taken = [budgets.json_size(card.dump()) + 1 for card in cards]
-    best, others = range(len(cards))[:1], range(len(cards))[:0:-1]
-    *losing, bare = sizes[1:]
-    for size, index in chain(product(losing, others), product(losing, best), product([bare], [*others, *best])):
+    for index, size in _cuts(len(cards), sizes):
         if sum(taken) <= allowance:
             break
         cards[index] = _sized(whole[index], size)
         taken[index] = budgets.json_size(cards[index].dump()) + 1
     return cards
+
+
+def _cuts(count: int, sizes: Sequence[budgets.CardSize]) -> Iterator[tuple[int, budgets.CardSize]]:
+    """Which card gives way next, and to which size. None is cut to the smallest before all have given what else they
+    can.
+    """
+    *smaller, smallest = sizes[1:]
+    last_first = range(count - 1, 0, -1)
+    for size in smaller:
+        for index in last_first:
+            yield index, size
+    for size in smaller:
+        yield 0, size
+    for index in (*last_first, 0):
+        yield index, smallest
 
 
 def detail_card(stored: mirror.Stored, zone: tzinfo, speakers: Sequence[str] = ()) -> ConversationDetail:

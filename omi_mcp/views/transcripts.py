@@ -252,8 +252,10 @@ class Transcript:
             room -= len(words)
             opening = (index, 0)
         else:
-            opening = opening and (0, 0)
-        return opening and replace(place, segment=opening[0], offset=opening[1], until=(place.segment, place.offset))
+            opening = None if opening is None else (0, 0)
+        if opening is None:
+            return None
+        return replace(place, segment=opening[0], offset=opening[1], until=(place.segment, place.offset))
 
 
 class _Page:
