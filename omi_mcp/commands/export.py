@@ -10,7 +10,7 @@ from pathlib import Path
 from omi_mcp.exporting import Folder, Format, Outcome, Stream, json_line
 from omi_mcp.library import Standing
 from omi_mcp.mirror.types import Entry
-from omi_mcp.terminal import DONE, INCOMPLETE, USAGE, CommandFailed, Session, follow, run_command
+from omi_mcp.terminal import DONE, INCOMPLETE, USAGE, CommandFailed, Session, add_no_wait, follow, run_command
 from omi_mcp.views.notes import OBSTACLES
 from omi_mcp.views.text import duration
 
@@ -34,9 +34,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--full", action="store_true", help="compare everything that was copied before with the account first"
     )
-    parser.add_argument(
-        "--no-wait", action="store_true", help="stop at the hourly limit with exit code 3, instead of waiting"
-    )
+    add_no_wait(parser)
 
 
 def run(options: argparse.Namespace) -> int:

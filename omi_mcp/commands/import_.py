@@ -24,7 +24,18 @@ from omi_mcp.api.errors import (
 )
 from omi_mcp.api.models import Receipt
 from omi_mcp.importing import Plan, Unreadable, find_files, plan_import, read_file
-from omi_mcp.terminal import DONE, FAILED, INCOMPLETE, USAGE, CommandFailed, Session, bar, run_command
+from omi_mcp.terminal import (
+    DONE,
+    FAILED,
+    INCOMPLETE,
+    USAGE,
+    CommandFailed,
+    Session,
+    add_no_wait,
+    argument,
+    bar,
+    run_command,
+)
 from omi_mcp.views.errors import explain
 from omi_mcp.views.text import clean_line, duration
 from omi_mcp.writes import Created
@@ -54,9 +65,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--dry-run", action="store_true", help="show what would be sent, and send nothing")
     parser.add_argument("--again", action="store_true", help="send also what this computer has imported before")
-    parser.add_argument(
-        "--no-wait", action="store_true", help="stop at the hourly limit with exit code 3, instead of waiting"
-    )
+    add_no_wait(parser)
     parser.add_argument("--json", action="store_true", help="report in JSON")
 
 
@@ -145,10 +154,8 @@ def _started(session: Session, text: str | None, files: Sequence[Path]) -> datet
         return None
     if len(files) != 1:
         raise CommandFailed("--started is for a single file; the others would all begin at the same time", USAGE)
-    try:
+    with argument("--started"):
         return dates.parse_moment(text, session.clock.now(), session.settings.timezone)
-    except ValueError as error:
-        raise CommandFailed(f"--started: {error}", USAGE) from None
 
 
 def _print_plans(session: Session, options: argparse.Namespace, plans: Sequence[Plan], known: dict[str, str]) -> None:

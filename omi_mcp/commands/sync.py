@@ -3,7 +3,7 @@
 import argparse
 
 from omi_mcp.library import Standing
-from omi_mcp.terminal import DONE, INCOMPLETE, USAGE, CommandFailed, Session, follow, run_command
+from omi_mcp.terminal import DONE, INCOMPLETE, USAGE, CommandFailed, Session, add_no_wait, follow, run_command
 from omi_mcp.views.notes import OBSTACLES
 from omi_mcp.views.text import duration
 
@@ -12,9 +12,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--full", action="store_true", help="compare everything that was copied before with the account, too"
     )
-    parser.add_argument(
-        "--no-wait", action="store_true", help="stop at the hourly limit with exit code 3, instead of waiting"
-    )
+    add_no_wait(parser)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -1,7 +1,7 @@
 """What a command works with: the open library, the output, and progress."""
 
 from omi_mcp.terminal.output import Terminal, confirm, discard_output, wrapped
-from omi_mcp.terminal.progress import Bar, bar, follow
+from omi_mcp.terminal.progress import Bar, add_no_wait, bar, follow
 from omi_mcp.terminal.session import (
     DONE,
     FAILED,
@@ -23,6 +23,7 @@ __all__ = [
     "CommandFailed",
     "Session",
     "Terminal",
+    "add_no_wait",
     "argument",
     "bar",
     "confirm",

@@ -1,5 +1,6 @@
 """How far long work is: a bar at a terminal, and watching the copy grow within the hourly limits."""
 
+import argparse
 import math
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
@@ -66,6 +67,13 @@ def bar(terminal: Terminal, elapsed: Callable[[], float] = time.monotonic) -> It
         yield Bar(terminal, elapsed)
     finally:
         terminal.status("")
+
+
+def add_no_wait(parser: argparse.ArgumentParser) -> None:
+    """The option of commands that wait for the hourly limits."""
+    parser.add_argument(
+        "--no-wait", action="store_true", help="stop at the hourly limit with exit code 3, instead of waiting"
+    )
 
 
 async def follow(session: Session, *, wait: bool, step: Step | None = None) -> Standing:
