@@ -157,15 +157,18 @@ class Writer:
         return replace(created, receipt=receipt.model_copy(update={"discarded": hidden}))
 
     async def _mirror(self, created: Created, *, transcript: bool) -> None:
-        """Make a new conversation findable at once. One that cannot be read now is found by the next sync."""
+        """Make a new conversation findable at once, and a hidden one known, because the API lists none.
+
+        One that cannot be read now is found by the next sync, unless it is hidden.
+        """
         receipt = created.receipt
-        if created.repeated or receipt.discarded or receipt.status != "completed":
+        if created.repeated or receipt.status != "completed":
             return
         with anyio.move_on_after(READ_THROUGH_SECONDS), suppress(OmiError):
             conversation = await self._client.get_conversation(receipt.id, include_transcript=transcript)
             if not transcript:
                 conversation = conversation.model_copy(update={"transcript_segments": ()})
-            await self._write_through.keep(conversation, hidden=False)
+            await self._write_through.keep(conversation, hidden=receipt.discarded)
 
     @asynccontextmanager
     async def _refusal_noted(self, conversation_id: str) -> AsyncIterator[None]:

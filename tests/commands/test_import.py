@@ -209,6 +209,8 @@ def test_what_omi_hides_is_said_to_be_hidden_and_every_conversation_has_its_id(t
         hidden, kept = (plan["conversations"][0] for plan in ended.json)
         assert (hidden["status"], kept["status"]) == ("hidden", "completed")
         assert account.sandbox.record(hidden["id"])["discarded"] is True
+        assert [each["id"] for each in (await account.run("restore", "--json")).json] == [hidden["id"]]
+        assert "Hidden from lists and search" in (await account.run("show", hidden["id"][:8])).out
         other = Account(tmp_path / "other")
         ended = await other.run("import", scrap, talk)
         other.sandbox.close()
