@@ -151,7 +151,11 @@ RUN = ("-m", "omi_mcp")
 
 ENTRIES: dict[str, tuple[Launch, str, str]] = {
     "good": (Launch(COMMAND, RUN, {}), "ok", "connected, 2 tools"),
-    "a key of the other family": (Launch(COMMAND, RUN, {"OMI_API_KEY": "omi_mcp_1"}), "problem", "could not be used"),
+    "a key of the other family": (
+        Launch(COMMAND, RUN, {"OMI_API_KEY": "omi_mcp_1", "OMI_API_BASE_URL": DEAD}),
+        "problem",
+        "an MCP key",
+    ),
     "a wrong key": (Launch(COMMAND, RUN, {"OMI_API_KEY": "omi_dev_wrong"}), "problem", "could not be used"),
     "no key": (Launch(COMMAND, RUN, {"OMI_API_KEY": ""}), "problem", "no key"),
     "a dead address": (Launch(COMMAND, RUN, {"OMI_API_BASE_URL": DEAD}), "problem", DEAD),

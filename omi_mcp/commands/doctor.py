@@ -27,7 +27,7 @@ from omi_mcp.api.errors import Garbled, OmiError, RateLimited, Refused, ServerFa
 from omi_mcp.api.probe import probe
 from omi_mcp.clock import Clock, SystemClock
 from omi_mcp.files import is_private
-from omi_mcp.hosts import HOSTS, Host, Machine, Saved, UnusableConfig, entries, trial
+from omi_mcp.hosts import HOSTS, OTHER_FAMILY, Host, Machine, Saved, UnusableConfig, entries, trial
 from omi_mcp.library import Library
 from omi_mcp.mirror.index import fts
 from omi_mcp.settings import DEFAULT_BASE_URL, Settings, SettingsError, is_set
@@ -262,6 +262,10 @@ class _Examination:
             if any(value.startswith("${input:") for value in variables.values()):
                 return finding("ok", f"{connected}; it asks for the key itself, so that was not tried")
             return finding("problem", "its entry has no key", again)
+        if settings.api_key.startswith(OTHER_FAMILY):
+            return finding(
+                "problem", "its key is an MCP key (omi_mcp_...), which the Developer API does not accept", again
+            )
         answer = await self._ask(replace(settings, base_url=base_url))
         if isinstance(answer, RateLimited):
             return finding("note", f"{connected}; the hourly limit of its key is used up", _advice(answer))
@@ -310,7 +314,7 @@ def _key(settings: Settings, machine: Machine, *, saved: bool, connected: bool) 
         )
         return
     where = ", the one that `install` keeps" if saved else ""
-    if key.startswith("omi_mcp_"):
+    if key.startswith(OTHER_FAMILY):
         yield Finding("key", "problem", "an MCP key (omi_mcp_...), which the Developer API does not accept", KEY_HELP)
     elif not key.startswith("omi_dev_"):
         yield Finding("key", "note", f"a key that does not look like a developer key (omi_dev_...){where}", KEY_HELP)

@@ -5,11 +5,12 @@
 
 from omi_mcp.hosts.document import UnusableConfig
 from omi_mcp.hosts.entries import Change, Launch, TemporaryInstall
-from omi_mcp.hosts.keys import Key, Saved, WrongKey
+from omi_mcp.hosts.keys import OTHER_FAMILY, Key, Saved, WrongKey
 from omi_mcp.hosts.known import HOSTS, Host, Machine
 
 __all__ = [
     "HOSTS",
+    "OTHER_FAMILY",
     "Change",
     "Host",
     "Key",
