@@ -80,6 +80,11 @@ def run(arguments: Sequence[str]) -> int:
         if name != "serve":
             gc.enable()
         code: int = options.command.run(options)
+        if name != "serve":
+            sys.stdout.flush()
+    except BrokenPipeError:
+        import_module("omi_mcp.terminal").discard_output()
+        return 0
     except SettingsError as error:
         print(f"omi-mcp: {error}", file=sys.stderr)
         return 2

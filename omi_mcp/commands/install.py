@@ -67,6 +67,8 @@ def run(options: argparse.Namespace) -> int:
         access = _access(saved, ask=not all(_has_key(host, paths[host.name]) for host in needy)) if needy else {}
     except (entries.TemporaryInstall, WrongKey) as error:
         return _failed(str(error))
+    except BrokenPipeError:
+        raise
     except OSError as error:
         return _failed(f"{error.filename or 'a file'}: {error.strerror or type(error).__name__}")
     codes = []

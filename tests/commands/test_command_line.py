@@ -173,14 +173,32 @@ def test_waiting_times_are_rounded_up(seconds: float, said: str) -> None:
     assert duration(seconds) == said
 
 
-def run(tmp_path: Path, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
+def run(
+    tmp_path: Path, *arguments: str, stdout: int = subprocess.PIPE, **changes: str
+) -> subprocess.CompletedProcess[str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("OMI_")}
     env = {**kept, "OMI_MCP_DATA_DIR": str(tmp_path / "data"), "OMI_API_KEY": "omi_dev_x", **changes}
     env |= {"OMI_API_BASE_URL": "http://127.0.0.1:9", "PYTHONPATH": str(Path(cli.__file__).parents[1])}
     command = [sys.executable, "-m", "omi_mcp", *arguments]
     return subprocess.run(
-        command, capture_output=True, text=True, cwd=tmp_path, env=env, stdin=subprocess.DEVNULL, check=False
+        command,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        check=False,
     )
+
+
+@pytest.mark.parametrize("arguments", [("doctor",), ("completion", "bash"), ("install", "cursor", "--print")])
+def test_a_reader_that_has_seen_enough_is_no_failure(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    nobody, written = os.pipe()
+    os.close(nobody)
+    ended = run(tmp_path, *arguments, stdout=written, HOME=str(tmp_path))
+    os.close(written)
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_a_real_process_ends_the_same_way(tmp_path: Path) -> None:
