@@ -20,6 +20,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 async def main(session: Session, options: argparse.Namespace) -> int:
+    session.check_writable()
     conversation = await session.library.current(await session.library.resolve(options.id))
     began = dates.local(conversation.began, session.settings.timezone)
     if not options.yes:

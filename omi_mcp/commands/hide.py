@@ -15,6 +15,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 async def main(session: Session, options: argparse.Namespace) -> int:
+    session.check_writable()
     for conversation_id in [await session.library.resolve(each) for each in options.ids]:
         hidden = await session.library.discard(conversation_id)
         session.out.print(

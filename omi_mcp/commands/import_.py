@@ -74,8 +74,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 async def main(session: Session, options: argparse.Namespace) -> int:
-    if session.settings.read_only and not options.dry_run:
-        raise CommandFailed("OMI_MCP_READ_ONLY is on: only --dry-run is possible", USAGE)
+    if not options.dry_run:
+        session.check_writable("only --dry-run is possible")
     plans, refused = _read(session, options)
     _complain(session, refused)
     known: dict[str, str] = {}

@@ -16,6 +16,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 async def main(session: Session, options: argparse.Namespace) -> int:
+    session.check_writable()
     conversation_id = await session.library.resolve(options.id)
     renamed = await session.library.update_title(conversation_id, " ".join(options.title))
     session.out.print(f"{session.out.paint(title(renamed), 'bold')}  {session.out.paint(conversation_id, 'dim')}")

@@ -22,6 +22,7 @@ async def main(session: Session, options: argparse.Namespace) -> int:
     if not options.ids:
         await _list(session, options)
         return DONE
+    session.check_writable()
     for conversation_id in [await session.library.resolve(each) for each in options.ids]:
         back = await session.library.restore(conversation_id)
         session.out.print(

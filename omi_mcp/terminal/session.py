@@ -63,6 +63,11 @@ class Session:
         if text:
             self.err.print(self.err.paint(text, "dim"))
 
+    def check_writable(self, instead: str = "nothing was changed") -> None:
+        """Raises CommandFailed where the settings let nothing be written; `instead` is what becomes of it."""
+        if self.settings.read_only:
+            raise CommandFailed(f"OMI_MCP_READ_ONLY is on: {instead}", USAGE)
+
     def span(self, option: str, text: str | None) -> dates.Span | None:
         """The stretch of time that the value of `option` names.
 

@@ -28,6 +28,19 @@ def test_a_conversation_is_renamed_hidden_listed_and_brought_back_by_the_beginni
     live(story, tmp_path)
 
 
+def test_read_only_means_read_only(tmp_path: Path) -> None:
+    async def story(account: Account) -> None:
+        account.sandbox.load([talk("harbour")])
+        for command in (["rename", "harbour", "x"], ["hide", "harbour"], ["restore", "harbour"]):
+            assert (await account.run(*command, read_only=True)).code == 2
+        refused = await account.run("delete", "harbour", "--yes", read_only=True)
+        assert (refused.code, "OMI_MCP_READ_ONLY is on" in refused.err) == (2, True)
+        assert account.sandbox.requests == []
+        assert (await account.run("restore", read_only=True)).code == 0
+
+    live(story, tmp_path)
+
+
 def test_a_beginning_of_several_ids_is_refused_with_them_and_nothing_is_done(tmp_path: Path) -> None:
     async def story(account: Account) -> None:
         account.sandbox.load([talk("talk"), talk("talk-1"), talk("talk-2")])
