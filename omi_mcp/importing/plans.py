@@ -79,7 +79,7 @@ def plan_import(source: Source, *, me: str | None = None) -> Plan:
     names = list(dict.fromkeys(line.speaker for line in lines if line.speaker))
     user = None
     if me:
-        user = _named(me, names)
+        user = _only_one_called(me, names)
     elif origin is None and not any(line.is_user for line in lines):
         user = next((name for name in names if is_user(name, names)), None)
     speakers = tuple((name, labels[name.casefold()]) for name in names)
@@ -167,7 +167,7 @@ def _language(code: str | None) -> str | None:
     return code if code and code.lower() in LANGUAGES else None
 
 
-def _named(me: str, speakers: Iterable[str]) -> str | None:
+def _only_one_called(me: str, speakers: Iterable[str]) -> str | None:
     """The speaker that `me` means: that name, else the only one it is a word of."""
     found = those_called(speakers, me)
     return found[0] if len(found) == 1 else None

@@ -28,6 +28,7 @@ class Source:
 
     path: Path
     number: int
+    """From 1, where the file has several transcripts; else 0."""
     session: str
     transcript: Transcript
     started_at: datetime
@@ -72,16 +73,10 @@ def read_file(path: Path, zone: tzinfo, started_at: datetime | None = None) -> l
         raise Unreadable(f"more than {LARGEST // 1_000_000} MB")
     text = _decoded(path.read_bytes())
     transcripts = reader(text)
-    several = len(transcripts) > 1
+    numbers = range(1, len(transcripts) + 1) if len(transcripts) > 1 else [0]
     return [
-        Source(
-            path,
-            number if several else 0,
-            _session(text, transcript, number if several else 0),
-            transcript,
-            *_start(path, transcript, zone, started_at),
-        )
-        for number, transcript in enumerate(transcripts, 1)
+        Source(path, number, _session(text, each, number), each, *_start(path, each, zone, started_at))
+        for number, each in zip(numbers, transcripts, strict=True)
     ]
 
 
@@ -111,12 +106,12 @@ def _start(path: Path, transcript: Transcript, zone: tzinfo, given: datetime | N
     if transcript.started_at is not None:
         return _aware(transcript.started_at, zone), "file"
     for name in (path.stem, path.resolve().parent.name):
-        if (named := _named(name, zone, transcript.clock)) is not None:
+        if (named := _start_in_name(name, zone, transcript.clock)) is not None:
             return named, "name"
     return datetime.fromtimestamp(path.stat().st_mtime, UTC).replace(microsecond=0), "date of the file"
 
 
-def _named(name: str, zone: tzinfo, clock: time | None) -> datetime | None:
+def _start_in_name(name: str, zone: tzinfo, clock: time | None) -> datetime | None:
     """The date, and the time if there is one, in a file's name: 2025-03-14 09.30, 20250314_093000, GMT20250314-..."""
     match = _DAY.search(name)
     if match is None:

@@ -55,7 +55,7 @@ def read_captions(text: str, kind: Literal["vtt", "srt"]) -> Transcript:
         raise Unreadable(
             "there are no captions in it" if known else f"this is no {'WebVTT' if kind == 'vtt' else 'SRT'} file"
         )
-    spoken = timed(list(_named(lines)))
+    spoken = timed(list(_with_speakers(lines)))
     return with_preamble(Transcript(spoken, title=title or None), [*above, *preamble])
 
 
@@ -118,7 +118,7 @@ def _voices(cue: Cue, kind: str) -> Iterator[Line]:
         at = until
 
 
-def _named(lines: list[Line]) -> Iterator[Line]:
+def _with_speakers(lines: list[Line]) -> Iterator[Line]:
     """Lines with the speakers they begin with, where the file has no voice tags."""
     if any(line.speaker for line in lines):
         yield from lines
