@@ -3,7 +3,7 @@
 The rooms above keep their tables in it. Every method blocks: call it from a worker thread, through `run`.
 
 A file that is damaged or another program's is moved aside to `<name>.corrupt-<time>` and begun anew, and where no file
-can be used memory takes its place. Both are told in `Database.warning`.
+can be used memory takes its place. `Database.warning` says which.
 """
 
 import logging
@@ -13,9 +13,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar, TypeVarTuple
+from typing import Literal, TypeVar, TypeVarTuple
 
 import anyio
 import anyio.to_thread
@@ -39,6 +40,20 @@ Result = TypeVar("Result")
 Identity = tuple[int, int] | None
 
 _limiter: RunVar[anyio.CapacityLimiter] = RunVar("omi_mcp.database")
+
+
+@dataclass(frozen=True)
+class FileWarning:
+    """What became of the file called `name`.
+
+    `replaced`: it was damaged or another program's; it was moved to `detail` and begun anew. Otherwise nothing is kept
+    on disk: the file is of a `newer` release, `unusable`, or `stuck`, which is damaged and cannot be moved; `detail`
+    says why.
+    """
+
+    name: str
+    kind: Literal["replaced", "newer", "unusable", "stuck"]
+    detail: str = ""
 
 
 class Damaged(Exception):
@@ -82,7 +97,7 @@ class Database:
     `path` None keeps everything in memory, on one connection that all share. On disk only the owner can read the
     file. Where another process replaced or removed it, the next transaction is in the file that is there now.
 
-    `what` names it in warnings. `lazy`: where there is no file it reads as an empty one, and the first transaction that
+    `name` names it in warnings. `lazy`: where there is no file it reads as an empty one, and the first transaction that
     writes makes it. `migrations` are statements, separated by semicolons; those at index n lift a file from schema
     version n + 1 to n + 2.
     """
@@ -92,12 +107,12 @@ class Database:
         path: Path | None,
         *,
         migrations: Sequence[str] = (),
-        what: str = "the mirror's file",
+        name: str = "mirror",
         lazy: bool = False,
     ) -> None:
         self.path = path
-        self.warning: str | None = None
-        self._what = what
+        self.warning: FileWarning | None = None
+        self._name = name
         self._lazy = lazy
         self._migrations = migrations
         self._preparations: list[Callable[[sqlite3.Connection], object]] = []
@@ -178,9 +193,9 @@ class Database:
             try:
                 self._writer, self._identity = self._open_usable(self.path)
             except _Newer:
-                self._give_up(f"{self._what} was written by a later release: update this one to use it")
+                self._give_up("newer")
             except (OSError, sqlite3.Error) as error:
-                self._give_up(f"{self._what} cannot be used ({_reason(error)})")
+                self._give_up("unusable", _reason(error))
         if self._identity is None:
             self._writer = _connect(None)
             with _committing(self._writer):
@@ -202,7 +217,7 @@ class Database:
         try:
             self._writer, self._identity = self._open_file(path)
         except OSError as error:
-            self._give_up(f"{self._what} cannot be used ({_reason(error)})")
+            self._give_up("unusable", _reason(error))
         else:
             memory.close()
 
@@ -270,7 +285,7 @@ class Database:
                     try:
                         self._move_aside(self.path, identity)
                     except OSError as problem:
-                        self._give_up(f"{self._what} is damaged and cannot be moved ({_reason(problem)})")
+                        self._give_up("stuck", _reason(problem))
                     self._open()
             raise Damaged from error
 
@@ -288,15 +303,15 @@ class Database:
         for file in (*_companions(path), path):
             with suppress(FileNotFoundError):
                 file.rename(aside.with_name(aside.name + file.name.removeprefix(path.name)))
-        self._warn(f"{self._what} was damaged or another program's; it was moved to {aside.name} and begun anew")
+        self._warn(FileWarning(self._name, "replaced", aside.name))
 
-    def _give_up(self, warning: str) -> None:
+    def _give_up(self, kind: Literal["newer", "unusable", "stuck"], detail: str = "") -> None:
         self.path = self._identity = None
-        self._warn(f"{warning}; until then, nothing is kept on disk")
+        self._warn(FileWarning(self._name, kind, detail))
 
-    def _warn(self, warning: str) -> None:
+    def _warn(self, warning: FileWarning) -> None:
         self.warning = warning
-        log.warning("%s", warning)
+        log.warning("the file of the %s: %s", warning.name, " ".join((warning.kind, warning.detail)).strip())
 
 
 def _connect(path: Path | None) -> sqlite3.Connection:

@@ -5,7 +5,7 @@ Its errors are those of `omi_mcp.api.errors`.
 """
 
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -22,9 +22,10 @@ from omi_mcp.api.errors import BudgetSpent, InvalidRequest, NotFound, OmiError, 
 from omi_mcp.api.models import Conversation, Folder
 from omi_mcp.clock import Clock, SystemClock
 from omi_mcp.mirror.search import find_in, occurrences, reach, search
-from omi_mcp.mirror.types import Counts, Entry, Filters, Hit, Names, Progress, Results, Stored
+from omi_mcp.mirror.types import Counts, Entry, Filters, Hit, Listener, Names, Progress, Results, Stored
 from omi_mcp.names import RECENT, People, unaccented
 from omi_mcp.settings import Settings
+from omi_mcp.views.notes import warned
 from omi_mcp.views.text import clean_name
 from omi_mcp.writes import Created
 
@@ -46,8 +47,6 @@ UNKNOWN_USER = (
     "it is not known yet which speaker is the user: give the name that transcripts have (speakers lists them), or set "
     "OMI_MCP_USER_NAME"
 )
-
-Report = Callable[[Progress], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -138,7 +137,7 @@ class Library:
         limit: int,
         offset: int = 0,
         refresh: bool = False,
-        report: Report | None = None,
+        report: Listener | None = None,
     ) -> Found:
         """Find by words and filters; without words, the newest first. `folder` is an id or a name, and the speaker may
         be "me".
@@ -150,7 +149,7 @@ class Library:
             OmiError: nothing is mirrored and the API cannot be asked.
         """
         account = await self._account.open()
-        await account.sync.refresh(wait_for_first=True, look=refresh, report=report)
+        await account.sync.refresh(look=refresh, report=report)
         if folder is not None:
             filters = await self._in_folder(account, filters, folder)
 
@@ -210,7 +209,7 @@ class Library:
         """The newest conversations the mirror knows, without transcripts; waits only shortly for news of them."""
         account = await self._account.open()
         with anyio.move_on_after(RECENT_SECONDS), suppress(OmiError):
-            await account.sync.refresh(wait_for_first=True)
+            await account.sync.refresh()
         return await database.run(account.store.recent, limit, offset)
 
     async def titled(self, words: str, *, limit: int) -> list[Stored]:
@@ -268,7 +267,7 @@ class Library:
             OmiError: nothing has ever been copied, and the API cannot be asked.
         """
         account = await self._account.open()
-        await account.sync.refresh(wait_for_first=True, look=True)
+        await account.sync.refresh(look=True)
         await (account.sync.compare_all() if full else account.sync.compare_overdue())
 
     async def standing(self) -> Standing:
@@ -392,8 +391,8 @@ class Library:
             account.store.follow_names()
 
         await database.run(give)
-        if not account.lasting.names.lasting and not self._settings.demo:
-            raise InvalidRequest("name", f"it is lost when this program ends: {account.lasting.names.warning}")
+        if (warning := account.lasting.names.warning) and not account.lasting.names.lasting:
+            raise InvalidRequest("name", f"it is lost when this program ends: {warned(warning)}")
         return named
 
     async def import_segments(

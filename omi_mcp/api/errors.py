@@ -28,7 +28,12 @@ No exception carries an upstream body, the user's own text or the API key: `str(
 
 
 class OmiError(Exception):
-    """Base of all. `str()` is one plain sentence without secrets."""
+    """Base of all. `str()` is one plain sentence without secrets.
+
+    `retry_after` is in seconds, where it is known when the API can be asked again.
+    """
+
+    retry_after: float | None = None
 
 
 class NotConfigured(OmiError):
@@ -44,7 +49,7 @@ class InvalidRequest(OmiError):
 
 
 class BudgetSpent(OmiError):
-    """The hourly allowance of `bucket` is used up; `retry_after` is in seconds."""
+    """The hourly allowance of `bucket` is used up."""
 
     def __init__(self, bucket: str, retry_after: float) -> None:
         super().__init__(f"the hourly allowance for {bucket} is used up; free again in {retry_after:.0f} s")
@@ -135,10 +140,7 @@ class Unfinished(OmiError):
 
 
 class OutcomeUnknown(OmiError):
-    """A create was sent, its answer was lost and the API cannot be asked. Asking for the same create settles it.
-
-    `retry_after` is in seconds where the API said when it can be asked.
-    """
+    """A create was sent, its answer was lost and the API cannot be asked. Asking for the same create settles it."""
 
     def __init__(self, reason: str, *, retry_after: float | None = None) -> None:
         super().__init__(reason)

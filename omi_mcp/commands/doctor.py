@@ -398,8 +398,8 @@ async def _mirror(library: Library, settings: Settings) -> Finding:
     standing = await library.standing()
     where = settings.mirror_path or "memory"
     found = f"{standing.counts.conversations} conversations and {standing.counts.transcripts} transcripts in {where}"
-    if standing.progress.warning:
-        return Finding("copy", "problem", standing.progress.warning, f"Look at the folder {settings.data_dir}.")
+    if warning := notes.warning(standing.progress):
+        return Finding("copy", "problem", warning, f"Look at the folder {settings.data_dir}.")
     if standing.progress.blocked:
         return Finding("copy", "note", f"{found}; copying waits: {notes.OBSTACLES[standing.progress.blocked]}")
     return Finding("copy", "ok", found)

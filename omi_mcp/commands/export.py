@@ -11,7 +11,7 @@ from omi_mcp.exporting import Folder, Format, Outcome, Stream, json_line
 from omi_mcp.library import Standing
 from omi_mcp.mirror.types import Entry
 from omi_mcp.terminal import DONE, INCOMPLETE, USAGE, CommandFailed, Session, add_no_wait, follow, run_command
-from omi_mcp.views.notes import OBSTACLES
+from omi_mcp.views.notes import OBSTACLES, warning
 from omi_mcp.views.text import duration
 
 MOST_NAMED = 20
@@ -117,8 +117,8 @@ class ExportReport:
                 f" and {count - MOST_NAMED:,} more" if count > MOST_NAMED else ""
             )
             yield f"Kept is what was exported of {kept} no longer in the account: {named}."
-        if self.standing.progress.warning:
-            yield f"{self.standing.progress.warning}."
+        if warned := warning(self.standing.progress):
+            yield f"{warned}."
         if self.incomplete:
             yield f"Run the same command again in {duration(remains or 3600)}."
 

@@ -10,6 +10,7 @@ from omi_mcp import database, dates, environment
 from omi_mcp.clock import SystemClock
 from omi_mcp.settings import Settings
 from omi_mcp.terminal import DONE, FAILED, USAGE, Session, Terminal, confirm, run_command
+from omi_mcp.views.notes import warning
 from omi_mcp.views.text import duration
 from omi_mcp.writes import Lasting
 
@@ -66,7 +67,7 @@ async def status(session: Session, options: argparse.Namespace) -> int:
         "synced": _local(session, progress.synced),
         "complete": standing.remains is None,
         "waits_seconds": standing.remains and round(standing.remains),
-        "warning": progress.warning,
+        "warning": warning(progress),
         "other_keys": kept,
     }
     if options.json:

@@ -4,7 +4,7 @@ import argparse
 
 from omi_mcp.library import Standing
 from omi_mcp.terminal import DONE, INCOMPLETE, USAGE, CommandFailed, Session, add_no_wait, follow, run_command
-from omi_mcp.views.notes import OBSTACLES
+from omi_mcp.views.notes import OBSTACLES, warning
 from omi_mcp.views.text import duration
 
 
@@ -27,7 +27,7 @@ async def main(session: Session, options: argparse.Namespace) -> int:
     await session.library.sync(full=options.full)
     standing = await follow(session, wait=not options.no_wait)
     session.out.print(_said(standing))
-    session.note(standing.progress.warning)
+    session.note(warning(standing.progress))
     if standing.remains is None:
         return DONE
     if standing.looking:

@@ -10,7 +10,7 @@ from sqlite3 import Connection
 
 from omi_mcp.api.models import Segment
 from omi_mcp.clock import Clock
-from omi_mcp.database import Database
+from omi_mcp.database import Database, FileWarning
 from omi_mcp.mirror.types import Names
 
 
@@ -28,7 +28,7 @@ class SpeakerNames:
         database.prepare(_create)
 
     @property
-    def warning(self) -> str | None:
+    def warning(self) -> FileWarning | None:
         """Why names are not kept, or where those of before are now."""
         return self._database.warning
 

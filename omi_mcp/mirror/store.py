@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 
 from omi_mcp.api.models import Conversation, Folder, Segment
 from omi_mcp.clock import Clock
-from omi_mcp.database import Database
+from omi_mcp.database import Database, FileWarning
 from omi_mcp.mirror.index import Passage, fts, storable
 from omi_mcp.mirror.names import SpeakerNames, applied
 from omi_mcp.mirror.types import Counts, Entry, Stored, TranscriptState
@@ -161,10 +161,10 @@ class Store:
         return replace(stored, conversation=stored.conversation.model_copy(update={"transcript_segments": segments}))
 
     @property
-    def warning(self) -> str | None:
+    def warnings(self) -> tuple[FileWarning, ...]:
         """What happened to the files that a person should know."""
         warnings = (self.database.warning, self._names.warning if self._names else None)
-        return "; ".join(filter(None, warnings)) or None
+        return tuple(filter(None, warnings))
 
     def follow_names(self) -> None:
         """Show the names of speakers as they are given now: called after each change, and at every start for those

@@ -1,10 +1,12 @@
 """What the mirror holds and what a search in it answers: plain frozen values, no I/O."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
 from omi_mcp.api.models import Conversation
+from omi_mcp.database import FileWarning as FileWarning  # a value like the others here
 
 TranscriptState = Literal["stored", "none", "pending", "locked"]
 """`stored`: segments are here; `none`: the API says there are none; `pending`: not fetched yet; `locked`: by plan."""
@@ -125,13 +127,22 @@ class Counts:
 
 
 @dataclass(frozen=True)
+class Unlisted:
+    """The API no longer lists `count` of the `of` conversations checked: too many to be believed at once. They are kept
+    until a later check confirms it."""
+
+    count: int
+    of: int
+
+
+@dataclass(frozen=True)
 class Progress:
     """How far the mirror has come.
 
     `phase` is what is still to be copied, `oldest` how far back the summaries reach, `complete` whether they are all
     there, `synced` when the newest ones were last looked at. `blocked` is why copying waits and `retry_at` until when,
     or, with nothing in the way, when news is looked for next. `compared` is when the comparison of everything that was
-    last finished began, `overdue` whether there should have been another since. `warning` says what the user should
+    last finished began, `overdue` whether there should have been another since. `warnings` are what the user should
     know besides.
     """
 
@@ -144,4 +155,8 @@ class Progress:
     retry_at: datetime | None
     compared: datetime | None
     overdue: bool
-    warning: str | None
+    warnings: tuple[FileWarning | Unlisted, ...] = ()
+
+
+Listener = Callable[[Progress], Awaitable[None]]
+"""Is told how far the mirror has come."""

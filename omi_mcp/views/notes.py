@@ -6,7 +6,18 @@ from math import ceil
 
 from omi_mcp import dates
 from omi_mcp.api.errors import OmiError
-from omi_mcp.mirror.types import Counts, Filters, Method, Obstacle, Progress, Replaced, Results, TranscriptState
+from omi_mcp.mirror.types import (
+    Counts,
+    FileWarning,
+    Filters,
+    Method,
+    Obstacle,
+    Progress,
+    Replaced,
+    Results,
+    TranscriptState,
+    Unlisted,
+)
 from omi_mcp.views import budgets
 from omi_mcp.views.errors import Wording, explain
 from omi_mcp.views.models import CoverageBlock, RangeBlock
@@ -28,6 +39,11 @@ OBSTACLES: dict[Obstacle, str] = {
     "disk": "the mirror on this computer cannot be written",
 }
 """Why copying waits."""
+
+FILES = {
+    "mirror": "the mirror's file",
+    "account": "the file of this account's names, imports and open creates",
+}
 
 STALE = timedelta(minutes=1)
 """A look at the newest conversations older than this is worth a word."""
@@ -104,7 +120,7 @@ def coverage(
     said = [
         *unseen,
         *_unseen_transcripts(counts, filters),
-        _sentence(progress.warning),
+        _sentence(warning(progress)),
         _obstacle(progress, zone, now) if not complete else "",
         "Copying goes on: try again in a minute." if copying and waiting and not progress.blocked else "",
     ]
@@ -116,6 +132,31 @@ def coverage(
         synced=dates.local(progress.synced, zone).isoformat() if progress.synced else None,
         note=budgets.shorten(" ".join(filter(None, said)), budgets.NOTE) or None,
     )
+
+
+def warning(progress: Progress) -> str | None:
+    """What the user should know besides, without an end to the sentence."""
+    return "; ".join(map(warned, progress.warnings)) or None
+
+
+def warned(warning: FileWarning | Unlisted) -> str:
+    """One of `Progress.warnings` in words."""
+    if isinstance(warning, Unlisted):
+        return (
+            f"the Omi API no longer lists {warning.count} of {warning.of} conversations checked; "
+            "they are kept until a later check confirms it"
+        )
+    file = FILES[warning.name]
+    match warning.kind:
+        case "replaced":
+            return f"{file} was damaged or another program's; it was moved to {warning.detail} and begun anew"
+        case "newer":
+            why = "was written by a later release: update this one to use it"
+        case "unusable":
+            why = f"cannot be used ({warning.detail})"
+        case "stuck":
+            why = f"is damaged and cannot be moved ({warning.detail})"
+    return f"{file} {why}; until then, nothing is kept on disk"
 
 
 def no_transcript(state: TranscriptState, *, asked: bool, obstacle: OmiError | None = None) -> Wording:

@@ -202,7 +202,7 @@ class Creator:
             except OmiError as error:
                 asked_again = _pause_after(error, pause)
                 if asked_again is None or waited + asked_again > ASKING.total_seconds():
-                    raise OutcomeUnknown(str(error), retry_after=getattr(error, "retry_after", None)) from error
+                    raise OutcomeUnknown(str(error), retry_after=error.retry_after) from error
                 pause = asked_again
             else:
                 if receipt or waited >= due:
@@ -283,7 +283,7 @@ class Creator:
             return Created(receipt, recovered=True)
         if isinstance(failures[-1], Conflict):
             raise Unfinished(str(failures[-1]))
-        raise OutcomeUnknown(str(failures[-1]), retry_after=getattr(failures[-1], "retry_after", None))
+        raise OutcomeUnknown(str(failures[-1]), retry_after=failures[-1].retry_after)
 
     async def _send_segments(self, entry: Entry, draft: SegmentsDraft, *, first: bool) -> Receipt:
         """Send once, and note what came of it."""

@@ -25,7 +25,7 @@ class Lasting:
     """
 
     def __init__(self, path: Path | None, clock: Clock) -> None:
-        self._database = Database(path, what="the file of this account's names, imports and open creates", lazy=True)
+        self._database = Database(path, name="account", lazy=True)
         self.names = SpeakerNames(self._database, clock)
         self.journal = Journal(self._database, clock)
         self.imported = Imported(self._database)

@@ -79,7 +79,7 @@ class Process:
 
     async def use(self) -> None:
         """What a search does first."""
-        await self.sync.refresh(wait_for_first=True)
+        await self.sync.refresh()
 
     async def close(self) -> None:
         await self.client.aclose()

@@ -17,7 +17,7 @@ from omi_mcp.api.errors import Unreachable
 from omi_mcp.api.models import Structured
 from omi_mcp.mirror.names import SpeakerNames
 from omi_mcp.mirror.store import Upserted
-from omi_mcp.mirror.types import Progress
+from omi_mcp.mirror.types import Progress, Unlisted
 from omi_mcp.mirror.write_through import WriteThrough
 
 pytestmark = pytest.mark.anyio
@@ -45,7 +45,7 @@ async def test_the_first_search_waits_for_the_newest_page_and_reports_meanwhile(
         reports.append(progress)
 
     async with account.process(running=False) as process:
-        await process.sync.refresh(wait_for_first=True, report=report)
+        await process.sync.refresh(report=report)
         progress = process.sync.progress()
     assert [each.conversations for each in reports] == [0, 0, 0]
     assert progress.conversations == 100
@@ -385,7 +385,7 @@ async def test_many_locked_at_once_hide_nothing_that_lies_behind_them(account: A
     await process.sync.compare_all()
     await account.clock.sleep(2 * 3600)
     assert process.store.counts().conversations == 900
-    assert "no longer lists 300 of" in str(process.sync.progress().warning)
+    assert process.sync.progress().warnings == (Unlisted(300, of=898),)
 
 
 @holding(size=400)
@@ -402,7 +402,7 @@ async def test_what_is_known_as_locked_is_not_asked_for_again_however_many_they_
     await process.sync.compare_all()
     await account.clock.sleep(1800)
     assert set(asked(account)[before:]) == {CONVERSATIONS, FOLDERS}
-    assert process.sync.progress().warning is None
+    assert process.sync.progress().warnings == ()
 
 
 async def test_when_too_much_is_missing_nothing_goes_until_a_later_look_confirms_it() -> None:
@@ -412,16 +412,14 @@ async def test_when_too_much_is_missing_nothing_goes_until_a_later_look_confirms
         for each in gone:
             account.sandbox.delete(each)
         await settled(account, process)
-        warning = process.sync.progress().warning
-        assert warning is not None
-        assert "40" in warning
+        assert process.sync.progress().warnings == (Unlisted(40, of=149),)
         await account.clock.sleep(1200)
         await process.use()
         await account.clock.sleep(60)
         assert len(mirrored(process.store)) == 150, "looking again so soon confirms nothing"
 
         await settled(account, process)
-        assert process.sync.progress().warning is None
+        assert process.sync.progress().warnings == ()
         await account.clock.sleep(2 * 3600)  # each is asked for, which the hourly allowance spreads
         assert mirrored(process.store) == account.listable()
 
@@ -433,11 +431,11 @@ async def test_a_list_that_was_wrong_for_a_while_costs_nothing_but_a_warning() -
         for each in hidden:
             account.sandbox.discard(each)
         await settled(account, process)
-        assert process.sync.progress().warning is not None
+        assert process.sync.progress().warnings
         for each in hidden:
             account.sandbox.discard(each, False)
         await settled(account, process)
-        assert process.sync.progress().warning is None
+        assert process.sync.progress().warnings == ()
         assert len(mirrored(process.store)) == 150
 
 
@@ -569,7 +567,7 @@ async def test_a_mirror_damaged_while_in_use_is_made_anew_with_a_warning(tmp_pat
         await process.use()
         await account.synced(process)
         assert mirrored(process.store) == account.listable()
-        assert process.sync.progress().warning is not None
+        assert process.sync.progress().warnings
 
 
 async def test_with_a_full_disk_what_is_mirrored_is_served_and_the_sync_lives_on(

@@ -3,7 +3,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from omi_mcp.mirror.types import Counts, Filters, Obstacle, Progress, Results
+from omi_mcp.mirror.types import Counts, FileWarning, Filters, Obstacle, Progress, Results, Unlisted
 from omi_mcp.views import budgets
 from omi_mcp.views.models import CoverageBlock
 from omi_mcp.views.notes import coverage, found, no_transcript
@@ -25,11 +25,11 @@ def progress(
     synced: datetime | None = NOW - timedelta(seconds=30),
     blocked: Obstacle | None = None,
     retry_in: float | None = None,
-    warning: str | None = None,
+    warnings: tuple[FileWarning | Unlisted, ...] = (),
 ) -> Progress:
     retry_at = None if retry_in is None else NOW + timedelta(seconds=retry_in)
     compared = NOW - timedelta(hours=3) if complete else None
-    return Progress("idle", 1200, oldest, complete, synced, blocked, retry_at, compared, False, warning)
+    return Progress("idle", 1200, oldest, complete, synced, blocked, retry_at, compared, False, warnings)
 
 
 def note(counts: Counts, progress: Progress, **searched: Filters) -> str | None:
@@ -118,12 +118,40 @@ def test_of_whom_it_is_not_known_yet_who_speaks_is_said():
     assert heard.startswith("2 transcripts are not copied: who speaks there is not known.")
 
 
-def test_a_warning_is_passed_on():
-    assert note(counts(), progress(warning="something is odd; it is kept")) == "Something is odd; it is kept."
+@pytest.mark.parametrize(
+    ("warning", "said"),
+    [
+        (
+            Unlisted(300, 900),
+            "The Omi API no longer lists 300 of 900 conversations checked; they are kept until a later check confirms "
+            "it.",
+        ),
+        (
+            FileWarning("mirror", "replaced", "m.corrupt-1"),
+            "The mirror's file was damaged or another program's; it was moved to m.corrupt-1 and begun anew.",
+        ),
+        (
+            FileWarning("account", "newer"),
+            "The file of this account's names, imports and open creates was written by a later release: update this "
+            "one to use it; until then, nothing is kept on disk.",
+        ),
+        (
+            FileWarning("mirror", "unusable", "EACCES"),
+            "The mirror's file cannot be used (EACCES); until then, nothing is kept on disk.",
+        ),
+        (
+            FileWarning("mirror", "stuck", "EBUSY"),
+            "The mirror's file is damaged and cannot be moved (EBUSY); until then, nothing is kept on disk.",
+        ),
+    ],
+)
+def test_a_warning_is_said(warning, said):
+    assert note(counts(), progress(warnings=(warning,))) == said
 
 
 def test_a_note_keeps_to_its_budget():
-    assert len(note(counts(pending=5), progress(warning="odd " * 500))) <= budgets.NOTE
+    warning = FileWarning("mirror", "unusable", "odd " * 500)
+    assert len(note(counts(pending=5), progress(warnings=(warning,)))) <= budgets.NOTE
 
 
 @pytest.mark.parametrize(

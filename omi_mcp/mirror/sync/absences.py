@@ -17,7 +17,7 @@ from omi_mcp.api.errors import AnswerLost, InvalidRequest, NotFound, ServerFault
 from omi_mcp.clock import Clock
 from omi_mcp.mirror.store import Store, moment, ticks
 from omi_mcp.mirror.sync.state import DEPTHS, Missing, Pass, Suspicion
-from omi_mcp.mirror.types import Stored
+from omi_mcp.mirror.types import Stored, Unlisted
 
 HANDFUL = 10
 SHARE = 0.1
@@ -63,15 +63,10 @@ class Absences:
             Suspicion().save(self._store)
         self.notice(finished.missing)
 
-    def warning(self) -> str | None:
-        """What is being doubted at large, in plain words."""
+    def unlisted(self) -> Unlisted | None:
+        """What is being doubted at large."""
         suspicion = Suspicion.load(self._store)
-        if not suspicion.ids:
-            return None
-        return (
-            f"the Omi API no longer lists {len(suspicion.ids)} of {suspicion.of} conversations checked; "
-            "they are kept until a later check confirms it"
-        )
+        return Unlisted(len(suspicion.ids), suspicion.of) if suspicion.ids else None
 
     def notice(self, missing: Iterable[Missing]) -> None:
         """Doubt these; those doubted already stay as they are."""

@@ -34,7 +34,7 @@ from omi_mcp.mirror.sync.details import LabelReader, TranscriptBackfill
 from omi_mcp.mirror.sync.lease import Lease
 from omi_mcp.mirror.sync.passes import PassReader
 from omi_mcp.mirror.sync.state import LONG_AGO, Head, Passes, Trouble
-from omi_mcp.mirror.types import Obstacle, Phase, Progress
+from omi_mcp.mirror.types import Listener, Obstacle, Phase, Progress
 from omi_mcp.tasks import beside
 
 READS: Sequence[Bucket] = ("reads",)
@@ -63,7 +63,6 @@ POLL_SECONDS = 5.0
 REST_SECONDS = 900.0
 """The longest rest: clocks stop while a computer sleeps, and another process may have found something to do."""
 
-Report = Callable[[Progress], Awaitable[None]]
 Step = Callable[[], Awaitable[object]]
 
 log = logging.getLogger(__name__)
@@ -107,13 +106,13 @@ class Scheduler:
         self._running = False
         self._broken = False
         self._used = LONG_AGO
-        self._progress = Progress("summaries", 0, None, False, None, None, None, None, False, None)
+        self._progress = Progress("summaries", 0, None, False, None, None, None, None, False)
 
     def progress(self) -> Progress:
         """As of the last `refresh` or background step; does not block."""
         return self._progress
 
-    async def refresh(self, *, wait_for_first: bool, look: bool = False, report: Report | None = None) -> None:
+    async def refresh(self, *, look: bool = False, report: Listener | None = None) -> None:
         """See that the mirror is fresh enough to answer from: called before each answer.
 
         Looks at the newest conversations when that is due, or in any case with `look`, which `remains` until it is
@@ -129,7 +128,7 @@ class Scheduler:
                 await database.run(self._passes.demand_look)
             if await database.run(self._passes.begun):
                 await (self._look_at_once() if look else self._look())
-            elif wait_for_first:
+            else:
                 await self._wait_for_first(report)
             self._broken = False
         except sqlite3.Error as error:
@@ -318,7 +317,7 @@ class Scheduler:
         self._passes.look_failed()
         self._note_trouble(error)
 
-    async def _wait_for_first(self, report: Report | None) -> None:
+    async def _wait_for_first(self, report: Listener | None) -> None:
         async def keep_reporting() -> None:
             while report is not None:
                 await report(self._progress)
@@ -374,7 +373,7 @@ class Scheduler:
         phase: Phase = "summaries" if not complete else "transcripts" if counts.pending else "idle"
         blocked, retry_at = self._obstacle()
         compared, overdue = self._passes.compared()
-        warnings = (self._store.warning, self._absences.warning())
+        unlisted = self._absences.unlisted()
         return Progress(
             phase=phase,
             conversations=counts.conversations,
@@ -385,7 +384,7 @@ class Scheduler:
             retry_at=retry_at,
             compared=compared,
             overdue=overdue,
-            warning="; ".join(filter(None, warnings)) or None,
+            warnings=(*self._store.warnings, *([unlisted] if unlisted else [])),
         )
 
     def _obstacle(self) -> tuple[Obstacle | None, datetime | None]:
