@@ -24,7 +24,6 @@ import httpx
 from mcp import Client
 from mcp.types import TextContent
 
-from omi_mcp.library import Library
 from omi_mcp.sandbox import Sandbox
 from omi_mcp.server import build_server
 from omi_mcp.settings import Settings
@@ -170,9 +169,8 @@ async def main() -> int:
             base_url=sandbox.base_url,
             mirror="memory",
         )
-        library = Library(settings, transport=sandbox.transport())
         async with (
-            Client(build_server(library, settings)) as client,
+            Client(build_server(settings, transport=sandbox.transport())) as client,
             httpx.AsyncClient(
                 transport=sandbox.transport(),
                 base_url=sandbox.base_url,

@@ -34,7 +34,6 @@ from zoneinfo import ZoneInfo
 import anyio
 import anyio.abc
 
-from omi_mcp.library import Library
 from omi_mcp.sandbox import Faults, Sandbox
 from omi_mcp.sandbox.serve import serving
 from omi_mcp.server import build_server
@@ -83,7 +82,7 @@ def serve(began: float) -> None:
         api_key=os.environ["OMI_API_KEY"],
         base_url=os.environ["OMI_API_BASE_URL"],
     )
-    stdio.run(build_server(Library(settings, clock=clock), settings, clock))
+    stdio.run(build_server(settings, clock))
 
 
 class Gone(Exception):

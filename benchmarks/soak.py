@@ -29,7 +29,6 @@ import httpx
 from mcp import Client, MCPError
 from mcp.types import CallToolResult, TextContent
 
-from omi_mcp.library import Library
 from omi_mcp.sandbox import REMEMBERED_REQUESTS, Faults, Sandbox
 from omi_mcp.server import build_server
 from omi_mcp.settings import Settings
@@ -141,8 +140,7 @@ async def soak(calls: int, seed: int, data_dir: Path) -> dict[str, Any]:
         for _ in range(REMEMBERED_REQUESTS):
             await filling.get("/v1/dev/user/conversations", params={"start_date": "2025-03-14T09:30:00.000456Z"})
     sandbox.faults = Faults.parse(FAULTS)
-    library = Library(settings, transport=sandbox.transport(), clock=clock)
-    async with Client(build_server(library, settings, clock), mode="legacy") as client:
+    async with Client(build_server(settings, clock, transport=sandbox.transport()), mode="legacy") as client:
         mix = Mix(sandbox, client, random.Random(seed))
         for _ in range(min(WARM, calls)):
             await mix.one()

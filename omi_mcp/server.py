@@ -1,10 +1,10 @@
 """The MCP server: what it is called, what it offers, and how it treats the arguments a host sends."""
 
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mcp.server import MCPServer, ServerRequestContext
 from mcp.server.auth.provider import TokenVerifier
@@ -30,8 +30,13 @@ from pydantic import ValidationError
 from omi_mcp._version import __version__
 from omi_mcp.clock import Clock, SystemClock
 from omi_mcp.context import AppContext
-from omi_mcp.library import Library
 from omi_mcp.settings import Settings
+from omi_mcp.tasks import beside
+
+if TYPE_CHECKING:  # loaded behind the handshake
+    import httpx
+
+    from omi_mcp.library import Library
 
 INSTRUCTIONS = """\
 The user's own Omi conversations: recorded talks and meetings with title, overview, action items and a transcript of \
@@ -72,37 +77,34 @@ log = logging.getLogger(__name__)
 
 
 def build_server(
-    library: Library,
     settings: Settings,
     clock: Clock | None = None,
     *,
+    transport: "httpx.AsyncBaseTransport | None" = None,
     auth: AuthSettings | None = None,
     token_verifier: TokenVerifier | None = None,
     may_write: Callable[[], bool] = lambda: True,
 ) -> "OmiServer":
-    """A server over `library`, which it runs (background sync) and closes with its own lifespan.
+    """A server over the library of `settings`, which it runs (background sync) and closes with its own lifespan.
 
-    `auth` and `token_verifier` go together, and guard it over HTTP. `may_write` is asked with each request whether it
-    may change anything; one that may not gets what a read-only server would offer.
+    `transport` reaches the Omi API in place of the network. `auth` and `token_verifier` go together, and guard the
+    server over HTTP. `may_write` is asked with each request whether it may change anything; one that may not gets what
+    a read-only server would offer.
     """
+    clock = clock or SystemClock()
 
     @asynccontextmanager
     async def lifespan(_: MCPServer[AppContext]) -> AsyncIterator[AppContext]:
-        async with library.running():
-            yield AppContext(library, settings, clock or SystemClock())
-
-    def furnish() -> None:
-        from omi_mcp import prompts, resources, tools
-
-        tools.register(server, settings)
-        resources.register(server, library, settings)
-        prompts.register(server, settings, clock or SystemClock())
+        app = AppContext(settings, clock)
+        async with beside(app.run):
+            yield app
 
     server = OmiServer(
-        furnish,
+        settings,
+        clock,
+        transport,
         "omi",
         may_write=may_write,
-        reading_instructions=_instructions(replace(settings, read_only=True)),
         title="Omi conversations",
         version=__version__,
         instructions=_instructions(settings),
@@ -112,20 +114,8 @@ def build_server(
         auth=auth,
         token_verifier=token_verifier,
     )
-
-    async def complete(
-        ref: PromptReference | ResourceTemplateReference,
-        argument: CompletionArgument,
-        context: CompletionContext | None,
-    ) -> Completion | None:
-        from omi_mcp import prompts, resources
-
-        if isinstance(ref, PromptReference):
-            return await prompts.complete(library, ref, argument)
-        return await resources.complete(library, ref, argument)
-
     decorate: Any = server.completion
-    decorate()(complete)
+    decorate()(server.complete)
     return server
 
 
@@ -143,36 +133,57 @@ class OmiServer(MCPServer[AppContext]):
 
     Hosts get lean schemas; an optional argument that is null or blank is taken as not given; a model that misspells an
     argument is told, where the SDK would ignore it; and an invalid argument is answered in one line, where the SDK
-    would send a validation dump. What it offers is registered with
-    the first request that is no handshake, so that no host waits for it before that. A request that may not write is
-    answered as if there were no tools that do.
+    would send a validation dump. What it offers is registered with the first request that is no handshake, so that no
+    host waits for it before that. A request that may not write is answered as if there were no tools that do.
     """
 
     _lean_tools: dict[str, Tool] | None = None
 
     def __init__(
         self,
-        furnish: Callable[[], None],
+        settings: Settings,
+        clock: Clock,
+        transport: "httpx.AsyncBaseTransport | None",
         name: str,
         *,
         may_write: Callable[[], bool] = lambda: True,
-        reading_instructions: str | None = None,
-        **settings: Any,
+        **options: Any,
     ) -> None:
-        super().__init__(name, middleware=[self._furnished, self._instructed], **settings)
-        self._register: Callable[[], None] | None = furnish
+        super().__init__(name, middleware=[self._registered, self._instructed], **options)
+        self._settings = settings
+        self._clock = clock
+        self._transport = transport
         self._may_write = may_write
-        self._reading_instructions = reading_instructions
+        self._reading_instructions = _instructions(replace(settings, read_only=True))
+        self._library: Library | None = None
+        self._completions: dict[type, Callable[..., Awaitable[Completion | None]]] = {}
 
-    def furnish(self) -> None:
-        """Register tools, resources and prompts, if that is still to be done."""
-        if self._register is not None:
-            register, self._register = self._register, None
-            register()
+    def register(self) -> "Library":
+        """Register tools, resources and prompts over the library, if that is still to be done."""
+        if self._library is None:
+            # The one border of the start: a host waits for the handshake, and for nothing that serves a call.
+            from omi_mcp import prompts, resources, tools
+            from omi_mcp.library import Library
 
-    async def _furnished(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+            self._library = Library(self._settings, transport=self._transport, clock=self._clock)
+            self._completions = {PromptReference: prompts.complete, ResourceTemplateReference: resources.complete}
+            tools.register(self, self._settings)
+            resources.register(self, self._library, self._settings)
+            prompts.register(self, self._settings, self._clock)
+        return self._library
+
+    async def complete(
+        self,
+        ref: PromptReference | ResourceTemplateReference,
+        argument: CompletionArgument,
+        context: CompletionContext | None,
+    ) -> Completion | None:
+        library = self.register()
+        return await self._completions[type(ref)](library, ref, argument)
+
+    async def _registered(self, ctx: ServerRequestContext[AppContext, Any], call_next: CallNext) -> HandlerResult:
         if ctx.method not in HANDSHAKE:
-            self.furnish()
+            await ctx.lifespan_context.start(self.register())
         return await call_next(ctx)
 
     async def _instructed(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
@@ -186,7 +197,7 @@ class OmiServer(MCPServer[AppContext]):
         return list(tools.values()) if self._may_write() else [tool for tool in tools.values() if _only_reads(tool)]
 
     async def _all_tools(self) -> dict[str, Tool]:
-        self.furnish()
+        self.register()
         if self._lean_tools is None:
             self._lean_tools = {tool.name: _lean(tool) for tool in await super().list_tools()}
         return self._lean_tools
@@ -220,7 +231,7 @@ class OmiServer(MCPServer[AppContext]):
     async def get_prompt(
         self, name: str, arguments: dict[str, Any] | None = None, context: Context[AppContext, Any] | None = None
     ) -> GetPromptResult | InputRequiredResult:
-        self.furnish()
+        self.register()
         known = [prompt.name for prompt in await self.list_prompts()]
         if name not in known:
             raise MCPError(INVALID_PARAMS, f"There is no prompt {_shown(name)}. Prompts: {', '.join(known)}.")

@@ -28,7 +28,6 @@ import uvicorn
 from mcp.types import Completion
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from omi_mcp.library import Library
 from omi_mcp.sandbox import Sandbox
 from omi_mcp.server import OmiServer, build_server
 from omi_mcp.settings import HttpAccess, Settings
@@ -199,8 +198,7 @@ async def our_server(data_dir: Path) -> AsyncIterator[str]:
         mirror="memory",
         demo=True,
     )
-    library = Library(settings, transport=sandbox.transport())
-    async with serving(data_dir, lambda auth: build_server(library, settings, **auth)) as url:
+    async with serving(data_dir, lambda auth: build_server(settings, transport=sandbox.transport(), **auth)) as url:
         yield url
 
 

@@ -14,7 +14,6 @@ import pytest
 
 from omi_mcp._version import __version__
 from omi_mcp.hosts import HOSTS, Host, Launch, entries
-from omi_mcp.library import Library
 from omi_mcp.server import build_server
 from omi_mcp.settings import NAMES, Settings
 
@@ -93,7 +92,7 @@ def test_the_bundle_asks_for_the_key_as_a_secret_and_leaves_no_placeholder_unfil
 @pytest.mark.anyio
 async def test_the_bundle_names_the_tools_that_there_are(tmp_path: Path) -> None:
     settings = Settings(timezone=ZoneInfo("UTC"), data_dir=tmp_path)
-    tools = await build_server(Library(settings), settings).list_tools()
+    tools = await build_server(settings).list_tools()
     assert [tool["name"] for tool in MANIFEST["tools"]] == [tool.name for tool in tools]
 
 

@@ -11,7 +11,7 @@ from omi_mcp import environment
 from omi_mcp.settings import ANYONE, HttpAccess, Profile, Settings, SettingsError
 
 if TYPE_CHECKING:
-    from omi_mcp.library import Library
+    import httpx
 
 
 DEFAULT_HOST = "127.0.0.1"
@@ -62,8 +62,8 @@ def run(options: argparse.Namespace) -> int:
     from omi_mcp.server import build_server
     from omi_mcp.transports import stdio
 
-    library, settings = _library(settings, demo=options.demo)
-    server = build_server(library, settings)
+    settings, transport = _sample(settings) if options.demo else (settings, None)
+    server = build_server(settings, transport=transport)
     gc.freeze()
     gc.enable()
     stdio.run(server)
@@ -83,11 +83,15 @@ def _serve_http(settings: Settings, host: str, port: int, *, demo: bool) -> int:
     with listener:
         port = listener.getsockname()[1]
         policy = http.access_policy(access, host, port, settings.data_dir)
-        library, settings = _library(settings, demo=demo)
+        settings, transport = _sample(settings) if demo else (settings, None)
         server = build_server(
-            library, settings, auth=policy.auth, token_verifier=policy.verifier, may_write=policy.may_write
+            settings,
+            transport=transport,
+            auth=policy.auth,
+            token_verifier=policy.verifier,
+            may_write=policy.may_write,
         )
-        server.furnish()
+        server.register()
         name = f"[{host}]" if ":" in host else host
         print(f"omi-mcp: serving http://{name}:{port}{http.PATH}; Ctrl-C stops it", file=sys.stderr)
         if policy.token_file:
@@ -103,17 +107,14 @@ def _serve_http(settings: Settings, host: str, port: int, *, demo: bool) -> int:
     return 0
 
 
-def _library(settings: Settings, *, demo: bool) -> tuple["Library", Settings]:
-    from omi_mcp.library import Library
-
-    if not demo:
-        return Library(settings), settings
-    from omi_mcp.sandbox import Sandbox
+def _sample(settings: Settings) -> tuple[Settings, "httpx.AsyncBaseTransport"]:
+    """The settings for the sample library, and the way to it."""
+    from omi_mcp.sandbox import Sandbox  # only the demo pays for it
 
     sandbox = Sandbox()
     sandbox.load_sample()
     settings = replace(settings, api_key=sandbox.key, base_url=sandbox.base_url, mirror="memory", demo=True)
-    return Library(settings, transport=sandbox.transport()), settings
+    return settings, sandbox.transport()
 
 
 def port_number(text: str) -> int:

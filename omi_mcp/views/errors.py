@@ -140,7 +140,7 @@ def explain(error: OmiError, action: Action = "read") -> Wording:
         case NotBooked():
             return Wording(
                 f"The server cannot write to its own file (is the disk full?), and so did not send anything.{nothing} "
-                "Free some space, or set OMI_MCP_MIRROR=memory, and make the same call again.",
+                "Free some space, and make the same call again.",
                 "nothing was sent, because it could not be noted on this computer first: perhaps the disk is full.",
             )
         case NotCreated():

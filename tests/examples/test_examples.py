@@ -14,7 +14,6 @@ from zoneinfo import ZoneInfo
 import pytest
 from mcp import Client
 
-from omi_mcp.library import Library
 from omi_mcp.sandbox import Sandbox
 from omi_mcp.server import build_server
 from omi_mcp.settings import Settings
@@ -58,8 +57,7 @@ async def sample_client(tmp_path: Path) -> AsyncIterator[Client]:
     with Sandbox() as box:
         box.load_sample()
         settings = Settings(timezone=ZoneInfo("UTC"), data_dir=tmp_path, api_key=box.key, base_url=box.base_url)
-        library = Library(settings, transport=box.transport())
-        async with Client(build_server(library, settings)) as client:
+        async with Client(build_server(settings, transport=box.transport())) as client:
             yield client
 
 

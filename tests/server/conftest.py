@@ -8,7 +8,6 @@ import pytest
 from hosting import Connect, first_cause
 from mcp import Client
 
-from omi_mcp.library import Library
 from omi_mcp.sandbox import Sandbox
 from omi_mcp.server import build_server
 from omi_mcp.settings import Settings
@@ -34,9 +33,8 @@ def connect(request: pytest.FixtureRequest, sandbox: Sandbox, tmp_path: Path) ->
             "base_url": sandbox.base_url,
         }
         settings = Settings(**(given | changes))
-        library = Library(settings, transport=sandbox.transport())
         try:
-            async with Client(build_server(library, settings), mode=request.param) as client:
+            async with Client(build_server(settings, transport=sandbox.transport()), mode=request.param) as client:
                 yield client
         except BaseExceptionGroup as group:
             raise first_cause(group) from None

@@ -20,7 +20,6 @@ from mcp import Client, MCPError
 from mcp.types import ResourceTemplateReference, TextResourceContents
 from virtual_time import VirtualClock
 
-from omi_mcp.library import Library
 from omi_mcp.server import build_server
 from omi_mcp.settings import Settings
 
@@ -324,8 +323,7 @@ async def _host(calls: Sequence[tuple[str, dict[str, Any]]], answers: Sequence[A
     )
     cases = 0
     try:
-        library = Library(settings, transport=upstream, clock=clock)
-        async with Client(build_server(library, settings, clock)) as client:
+        async with Client(build_server(settings, clock, transport=upstream)) as client:
             for tool, arguments in calls:
                 result = await client.call_tool(tool, arguments)
                 check(text_of(result), failed=bool(result.is_error))

@@ -11,7 +11,6 @@ import httpx
 import uvicorn
 from starlette.applications import Starlette
 
-from omi_mcp.library import Library
 from omi_mcp.sandbox import Sandbox
 from omi_mcp.server import build_server
 from omi_mcp.settings import HttpAccess, Settings
@@ -44,9 +43,12 @@ async def running(
         timezone=ZoneInfo("UTC"), data_dir=data_dir, api_key=sandbox.key, base_url=sandbox.base_url, mirror="memory"
     )
     opened = http.access_policy(access, "127.0.0.1", port, data_dir, transport=issuer, **options)
-    library = Library(settings, transport=omi or sandbox.transport())
     server = build_server(
-        library, settings, auth=opened.auth, token_verifier=opened.verifier, may_write=opened.may_write
+        settings,
+        transport=omi or sandbox.transport(),
+        auth=opened.auth,
+        token_verifier=opened.verifier,
+        may_write=opened.may_write,
     )
     app = http.app(server, opened.hosts, opened.scopes)
     async with app.router.lifespan_context(app):

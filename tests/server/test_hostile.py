@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mcp import Client
 
-from omi_mcp.library import Library
 from omi_mcp.sandbox import Sandbox
 from omi_mcp.server import build_server
 from omi_mcp.settings import Settings
@@ -84,7 +83,7 @@ def test_a_redirect_does_not_take_the_key_elsewhere() -> None:
 async def test_the_key_is_in_no_file_and_the_files_are_the_owners_alone(sandbox: Sandbox, tmp_path: Path) -> None:
     sandbox.load([talk("harbour")])
     given = Settings(timezone=ZoneInfo("UTC"), data_dir=tmp_path, api_key=sandbox.key, base_url=sandbox.base_url)
-    async with Client(build_server(Library(given, transport=sandbox.transport()), given)) as client:
+    async with Client(build_server(given, transport=sandbox.transport())) as client:
         await call(client, "search_conversations", query="boat")
         await call(client, "create_from_text", text="Notes about the lighthouse.")
         files = [path for path in tmp_path.rglob("*") if path.is_file()]

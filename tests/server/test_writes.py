@@ -720,8 +720,13 @@ async def test_through_random_trouble_every_create_happens_once_and_every_answer
     account.break_down("")
     await account.clock.sleep(60)
     async with account.server() as client:
-        for subject, tool in chosen.items():
-            answer = await outcome(account, client, tool, **create(tool, subject))
-            assert titles(account)[subject] == json.loads(answer)["id"]
+        waiting = dict(chosen)
+        while waiting:
+            for subject, tool in list(waiting.items()):
+                answer = await outcome(account, client, tool, **create(tool, subject))
+                if "may or may not exist" not in answer:  # the hour's reads are used up
+                    assert titles(account)[subject] == json.loads(answer)["id"]
+                    del waiting[subject]
+            await account.clock.sleep(3600)
     assert sorted(titles(account)) == subjects
     account.sandbox.close()

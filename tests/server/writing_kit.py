@@ -13,7 +13,6 @@ from mcp.client.client import ConnectMode
 from mcp.client.session import ElicitationFnT
 from virtual_time import VirtualClock
 
-from omi_mcp.library import Library
 from omi_mcp.sandbox import Faults, Sandbox
 from omi_mcp.server import build_server
 from omi_mcp.settings import Settings
@@ -49,8 +48,8 @@ class Account:
             "base_url": self.sandbox.base_url,
         }
         settings = Settings(**(given | changes))
-        library = Library(settings, transport=transport or self.sandbox.transport(), clock=self.clock)
-        client = Client(build_server(library, settings, self.clock), mode=mode, elicitation_callback=elicitation)
+        server = build_server(settings, self.clock, transport=transport or self.sandbox.transport())
+        client = Client(server, mode=mode, elicitation_callback=elicitation)
         try:
             async with client:
                 yield client
