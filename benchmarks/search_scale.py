@@ -5,7 +5,11 @@
 Conversations are made up, the same in every run: lengths are log-normal (median 250 words, a few of 20,000), words
 follow Zipf's law over 60,000 forms, speakers recur, and each conversation keeps coming back to six words of its own.
 Query words are drawn by how frequent they are. "bare FTS5" is the least that any ranking on this index must pay: the
-terms of the same query (of a long one the 32 longest words), OR-ed, SQLite's own bm25, ten row numbers and no filter.
+terms of the same query (of a long one the 32 longest words, of an unknown word those it is read as), OR-ed, SQLite's
+own bm25, ten row numbers and no filter. "CPU" is the median time of the thread on the processor, which other programs
+disturb less.
+
+`--mirror FILE` keeps what was built for the next run, which measures it as it is.
 """
 
 import argparse
@@ -17,7 +21,8 @@ import sqlite3
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -27,6 +32,7 @@ from omi_mcp.api.models import CATEGORIES, ActionItem, Conversation, Segment, St
 from omi_mcp.clock import SystemClock
 from omi_mcp.database import Database
 from omi_mcp.mirror.search import search
+from omi_mcp.mirror.search.expansion import expand
 from omi_mcp.mirror.search.query import any_of, parse
 from omi_mcp.mirror.store import Store
 from omi_mcp.mirror.types import Filters
@@ -90,6 +96,9 @@ class Library:
             )
             at += len(turn)
         return segments
+
+
+Taken = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -159,37 +168,40 @@ def kinds(library: Library, conversations: int) -> dict[str, Callable[[], Asked]
     }
 
 
-def measure(conversations: int, rounds: int) -> dict[str, object]:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "mirror.db"
-        build_seconds = _build(path, conversations)
-        megabytes = path.stat().st_size / 1e6
+def measure(conversations: int, rounds: int, mirror: Path | None) -> dict[str, object]:
+    with ExitStack() as stack:
+        path = mirror or Path(stack.enter_context(tempfile.TemporaryDirectory())) / "mirror.db"
         print(f"\n{conversations:,} conversations")
-        print(f"  build {conversations / build_seconds:,.0f} a second, {build_seconds:.1f} s; file {megabytes:.0f} MB")
+        build_seconds = 0.0
+        if not path.exists():
+            build_seconds = _build(path, conversations)
+            print(f"  build {conversations / build_seconds:,.0f} a second, {build_seconds:.1f} s")
+        megabytes = path.stat().st_size / 1e6
+        print(f"  file {megabytes:.0f} MB")
         database = Database(path)
         store = Store(database, SystemClock())
         library = Library(seed=1)
         drawn = kinds(library, conversations)
-        cold = _seconds(partial(_ask, store, drawn["question, 4 words"]()))
-        print(f"  first query after opening {1e3 * cold:.0f} ms")
-        print(f"  {'milliseconds':24}{'p50':>8}{'p95':>8}{'p99':>8}   bare FTS5 p50{'p99':>8}")
+        cold, _ = _timed(partial(_ask, store, drawn["question, 4 words"]()))
+        print(f"  first query after opening {cold:.0f} ms")
+        print(f"  {'milliseconds':24}{'p50':>8}{'p95':>8}{'p99':>8}{'CPU':>8}   bare FTS5 p50{'p99':>8}{'CPU':>8}")
         latencies = {}
         for kind, draw in drawn.items():
             asked = [draw() for _ in range(rounds)]
-            taken = _percentiles([_seconds(partial(_ask, store, one)) for one in asked])
-            bare = _percentiles([_seconds(partial(_ask_bare, database, one)) for one in asked if one.text])
-            latencies[kind] = taken
-            print(f"  {kind:24}" + "".join(f"{each:8.1f}" for each in taken) + _bare_columns(bare))
+            taken = [_timed(partial(_ask, store, one)) for one in asked]
+            bare = [_timed(partial(_ask_bare, database, _bare(database, one))) for one in asked if one.text]
+            latencies[kind] = _percentiles(taken)
+            print(f"  {kind:24}{_columns(taken)}" + (f"   {_columns(bare, p95=False):>30}" if bare else ""))
         changes = _changes(store, conversations, rounds)
-        print(f"  {'one changed conversation':24}" + "".join(f"{each:8.1f}" for each in changes))
+        print(f"  {'one changed conversation':24}{_columns(changes)}")
         database.close()
     return {
         "conversations": conversations,
         "build_seconds": round(build_seconds, 1),
         "megabytes": round(megabytes),
-        "cold_ms": round(1e3 * cold),
+        "cold_ms": round(cold),
         "p99_ms": {kind: round(taken[2], 1) for kind, taken in latencies.items()},
-        "change_p99_ms": round(changes[2], 1),
+        "change_p99_ms": round(_percentiles(changes)[2], 1),
     }
 
 
@@ -201,49 +213,56 @@ def _build(path: Path, conversations: int) -> float:
     seconds = 0.0
     for batch in _batches(conversations):
         made = [library.conversation(number) for number in batch]
-        seconds += _seconds(partial(store.upsert, made))
+        seconds += _timed(partial(store.upsert, made))[0] / 1e3
     database.close()
     return seconds
 
 
-def _changes(store: Store, conversations: int, rounds: int) -> tuple[float, float, float]:
+def _changes(store: Store, conversations: int, rounds: int) -> list[Taken]:
     """Write one conversation again, with another title and transcript."""
     library = Library(seed=2)
     taken = []
     for _ in range(rounds):
         changed = library.conversation(library.random.randrange(conversations))
-        taken.append(_seconds(partial(store.upsert, [changed])))
-    return _percentiles(taken)
+        taken.append(_timed(partial(store.upsert, [changed])))
+    return taken
 
 
 def _ask(store: Store, asked: Asked) -> None:
     search(store, asked.text, asked.filters, limit=10, offset=asked.offset)
 
 
-def _ask_bare(database: Database, asked: Asked) -> None:
+def _bare(database: Database, asked: Asked) -> str:
+    """What FTS5 is asked in the same words."""
+    query = parse(asked.text)
+    with database.reading() as connection:
+        return any_of(expand(connection, query).query.everything or query.everything)
+
+
+def _ask_bare(database: Database, expression: str) -> None:
     with database.reading() as connection:
         connection.execute(
-            "select rowid from entries where entries match ? order by rank limit 10",
-            (any_of(parse(asked.text).everything),),
+            "select rowid from entries where entries match ? order by rank limit 10", (expression,)
         ).fetchall()
 
 
-def _seconds(action: Callable[[], object]) -> float:
-    start = time.perf_counter()
+def _timed(action: Callable[[], object]) -> Taken:
+    """Milliseconds that passed, and those that this thread ran."""
+    wall, cpu = time.perf_counter(), time.thread_time()
     action()
-    return time.perf_counter() - start
+    return 1e3 * (time.perf_counter() - wall), 1e3 * (time.thread_time() - cpu)
 
 
-def _percentiles(seconds: list[float]) -> tuple[float, float, float]:
-    """p50, p95 and p99 in milliseconds; zeros for nothing."""
-    if not seconds:
-        return 0.0, 0.0, 0.0
-    cuts = statistics.quantiles([1e3 * each for each in seconds], n=100, method="inclusive")
+def _percentiles(taken: Sequence[Taken]) -> tuple[float, float, float]:
+    """p50, p95 and p99 of what passed."""
+    cuts = statistics.quantiles([wall for wall, _ in taken], n=100, method="inclusive")
     return cuts[49], cuts[94], cuts[98]
 
 
-def _bare_columns(taken: tuple[float, float, float]) -> str:
-    return f"{taken[0]:16.1f}{taken[2]:8.1f}" if any(taken) else ""
+def _columns(taken: Sequence[Taken], *, p95: bool = True) -> str:
+    median, high, highest = _percentiles(taken)
+    figures = (median, *([high] if p95 else []), highest, statistics.median(cpu for _, cpu in taken))
+    return "".join(f"{each:8.1f}" for each in figures)
 
 
 def _batches(conversations: int) -> Iterator[range]:
@@ -272,11 +291,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--conversations", type=int, nargs="+", default=[1_000, 10_000, 100_000])
     parser.add_argument("--rounds", type=int, default=200, help="queries of each kind")
+    parser.add_argument("--mirror", type=Path, metavar="FILE", help="of one number of conversations; built if missing")
     arguments = parser.parse_args()
+    if arguments.mirror and len(arguments.conversations) > 1:
+        parser.error("--mirror is for one number of --conversations")
     print(
         f"SQLite {sqlite3.sqlite_version}, batches of {BATCH}, {arguments.rounds} queries of each kind, 10 results each"
     )
-    reports = [measure(conversations, arguments.rounds) for conversations in arguments.conversations]
+    reports = [measure(conversations, arguments.rounds, arguments.mirror) for conversations in arguments.conversations]
     print(json.dumps(reports))
 
 

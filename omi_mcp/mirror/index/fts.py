@@ -9,7 +9,7 @@ again. So what was indexed is kept in `texts`, of hidden conversations too, and 
 
 import json
 import sqlite3
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 from omi_mcp.api.models import Conversation, Segment
@@ -115,10 +115,12 @@ def places(
     """
     wanted = json.dumps(list(entries))
     statement = 'select doc, "offset" from occurrences where term = ? and +doc in (select value from json_each(?))'
-    found: dict[int, list[tuple[int, str]]] = {}
+    cursor = connection.cursor()
+    cursor.row_factory = None  # there can be thousands, and tuples are quicker than rows with names
+    found: defaultdict[int, list[tuple[int, str]]] = defaultdict(list)
     for term in terms:
-        for entry, place in connection.execute(statement, (term, wanted)):
-            found.setdefault(entry, []).append((place, term))
+        for entry, place in cursor.execute(statement, (term, wanted)):
+            found[entry].append((place, term))
     for each in found.values():
         each.sort()
     return found
@@ -149,8 +151,8 @@ def _integer(record: bytes) -> int:
 
 
 def sizes(connection: sqlite3.Connection, rows: Iterable[int]) -> dict[int, int]:
-    """The number of entries of each conversation."""
-    last = f"select value, (select max(entry) from texts where entry < value + 1 << {ENTRY_BITS}) from json_each(?)"
+    """The number of entries of each conversation that is findable. FTS5's own table of them is the smallest."""
+    last = f"select value, (select max(id) from entries_docsize where id < value + 1 << {ENTRY_BITS}) from json_each(?)"
     return {row: (entry & LAST_PASSAGE) + 1 for row, entry in connection.execute(last, (json.dumps(list(rows)),))}
 
 

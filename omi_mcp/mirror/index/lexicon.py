@@ -7,6 +7,7 @@ import json
 import re
 import sqlite3
 from collections.abc import Iterable
+from math import inf
 
 from omi_mcp.names import fold, unaccented
 
@@ -54,25 +55,29 @@ def like(connection: sqlite3.Connection, word: str) -> list[tuple[str, float]]:
     sought = unaccented(word)
     most = 2 if len(sought) >= LONG else 1
     pairs = {padded[start : start + 2] for padded in [f" {sought} "] for start in range(len(padded) - 1)}
-    shared = " + ".join(["(instr(' ' || word || ' ', ?) > 0)"] * len(pairs))
+    shared = " + ".join(["(instr(padded, ?) > 0)"] * len(pairs))
     neighbours = connection.execute(
-        f"select word, {shared} as shared from lexicon"
+        "with possible as materialized (select word, ' ' || word || ' ' as padded from lexicon"
         " where (word between ? and ? || char(1114111) or word between ? and ? || char(1114111))"
-        " and length(word) between ? and ? order by shared * 1.0 / (length(word) + ?) desc limit ?",
+        " and length(word) between ? and ?)"
+        f" select word, {shared} as shared from possible order by shared * 1.0 / (length(word) + ?) desc limit ?",
         (
-            *pairs,
             *(initial for initial in (sought[0], sought[1:2] or sought[0]) for _ in range(2)),
             len(sought) - most,
             len(sought) + most,
+            *pairs,
             len(pairs) + 1,
             MOST_COMPARED,
         ),
     )
-    return [(found, slips) for found, _ in neighbours if (slips := _slips(sought, found)) <= most]
+    return [(found, slips) for found, _ in neighbours if (slips := _slips(sought, found, most)) <= most]
 
 
-def _slips(one: str, other: str) -> float:
-    """The distance of Damerau and Levenshtein, each letter moved once and a change of places counting `SWAPPED`."""
+def _slips(one: str, other: str, most: int) -> float:
+    """The distance of Damerau and Levenshtein, each letter moved once and a change of places counting `SWAPPED`.
+
+    Infinite as soon as it is known to be more than `most`.
+    """
     before: list[float] = []
     above: list[float] = [float(place) for place in range(len(other) + 1)]
     for row, letter in enumerate(one, 1):
@@ -82,5 +87,7 @@ def _slips(one: str, other: str) -> float:
             if before and column > 1 and letter == other[column - 2] and another == one[row - 2]:
                 least = min(least, before[column - 2] + SWAPPED)
             current.append(least)
+        if min(current) > most < min(above) + SWAPPED:
+            return inf
         before, above = above, current
     return above[-1]

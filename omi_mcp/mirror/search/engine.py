@@ -30,7 +30,7 @@ def search(store: Store, query: str, filters: Filters, *, limit: int, offset: in
         expansion = expand(connection, parse(query))
         if not expansion.query.everything:
             return Results((), 0, expansion.method, None, expansion.replaced)
-        ranking = rank(connection, expansion, scope)
+        ranking = rank(connection, expansion, scope, offset + limit)
         matches = [_match(connection, ranking, row, filters.speaker) for row in ranking.best[offset : offset + limit]]
         if len(matches) < limit and offset + len(matches) < ranking.total:
             skipped = max(0, offset - len(ranking.best))
@@ -66,7 +66,7 @@ def _others(
     rows = connection.execute(
         "select * from conversations where row in (select value from json_each(?))"
         " order by began desc, id limit ? offset ?",
-        (json.dumps(list(ranking.others)), limit, offset),
+        (json.dumps(list(ranking.others(connection))), limit, offset),
     ).fetchall()
     matches = []
     for row in rows:

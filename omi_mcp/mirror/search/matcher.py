@@ -106,10 +106,12 @@ class TermMatcher:
         """
         near: set[tuple[str, str]] = set()
         for index, (place, term) in enumerate(places):
+            if len(near) == len(self._pairs):
+                break
             for other, following in places[index + 1 : index + 1 + NEAR]:
                 if other - place > NEAR:
                     break
-                near.update(((term, following), (following, term)))
+                near.update(pair for pair in ((term, following), (following, term)) if pair in self._pairs)
         return sum(worth for pair, worth in self._pairs.items() if pair in near) if near else 0.0
 
     @cached_property

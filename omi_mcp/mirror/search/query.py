@@ -167,8 +167,8 @@ def _pieces(run: list[str], length: int) -> Iterator[Term]:
 def _longest(terms: list[Term]) -> tuple[Term, ...]:
     if len(terms) <= MOST_TERMS:
         return tuple(terms)
-    kept = sorted(terms, key=lambda term: -sum(map(len, term.words)))[:MOST_TERMS]
-    return tuple(term for term in terms if term in set(kept))
+    kept = set(sorted(terms, key=lambda term: -sum(map(len, term.words)))[:MOST_TERMS])
+    return tuple(term for term in terms if term in kept)
 
 
 def _spelled(match: re.Match[str]) -> str:

@@ -9,7 +9,7 @@ import json
 import math
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import accumulate, islice, takewhile
 from typing import Self
@@ -115,20 +115,22 @@ class Matching:
 
 @dataclass(frozen=True)
 class Ranking:
-    """Conversations by their rows: `best` are in order; the `others`, in no order, follow them, the newest first.
+    """Conversations by their rows. `total` match; those that are not among the `best` follow them, the newest first.
 
     `entries` are the rowids of those that match in each of `best`, best first, and `scores` theirs.
     """
 
     best: Sequence[int]
-    others: Set[int]
+    total: int
+    matching: Matching
     matcher: TermMatcher
     entries: Mapping[int, Sequence[int]]
     scores: Mapping[int, float]
 
-    @property
-    def total(self) -> int:
-        return len(self.best) + len(self.others)
+    def others(self, connection: sqlite3.Connection) -> Set[int]:
+        """The conversations that match and are not among the best, in no order."""
+        statement = f"select distinct rowid >> {fts.ENTRY_BITS} from entries where {self.matching.condition}"
+        return {row for (row,) in connection.execute(statement, self.matching.values)}.difference(self.best)
 
     def passages(self, row: int, limit: int) -> list[int]:
         """The passages of a conversation to show, best first. What is said before and after one counts too."""
@@ -149,8 +151,8 @@ class Ranking:
         return any(map(_is_written, self.entries[row]))
 
 
-def rank(connection: sqlite3.Connection, expansion: Expansion, scope: Scope) -> Ranking:
-    """The conversations in `scope` in which the query finds something."""
+def rank(connection: sqlite3.Connection, expansion: Expansion, scope: Scope, first: int) -> Ranking:
+    """The conversations in `scope` in which the query finds something; of the `first` ones the order is total."""
     query = expansion.query
     rarity = _rarity(connection, expansion.counts)
     matcher = TermMatcher.of(query, rarity)
@@ -158,7 +160,7 @@ def rank(connection: sqlite3.Connection, expansion: Expansion, scope: Scope) -> 
     leading = (*phrases, *_leading(query, expansion.counts))
     if not leading:
         matching = Matching.of(query.phrases[:1], query.phrases, scope)
-        return Ranking((), _conversations(connection, matching), matcher, {}, {})
+        return Ranking((), _total(connection, matching), matching, matcher, {}, {})
     matching = Matching.of(leading, query.phrases, scope)
     scores = _entries(connection, matching)
     if not scores and len(leading) < len(query.everything):
@@ -170,21 +172,23 @@ def rank(connection: sqlite3.Connection, expansion: Expansion, scope: Scope) -> 
     best_score = max(scores.values(), default=0.0)
     promising = {entry for entry in islice(scores, LOOKED_INTO) if scores[entry] >= PROMISING * best_score}
     places: Places
-    if _postings(connection, expansion) <= CHEAPER_POSTINGS * len(promising):
-        places = fts.places(connection, matcher.weights, promising)
-    else:
+    if len(matcher.weights) == 1 and not supporting.weights:
+        places = {entry: [(0, term)] for entry in promising for term in matcher.weights}  # where it is tells nothing
+    elif _has_more_postings(connection, expansion, CHEAPER_POSTINGS * len(promising)):
         places = _places_read(connection, promising, matcher)
+    else:
+        places = fts.places(connection, matcher.weights, promising)
     lengths = fts.lengths(connection, places) if supporting.weights else {}
     held = _look_into(places, lengths, scores, matcher, supporting)
     worths = _worths(held, fts.sizes(connection, held), matcher)
     found: defaultdict[int, list[int]] = defaultdict(list)
     for _, entry in sorted((-score, entry) for entry, score in scores.items()):
         found[entry >> fts.ENTRY_BITS].append(entry)
-    best = _ordered(connection, found, scores, worths, _day_worths(query, rarity))
-    others: Set[int] = frozenset()
-    if len(scores) == MOST_ENTRIES:
-        others = _conversations(connection, matching) - found.keys()
-    return Ranking(best, others, matcher, found, scores)
+    totals = _totals(found, scores, worths)
+    if day_worths := _day_worths(query, rarity):
+        _add_days(connection, totals, day_worths)
+    total = _total(connection, matching) if len(scores) == MOST_ENTRIES else len(found)
+    return Ranking(_ordered(connection, totals, first), total, matching, matcher, found, scores)
 
 
 def _rarity(connection: sqlite3.Connection, counts: Mapping[Term, int]) -> dict[Term, float]:
@@ -205,8 +209,9 @@ def _leading(query: Query, counts: Mapping[Term, int]) -> tuple[Term, ...]:
 
 
 def _is_everywhere(connection: sqlite3.Connection, phrase: Term) -> bool:
-    """Whether every word of `phrase` has more than `MOST_POSTINGS` entries."""
-    return all(count(connection, Term((word,)), MOST_POSTINGS + 1) > MOST_POSTINGS for word in phrase.words)
+    """Whether every word of `phrase` has more than `MOST_POSTINGS` entries. Long words are seldom so frequent."""
+    words = sorted(phrase.words, key=len, reverse=True)
+    return all(count(connection, Term((word,)), MOST_POSTINGS + 1) > MOST_POSTINGS for word in words)
 
 
 def _entries(connection: sqlite3.Connection, matching: Matching) -> dict[int, float]:
@@ -218,17 +223,24 @@ def _entries(connection: sqlite3.Connection, matching: Matching) -> dict[int, fl
     return dict(connection.execute(statement, matching.values).fetchall())
 
 
-def _conversations(connection: sqlite3.Connection, matching: Matching) -> Set[int]:
-    """The rows of all matching conversations."""
-    statement = f"select distinct rowid >> {fts.ENTRY_BITS} from entries where {matching.condition}"
-    return {row for (row,) in connection.execute(statement, matching.values)}
+def _total(connection: sqlite3.Connection, matching: Matching) -> int:
+    """The number of all matching conversations."""
+    statement = f"select count(distinct rowid >> {fts.ENTRY_BITS}) from entries where {matching.condition}"
+    (total,) = connection.execute(statement, matching.values).fetchone()
+    return int(total)
 
 
-def _postings(connection: sqlite3.Connection, expansion: Expansion) -> int:
-    """The entries that have the words of a query, together."""
-    known = {term.words[0]: count for term, count in expansion.counts.items() if len(term.words) == 1}
-    words = {word for term in (*expansion.query.everything, *expansion.query.synonyms) for word in term.words}
-    return sum(known[word] if word in known else count(connection, Term((word,)), MOST_POSTINGS) for word in words)
+def _has_more_postings(connection: sqlite3.Connection, expansion: Expansion, most: int) -> bool:
+    """Whether the words of a query have more than `most` entries together."""
+    query = expansion.query
+    known = {term.words[0]: entries for term, entries in expansion.counts.items() if len(term.words) == 1}
+    words = {word for term in (*query.everything, *query.synonyms) for word in term.words}
+    left = most - sum(known.get(word, 0) for word in words)
+    for word in words - known.keys():
+        if left < 0:
+            break
+        left -= count(connection, Term((word,)), left + 1)
+    return left < 0
 
 
 def _places_read(connection: sqlite3.Connection, entries: Set[int], matcher: TermMatcher) -> Places:
@@ -278,17 +290,10 @@ def _saturated(frequency: int, length: float) -> float:
     return frequency * (_K1 + 1) / (frequency + _K1 * (1 - _B + _B * length))
 
 
-def _ordered(
-    connection: sqlite3.Connection,
-    entries: Mapping[int, Sequence[int]],
-    scores: Mapping[int, float],
-    worths: Mapping[int, float],
-    day_worths: Mapping[str, float],
-) -> list[int]:
-    """The conversations of `entries`, best first; of equals the newer first, then by id.
-
-    `worths` is what conversations are worth besides their entries, `day_worths` what the words for their day are.
-    """
+def _totals(
+    entries: Mapping[int, Sequence[int]], scores: Mapping[int, float], worths: Mapping[int, float]
+) -> dict[int, float]:
+    """What each conversation is worth by its entries, best first, and by `worths`, what it is worth besides them."""
     totals: dict[int, float] = {}
     for row, (first, *others) in entries.items():
         total = scores[first] + FOLLOWING * sum(map(scores.__getitem__, others[:2])) + worths.get(row, 0.0)
@@ -296,17 +301,32 @@ def _ordered(
         if head in scores and first != head:
             total += HEAD * scores[head]
         totals[row] = total
+    return totals
+
+
+def _add_days(connection: sqlite3.Connection, totals: dict[int, float], day_worths: Mapping[str, float]) -> None:
+    """Add what the words are worth that name the day of a conversation."""
+    for row, began, _ in _dated(connection, totals):
+        day = set(in_words(moment(began)).lower().split())
+        totals[row] += DAY * sum(day_worths[word] for word in day & day_worths.keys())
+
+
+def _ordered(connection: sqlite3.Connection, totals: Mapping[int, float], first: int) -> list[int]:
+    """The conversations, best first. Of equals the newer comes first, then by id, as far as the `first` ones reach."""
+    ranked = sorted(totals, key=totals.__getitem__, reverse=True)
+    lowest = totals[ranked[first - 1]] if 0 < first <= len(ranked) else -math.inf
     times = Counter(totals.values())
-    dated = connection.execute(
-        "select row, began, id from conversations where row in (select value from json_each(?))",
-        (json.dumps([row for row, total in totals.items() if day_worths or times[total] > 1]),),
-    )
-    among_equals = {}
-    for row, began, conversation_id in dated:
-        if day_worths:
-            totals[row] += DAY * sum(day_worths[word] for word in _day(began) & day_worths.keys())
-        among_equals[row] = (-began, conversation_id)
-    return sorted(totals, key=lambda row: (-totals[row], among_equals.get(row, ())))
+    shown = [row for row in ranked if totals[row] >= lowest]
+    equals = [row for row in shown if times[totals[row]] > 1]
+    among_equals = {row: (-began, conversation_id) for row, began, conversation_id in _dated(connection, equals)}
+    shown.sort(key=lambda row: (-totals[row], among_equals.get(row, ())))
+    return shown + ranked[len(shown) :]
+
+
+def _dated(connection: sqlite3.Connection, rows: Iterable[int]) -> list[tuple[int, int, str]]:
+    """Row, `began` and id of these conversations."""
+    statement = "select row, began, id from conversations where row in (select value from json_each(?))"
+    return connection.execute(statement, (json.dumps(list(rows)),)).fetchall()
 
 
 def _day_worths(query: Query, rarity: Mapping[Term, float]) -> dict[str, float]:
@@ -318,10 +338,6 @@ def _day_worths(query: Query, rarity: Mapping[Term, float]) -> dict[str, float]:
 def _is_written(entry: int) -> bool:
     """Whether the service wrote it; the other entries are passages."""
     return entry & _NUMBER < fts.FIRST_PASSAGE
-
-
-def _day(began: int) -> set[str]:
-    return set(in_words(moment(began)).lower().split())
 
 
 def _speakers(connection: sqlite3.Connection, name: str) -> list[int]:
