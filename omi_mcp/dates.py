@@ -104,7 +104,7 @@ _TICK = timedelta(microseconds=1)
 _DAY = timedelta(days=1)
 _LONGEST_OFFSET = 1000 * 3600 - 1
 
-Found = TypeVar("Found")
+Read = TypeVar("Read")
 Days = tuple[date, date]
 """The first day of a stretch, and the first one after it."""
 
@@ -452,7 +452,7 @@ def _plain(text: str) -> str:
     return " ".join(tokens).rstrip(".?!")
 
 
-def _understood(read: Callable[[str], Found | None], text: str, what: str, accepted: str) -> Found:
+def _understood(read: Callable[[str], Read | None], text: str, what: str, accepted: str) -> Read:
     try:
         found = read(_plain(text))
     except _Ambiguous:

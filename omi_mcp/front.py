@@ -17,7 +17,7 @@ from omi_mcp.views.errors import Wording
 from omi_mcp.views.models import SearchAnswer
 from omi_mcp.views.transcripts import START, Place, Transcript, user_name
 
-CANDIDATES = 5 * budgets.MOMENTS
+CANDIDATES = 5 * budgets.HITS
 """Hits looked at, to have enough of one speaker's."""
 
 
@@ -29,7 +29,7 @@ class Misused(InvalidRequest):
 class Opened:
     """One conversation as it was asked for.
 
-    `absence` says why no transcript is shown, and is None where one is; `place` is then where it opens. `moments` are
+    `absence` says why no transcript is shown, and is None where one is; `place` is then where it opens. `hits` are
     where the words that were looked for are said, best first; `user` is which of the speakers is the user.
     """
 
@@ -37,7 +37,7 @@ class Opened:
     transcript: Transcript
     absence: Wording | None = None
     place: Place = START
-    moments: Sequence[Hit] = ()
+    hits: Sequence[Hit] = ()
     user: str | None = None
 
 
@@ -66,24 +66,24 @@ async def read(
     if not transcript or not len(spoken):
         why = notes.no_transcript(stored.transcript, asked=transcript, obstacle=reading.obstacle)
         return Opened(stored, spoken, why)
-    hits = await library.find_in(conversation.id, find, CANDIDATES) if find else ()
+    found = await library.find_in(conversation.id, find, CANDIDATES) if find else ()
     people = await library.people()
     user = spoken.user(people.user)
     if speaker and people.means_user(speaker):
         speaker = user or speaker
-    moments = spoken.moments(hits, speaker)
+    hits = spoken.hits_of(speaker, found)
     return Opened(
         stored,
         spoken,
-        place=_place(spoken, moments, at=at, segment=segment, cursor=cursor, speaker=speaker),
-        moments=moments,
+        place=_place(spoken, hits, at=at, segment=segment, cursor=cursor, speaker=speaker),
+        hits=hits,
         user=user,
     )
 
 
 def _place(
     transcript: Transcript,
-    moments: Sequence[Hit],
+    hits: Sequence[Hit],
     *,
     at: float | None,
     segment: int | None,
@@ -104,7 +104,7 @@ def _place(
             return transcript.at_segment(segment, start.speaker)
     except ValueError as error:
         raise Misused(argument, str(error)) from None
-    return transcript.at_hit(moments[0], start.speaker) if moments else start
+    return transcript.at_hit(hits[0], start.speaker) if hits else start
 
 
 def search_answer(

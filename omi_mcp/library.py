@@ -18,7 +18,7 @@ from omi_mcp import database
 from omi_mcp.account import Account, AccountOnDemand
 from omi_mcp.api.budget import Allowance
 from omi_mcp.api.drafts import SegmentsDraft, TextDraft, is_name
-from omi_mcp.api.errors import BudgetSpent, InvalidRequest, NotFound, OmiError, RateLimited
+from omi_mcp.api.errors import BudgetSpent, InvalidRequest, NotFound, OmiError, PaymentRequired, RateLimited
 from omi_mcp.api.models import Conversation, Folder
 from omi_mcp.clock import Clock, SystemClock
 from omi_mcp.mirror.search import find_in, occurrences, reach, search
@@ -363,6 +363,8 @@ class Library:
         reading = await self.get(conversation_id)
         if reading.obstacle is not None:
             raise reading.obstacle
+        if reading.stored.transcript == "locked":
+            raise PaymentRequired(402)
         segments = reading.stored.conversation.transcript_segments or ()
         spoken = Counter(segment.label for segment in segments)
         names = {segment.label: segment.local_name for segment in segments}

@@ -50,7 +50,7 @@ async def main(session: Session, options: argparse.Namespace) -> int:
         spoken = None if options.no_transcript else _segments(opened.stored)
         session.json(card.dump() | {"transcript": spoken, "note": why})
         return DONE
-    if options.find and why is None and not opened.moments:
+    if options.find and why is None and not opened.hits:
         who = "this person does not say" if options.speaker else "nobody says"
         raise CommandFailed(f"--find: {who} these words in this conversation", FAILED)
     for part in _summary(session, card):

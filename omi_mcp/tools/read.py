@@ -64,11 +64,11 @@ async def get_conversation(
     if opened.absence is not None:
         notes.append(opened.absence.model)
         return reply(ctx, detail_card(opened.stored, zone).model_copy(update={"note": " ".join(notes)}))
-    if find and not opened.moments:
+    if find and not opened.hits:
         notes.append("None of the words of find occur in this transcript; it opens at the start.")
     window = opened.transcript.window(opened.place, max_chars or (budgets.FIND_WINDOW if find else budgets.WINDOW))
     shown = {
-        "moments": [hit(moment) for moment in opened.moments] or None,
+        "moments": [hit(found) for found in opened.hits] or None,
         "transcript": opened.transcript.view(window),
         "note": " ".join([*notes, RECORDED_SPEECH]),
     }

@@ -9,7 +9,7 @@ from typing import Any
 WINDOW = 16_000
 """A transcript window when nothing is asked for; about 17 minutes of speech."""
 FIND_WINDOW = 6_000
-"""The same around a moment that was looked for: one spot is wanted, and the other moments are listed."""
+"""The same around words that were looked for: one place is wanted, and the others are listed."""
 WINDOW_MIN = 2_000
 WINDOW_MAX = 40_000
 
@@ -29,8 +29,8 @@ SPEAKERS = 6
 EVERYONE = 40
 """Names where one conversation is read: all, but for a crowd."""
 SNIPPET = 220
-MOMENTS = 8
-"""How many moments `find` lists."""
+HITS = 8
+"""How many places `find` lists."""
 
 OVERVIEW = 4_000
 ITEM = 300

@@ -106,11 +106,11 @@ class Transcript:
                 return shown  # whatever they are called on this side
         return next((speaker for speaker in self.speakers if name and speaker == speaker_name(name)), None)
 
-    def moments(self, hits: Iterable[Hit], speaker: str | None = None) -> list[Hit]:
+    def hits_of(self, speaker: str | None, hits: Iterable[Hit]) -> list[Hit]:
         """Those of the hits that lie in the transcript, of `speaker` alone where one is named, and no more than fit."""
         names = self._called(speaker or None)
         said = [hit for hit in hits if hit.segment is not None and self._names[hit.segment] in names]
-        return said[: budgets.MOMENTS]
+        return said[: budgets.HITS]
 
     def at_hit(self, hit: Hit, speaker: str | None = None) -> Place:
         """A little before the hit: what it answers is mostly said just before."""

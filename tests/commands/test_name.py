@@ -100,6 +100,19 @@ def test_what_cannot_be_a_name_or_a_speaker_is_said(tmp_path: Path) -> None:
     live(story, tmp_path)
 
 
+def test_a_locked_conversation_is_not_said_to_have_no_transcript(tmp_path: Path) -> None:
+    async def story(account: Account) -> None:
+        account.sandbox.load([talk("harbour", segments=NUMBERED)])
+        await account.run("search")
+        account.sandbox.lock("harbour")
+        assert (await account.run("rename", "harbour", "Boats")).code == 1
+        for arguments in (["name", "harbour"], ["name", "harbour", "Speaker 1", "Bob"]):
+            ended = await account.run(*arguments)
+            assert (ended.code, "locked by the plan" in ended.err) == (1, True)
+
+    live(story, tmp_path)
+
+
 def test_names_outlive_the_copy_and_a_name_of_omis_own_wins(tmp_path: Path) -> None:
     async def story(account: Account) -> None:
         account.sandbox.load([talk("harbour", segments=NUMBERED)])
