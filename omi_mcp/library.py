@@ -22,7 +22,7 @@ from omi_mcp.api.errors import BudgetSpent, InvalidRequest, NotFound, OmiError, 
 from omi_mcp.api.models import Conversation, Folder
 from omi_mcp.clock import Clock, SystemClock
 from omi_mcp.mirror.search import find_in, occurrences, reach, search
-from omi_mcp.mirror.types import Counts, Entry, Filters, Hit, Listener, Names, Progress, Results, Stored
+from omi_mcp.mirror.types import Counts, Entry, Filters, Hit, Listener, Names, Progress, Results, Standing, Stored
 from omi_mcp.names import RECENT, People, unaccented
 from omi_mcp.settings import Settings
 from omi_mcp.views.notes import warned
@@ -91,22 +91,6 @@ class Speaker:
     def short(self) -> str:
         """What the label comes to for a person: `1` for `Speaker 1`, and the user is `You`."""
         return "You" if self.label == "User" else self.label.removeprefix("Speaker ")
-
-
-@dataclass(frozen=True)
-class Standing:
-    """How the copy stands. `remains` is None when all is copied, else the seconds until copying can go on.
-
-    `looking`: what is new is still to be looked for, as `sync` was asked to. `comparing`: the whole list is still to be
-    read, for the first time or as it was asked to. `settling`: what became of some that are missing there is not known.
-    """
-
-    counts: Counts
-    progress: Progress
-    remains: float | None
-    looking: bool
-    comparing: bool
-    settling: bool
 
 
 class Library:
@@ -273,9 +257,7 @@ class Library:
     async def standing(self) -> Standing:
         """How far the copy has come, whichever process makes it. Asks nothing of the API."""
         account = await self._account.open()
-        progress, left = await account.sync.measure(), await account.sync.left()
-        counts = await database.run(account.store.counts)
-        return Standing(counts, progress, left.seconds, left.looking, left.comparing, left.settling)
+        return await account.sync.standing()
 
     async def allowances(self) -> tuple[Allowance, ...]:
         """The hourly allowances as this account's ledger sees them. Asks nothing of the API."""

@@ -8,8 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from omi_mcp.exporting import Folder, Format, Outcome, Stream, json_line
-from omi_mcp.library import Standing
-from omi_mcp.mirror.types import Entry
+from omi_mcp.mirror.types import Entry, Standing
 from omi_mcp.terminal import DONE, INCOMPLETE, USAGE, CommandFailed, Session, add_no_wait, follow, run_command
 from omi_mcp.views.notes import OBSTACLES, warning
 from omi_mcp.views.text import duration

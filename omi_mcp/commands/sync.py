@@ -2,7 +2,7 @@
 
 import argparse
 
-from omi_mcp.library import Standing
+from omi_mcp.mirror.types import Standing
 from omi_mcp.terminal import DONE, INCOMPLETE, USAGE, CommandFailed, Session, add_no_wait, follow, run_command
 from omi_mcp.views.notes import OBSTACLES, warning
 from omi_mcp.views.text import duration

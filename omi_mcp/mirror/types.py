@@ -158,5 +158,21 @@ class Progress:
     warnings: tuple[FileWarning | Unlisted, ...] = ()
 
 
+@dataclass(frozen=True)
+class Standing:
+    """How the copy stands. `remains` is None when all is copied, else the seconds until copying can go on.
+
+    `looking`: what is new is still to be looked for, as `sync` was asked to. `comparing`: the whole list is still to be
+    read, for the first time or as it was asked to. `settling`: what became of some that are missing there is not known.
+    """
+
+    counts: Counts
+    progress: Progress
+    remains: float | None
+    looking: bool
+    comparing: bool
+    settling: bool
+
+
 Listener = Callable[[Progress], Awaitable[None]]
 """Is told how far the mirror has come."""

@@ -9,8 +9,7 @@ from datetime import timedelta
 
 from omi_mcp.api.budget import Allowance
 from omi_mcp.api.client import TRANSCRIPT_LIST_LIMIT
-from omi_mcp.library import Standing
-from omi_mcp.mirror.types import Obstacle
+from omi_mcp.mirror.types import Obstacle, Standing
 from omi_mcp.terminal.output import Terminal
 from omi_mcp.terminal.session import CommandFailed, Session
 from omi_mcp.views.notes import OBSTACLES

@@ -47,7 +47,7 @@ async def main(folder: Path, start: int) -> None:
     sync = Scheduler(client, store, Budget(database, clock), clock)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(sync.run)
-        while (await sync.left()).seconds is not None:  # noqa: ASYNC110 - that is what it is for
+        while (await sync.standing()).remains is not None:  # noqa: ASYNC110 - that is what it is for
             await anyio.sleep(0.05)
         tasks.cancel_scope.cancel()
     await client.aclose()

@@ -1,5 +1,5 @@
 """Keeping the mirror in step with the account, in as few requests as will do."""
 
-from omi_mcp.mirror.sync.scheduler import Left, Scheduler
+from omi_mcp.mirror.sync.scheduler import Scheduler
 
-__all__ = ["Left", "Scheduler"]
+__all__ = ["Scheduler"]

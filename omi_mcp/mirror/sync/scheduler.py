@@ -34,7 +34,7 @@ from omi_mcp.mirror.sync.details import LabelReader, TranscriptBackfill
 from omi_mcp.mirror.sync.lease import Lease
 from omi_mcp.mirror.sync.passes import PassReader
 from omi_mcp.mirror.sync.state import LONG_AGO, Head, Passes, Trouble
-from omi_mcp.mirror.types import Listener, Obstacle, Phase, Progress
+from omi_mcp.mirror.types import Listener, Obstacle, Phase, Progress, Standing
 from omi_mcp.tasks import beside
 
 READS: Sequence[Bucket] = ("reads",)
@@ -66,19 +66,6 @@ REST_SECONDS = 900.0
 Step = Callable[[], Awaitable[object]]
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Left:
-    """What is still to be done: `seconds` until it can go on, 0 while it does, None when there is nothing.
-
-    `looking` for what is new, `comparing` everything, `settling` what became of those missing from the list.
-    """
-
-    seconds: float | None
-    looking: bool
-    comparing: bool
-    settling: bool
 
 
 @dataclass(frozen=True)
@@ -159,14 +146,11 @@ class Scheduler:
             await database.run(self._labels.demand)
         self._woken.set()
 
-    async def measure(self) -> Progress:
-        """`progress` as of now, whichever process made it."""
-        await self._note_progress()
-        return self._progress
-
-    async def left(self) -> Left:
-        """What is still to be done, whichever process does it."""
-        return await database.run(self._left)
+    async def standing(self) -> Standing:
+        """How the copy stands now, whichever process makes it. Asks nothing of the API."""
+        standing = await database.run(self._stand)
+        self._progress = standing.progress
+        return standing
 
     async def run(self) -> None:
         """Sync until cancelled. Whatever fails is tried again later, and `progress` tells."""
@@ -249,11 +233,13 @@ class Scheduler:
             yield self._read_on, READS, max(self._passes.due(), leisure, (passes.stepped or now) + PACE)
             yield self._labels.step, READS, max(self._labels.due(), leisure)
 
-    def _left(self) -> Left:
+    def _stand(self) -> Standing:
         wanted = self._wanted()
         held_up = Trouble.load(self._store).wait(self._clock.now())
-        return Left(
-            seconds=max(held_up, self._allowed_in(wanted)) if wanted else None,
+        return Standing(
+            counts=self._store.counts(),
+            progress=self._measure(),
+            remains=max(held_up, self._allowed_in(wanted)) if wanted else None,
             looking=self._passes.looking(),
             comparing=self._passes.pressing(),
             settling=bool(self._absences.doubted()),
