@@ -1,6 +1,6 @@
 """From a transcript to the conversations that are made of it: speakers numbered, and no more segments than fit."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import pairwise
@@ -79,7 +79,8 @@ def plan_import(source: Source, *, me: str | None = None) -> Plan:
     names = list(dict.fromkeys(line.speaker for line in lines if line.speaker))
     user = None
     if me:
-        user = _only_one_called(me, names)
+        called = those_called(names, me)
+        user = called[0] if len(called) == 1 else None
     elif origin is None and not any(line.is_user for line in lines):
         user = next((name for name in names if is_user(name, names)), None)
     speakers = tuple((name, labels[name.casefold()]) for name in names)
@@ -116,6 +117,7 @@ def _part(
     offset = 0.0 if number == 1 else lines[0].start or 0.0
     started = source.started_at + timedelta(seconds=offset)
     origin = source.transcript.origin or Origin("")
+    language = source.transcript.language
     finished = origin.finished_at if number == count and (origin.finished_at or started) > started else None
     try:
         return draft_segments(
@@ -127,7 +129,7 @@ def _part(
             latitude=origin.latitude,
             longitude=origin.longitude,
             client_session_id=f"{source.session}-part-{number}-of-{count}",
-            language=_language(source.transcript.language),
+            language=language if language and language.lower() in LANGUAGES else None,
         )
     except InvalidRequest as error:
         raise Unreadable(str(error)) from None
@@ -161,13 +163,3 @@ def _one(turn: Sequence[Line]) -> Line:
     end = max(line.end or 0.0 for line in turn)
     words = " ".join(line.text for line in turn)
     return Line(words, turn[0].start, end, turn[0].speaker, is_user=turn[0].is_user)
-
-
-def _language(code: str | None) -> str | None:
-    return code if code and code.lower() in LANGUAGES else None
-
-
-def _only_one_called(me: str, speakers: Iterable[str]) -> str | None:
-    """The speaker that `me` means: that name, else the only one it is a word of."""
-    found = those_called(speakers, me)
-    return found[0] if len(found) == 1 else None

@@ -61,7 +61,9 @@ class Labelled(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Label:
+class Label:
+    """What stands at the beginning of a line like a name, and the words behind it."""
+
     name: str
     text: str
     bold: bool
@@ -72,7 +74,7 @@ class _Label:
     def key(self) -> str:
         return same(self.name)
 
-    def without_asides(self, names: Collection[str]) -> "_Label":
+    def without_asides(self, names: Collection[str]) -> "Label":
         name, text = without_asides(self.name, self.text, names)
         return replace(self, name=name, text=text)
 
@@ -85,7 +87,7 @@ def split_labels(texts: Sequence[str], *, captions: bool = False, listed: Collec
     have times, and most begin with a name. A text that begins with what only may be a name is left whole and is
     nobody's, as is what follows it; in captions, which cut speech anywhere, the speaker before goes on.
     """
-    labels = [_label(text) for text in texts]
+    labels = [label_of(text) for text in texts]
     names = {label.name for label in labels if label}
     labels = [label and label.without_asides(names) for label in labels]
     found = [label for label in labels if label]
@@ -104,10 +106,21 @@ def split_labels(texts: Sequence[str], *, captions: bool = False, listed: Collec
     return said
 
 
-def label_of(text: str) -> tuple[str, str] | None:
-    """The name-like beginning of `text` and what follows it; no evidence is asked for."""
-    label = _label(text)
-    return (label.name, label.text) if label else None
+def label_of(text: str) -> Label | None:
+    """The name-like beginning of `text`; no evidence is asked for."""
+    match = _LABEL.match(text)
+    if match is None:
+        return None
+    name = next(
+        group for group in match.group("strong", "boxed", "round", "angled", "plain") if group is not None
+    ).strip()
+    words = same(name).split()
+    if not words or all(word in _NO_NAMES or word.isdigit() for word in words) or _SOUNDS.fullmatch(name):
+        return None
+    if not looks_like_name(name) and not (len(words) == 1 and _WORDS.fullmatch(words[0]) and not words[0].isdigit()):
+        return None
+    weak = not looks_like_name(name) or (match["plain"] is None and ":" not in match[0])
+    return Label(name, text[match.end() :].strip(), bold=match["bold"] is not None, weak=weak)
 
 
 def looks_like_name(text: str) -> bool:
@@ -151,7 +164,7 @@ def without_asides(name: str, text: str, names: Collection[str]) -> tuple[str, s
     return name, text
 
 
-def _proven(labels: Sequence[_Label], listed: Collection[str]) -> set[str]:
+def _proven(labels: Sequence[Label], listed: Collection[str]) -> set[str]:
     """The keys of those that are speakers, by the evidence that `split_labels` asks for."""
     keys = [label.key for label in labels]
     recurring = {key for key, times in Counter(keys).items() if times > 1}
@@ -160,7 +173,7 @@ def _proven(labels: Sequence[_Label], listed: Collection[str]) -> set[str]:
     bold = any(label.bold for label in labels if label.key in recurring)
     weak = any(label.weak for label in labels if label.key in recurring)
 
-    def is_proven(before: str, label: _Label, after: str) -> bool:
+    def is_proven(before: str, label: Label, after: str) -> bool:
         answers = before == after and before in recurring
         if label.weak:
             return answers and weak
@@ -187,27 +200,11 @@ def _take_turns(keys: Sequence[str]) -> bool:
     return False
 
 
-def _label(text: str) -> _Label | None:
-    match = _LABEL.match(text)
-    if match is None:
-        return None
-    name = next(
-        group for group in match.group("strong", "boxed", "round", "angled", "plain") if group is not None
-    ).strip()
-    words = same(name).split()
-    if not words or all(word in _NO_NAMES or word.isdigit() for word in words) or _SOUNDS.fullmatch(name):
-        return None
-    if not looks_like_name(name) and not (len(words) == 1 and _WORDS.fullmatch(words[0]) and not words[0].isdigit()):
-        return None
-    weak = not looks_like_name(name) or (match["plain"] is None and ":" not in match[0])
-    return _Label(name, text[match.end() :].strip(), bold=match["bold"] is not None, weak=weak)
-
-
 def _is_ordinary(text: str) -> bool:
     """Whether `text` begins with a word such as Note: or Next steps:, which is no name and belongs to nobody's turn."""
     match = _LABEL.match(text)
     return (
         match is not None
-        and _label(text) is None
+        and label_of(text) is None
         and all(word in _NO_NAMES for word in same(match[0].rstrip(" :\uff1a")).split())
     )

@@ -218,15 +218,12 @@ class InProcess(httpx.AsyncBaseTransport):
 
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             scope["extensions"] = {EXTENSION: {"read_timeout": timeout}}
-            await asyncio.shield(self._background.start(self._serve(scope, receive, send)))
+            await asyncio.shield(self._background.start(self._app(scope, receive, send)))
 
         try:
             return await httpx.ASGITransport(app).handle_async_request(request)
         except ConnectionBroken as broken:
             raise _error(broken.how) from None
-
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._app(scope, receive, send)
 
 
 def _error(how: Break) -> httpx.TransportError:

@@ -77,7 +77,7 @@ def _recorded(spoken: list[_Spoken]) -> Transcript:
     words = sum(len(line.text.split()) for line in lines)
     total = sum((line.end or 0.0) - (line.start or 0.0) for line in lines)
     if not untimed(said) and total > SLOWEST * words and _whole(said):
-        lines = tuple(_in_milliseconds(lines))
+        lines = _from_milliseconds(lines)
     return Transcript(lines, estimated=untimed(said))
 
 
@@ -86,9 +86,8 @@ def _whole(lines: list[Line]) -> bool:
     return all(float(time).is_integer() for line in lines for time in (line.start, line.end) if time is not None)
 
 
-def _in_milliseconds(lines: tuple[Line, ...]) -> Iterator[Line]:
-    for line in lines:
-        yield replace(line, start=(line.start or 0.0) / 1000, end=(line.end or 0.0) / 1000)
+def _from_milliseconds(lines: tuple[Line, ...]) -> tuple[Line, ...]:
+    return tuple(replace(line, start=(line.start or 0.0) / 1000, end=(line.end or 0.0) / 1000) for line in lines)
 
 
 class _Structured(BaseModel):
@@ -240,7 +239,7 @@ class AssemblyAI(_Shape):
             said = list(_turns(self.words or [], None))
         lines = timed(said)
         if not untimed(said) and _whole(said):
-            lines = tuple(_in_milliseconds(lines))
+            lines = _from_milliseconds(lines)
         return Transcript(lines, language=self.language_code and self.language_code[:2], estimated=untimed(said))
 
 
@@ -307,12 +306,11 @@ def _read(value: Any) -> Transcript:
     for key, kind, shape in SHAPES:
         if isinstance(value.get(key), kind):
             try:
-                transcript = shape.model_validate(value).transcript()
+                return shape.model_validate(value).transcript()
             except ValidationError as error:
                 problem = error.errors(include_url=False, include_input=False)[0]
                 where = ".".join(str(part) for part in problem["loc"])
                 raise Unreadable(f"{where}: {problem['msg']}") from None
-            return transcript
     known = ", ".join(dict.fromkeys(key for key, _, _ in SHAPES))
     raise Unreadable(f"this JSON is no transcript that is known: it has none of {known}")
 

@@ -283,10 +283,10 @@ def _turn(head: _Head, below: Sequence[Row], written: Collection[str]) -> Iterat
             yield from _said(words, head.at, end, speaker)
             yield from _said([row.text], head.at, None, None)
             speaker, words, end = None, [], None
-        elif label and same(label[0]) in names:
+        elif label and label.key in names:
             yield from _said(words, head.at, end, speaker)
-            speaker, text = without_asides(*label, names=written)
-            words, end = [text], None
+            label = label.without_asides(written)
+            speaker, words, end = label.name, [label.text], None
         else:
             words.append(row.text)
     yield from _said(words, head.at, end, speaker)
