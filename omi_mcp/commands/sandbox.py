@@ -6,9 +6,9 @@ import sqlite3
 import sys
 from pathlib import Path
 
-from omi_mcp.commands.serve import port_number
 from omi_mcp.sandbox import BadLine, Faults, Sandbox
 from omi_mcp.sandbox.serve import serve
+from omi_mcp.transports import port_number
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

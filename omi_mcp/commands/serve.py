@@ -8,15 +8,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, get_args
 
 from omi_mcp import environment
+from omi_mcp.server import build_server
 from omi_mcp.settings import ANYONE, HttpAccess, Profile, Settings, SettingsError
+from omi_mcp.transports import port_number, stdio
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # a start over stdio does not load it
     import httpx
 
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8765
-LAST_PORT = 65_535
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -58,10 +59,6 @@ def run(options: argparse.Namespace) -> int:
             "Try `omi-mcp demo`, or `omi-mcp --help`.",
             file=sys.stderr,
         )
-
-    from omi_mcp.server import build_server
-    from omi_mcp.transports import stdio
-
     settings, transport = _sample(settings) if options.demo else (settings, None)
     server = build_server(settings, transport=transport)
     gc.freeze()
@@ -71,8 +68,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _serve_http(settings: Settings, host: str, port: int, *, demo: bool) -> int:
-    from omi_mcp.server import build_server
-    from omi_mcp.transports import http
+    from omi_mcp.transports import http  # a start over stdio does not wait for the HTTP server
 
     access = HttpAccess.from_env(os.environ)
     try:
@@ -115,10 +111,3 @@ def _sample(settings: Settings) -> tuple[Settings, "httpx.AsyncBaseTransport"]:
     sandbox.load_sample()
     settings = replace(settings, api_key=sandbox.key, base_url=sandbox.base_url, mirror="memory", demo=True)
     return settings, sandbox.transport()
-
-
-def port_number(text: str) -> int:
-    """The value of a `--port`. Raises ArgumentTypeError with what is accepted."""
-    if not (text.isascii() and text.isdecimal() and int(text) <= LAST_PORT):
-        raise argparse.ArgumentTypeError(f"a number from 0 to {LAST_PORT} is needed")
-    return int(text)
