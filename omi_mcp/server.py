@@ -67,7 +67,7 @@ DEMO = "DEMO: these are invented sample conversations, not the user's own. Say s
 HANDSHAKE = frozenset({"initialize", "notifications/initialized", "server/discover", "ping"})
 
 NULLS = frozenset({"null", "None", "undefined"})
-SOUGHT = frozenset({"query", "find"})
+LOOKED_FOR = frozenset({"query", "find"})
 """Arguments in which such a word may be meant: it is looked for."""
 
 UNANSWERED = "Resolver "
@@ -209,24 +209,13 @@ class OmiServer(MCPServer[AppContext]):
         if tool is not None:
             if not (self._may_write() or _only_reads(tool)):
                 raise ToolError(f"{name}: nothing was done. This host was given access for reading only.")
-            known = tool.input_schema.get("properties", {})
-            if unknown := [argument for argument in arguments if argument not in known]:
-                names = ", ".join(_shown(argument) for argument in sorted(unknown)[:5])
-                raise ToolError(f"Unknown argument {names}: nothing was done. {name} takes: {', '.join(known)}.")
-            required = tool.input_schema.get("required", ())
-            arguments = {key: value for key, value in arguments.items() if key in required or not _is_blank(key, value)}
+            arguments = _accepted(tool, arguments)
         try:
             return await super().call_tool(name, arguments, context)
         except UnexpectedToolError:
             raise
         except ToolError as error:
-            if isinstance(error.__cause__, ValidationError):
-                raise ToolError(f"Invalid arguments, nothing was done. {_problems(error.__cause__)}") from None
-            if isinstance(error.__cause__, ToolError):
-                if tool is not None and str(error.__cause__).startswith(UNANSWERED):
-                    raise ToolError(_no_answer(tool)) from None
-                raise error.__cause__ from None
-            raise
+            raise _unwrapped(error, tool) from None
 
     async def get_prompt(
         self, name: str, arguments: dict[str, Any] | None = None, context: Context[AppContext, Any] | None = None
@@ -239,15 +228,33 @@ class OmiServer(MCPServer[AppContext]):
         return await super().get_prompt(name, given, context)
 
 
-def _no_answer(tool: Tool) -> str:
-    deletes = tool.annotations is not None and tool.annotations.destructive_hint
-    return f"The host sent no usable answer of the user. Nothing was {'deleted' if deletes else 'done'}."
+def _accepted(tool: Tool, arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments without those that stand for "not given". Raises ToolError for one that the tool does not have."""
+    known = tool.input_schema.get("properties", {})
+    if unknown := [argument for argument in arguments if argument not in known]:
+        names = ", ".join(_shown(argument) for argument in sorted(unknown)[:5])
+        raise ToolError(f"Unknown argument {names}: nothing was done. {tool.name} takes: {', '.join(known)}.")
+    required = tool.input_schema.get("required", ())
+    return {key: value for key, value in arguments.items() if key in required or not _is_blank(key, value)}
+
+
+def _unwrapped(error: ToolError, tool: Tool | None) -> ToolError:
+    """What a tool or an argument's check said, without the sentences that the SDK puts around it."""
+    cause = error.__cause__
+    if isinstance(cause, ValidationError):
+        return ToolError(f"Invalid arguments, nothing was done. {_problems(cause)}")
+    if not isinstance(cause, ToolError):
+        return error
+    if tool is not None and str(cause).startswith(UNANSWERED):
+        deletes = tool.annotations is not None and tool.annotations.destructive_hint
+        return ToolError(f"The host sent no usable answer of the user. Nothing was {'deleted' if deletes else 'done'}.")
+    return cause
 
 
 def _is_blank(argument: str, value: Any) -> bool:
     """Whether a host sent this for "not given": some require every argument, and models then write what they can."""
     if isinstance(value, str):
-        return not value.strip() or (value.strip() in NULLS and argument not in SOUGHT)
+        return not value.strip() or (value.strip() in NULLS and argument not in LOOKED_FOR)
     return value is None or value in ([], {})
 
 
