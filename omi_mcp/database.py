@@ -311,7 +311,7 @@ class Database:
 
     def _warn(self, warning: FileWarning) -> None:
         self.warning = warning
-        log.warning("the file of the %s: %s", warning.name, " ".join((warning.kind, warning.detail)).strip())
+        log.warning("the %s file: %s (%s)", warning.name, warning.kind, warning.detail or "left alone")
 
 
 def _connect(path: Path | None) -> sqlite3.Connection:
