@@ -1,5 +1,6 @@
 import unicodedata
 from collections.abc import Iterator
+from itertools import permutations
 
 import pytest
 from hypothesis import given
@@ -145,3 +146,9 @@ def test_occurrences_are_the_words_that_a_search_takes_for_those_asked() -> None
     assert [text[start:end] for start, end in occurrences("the greenhouse naive 文字", text)] == [
         "Greenhouses", "naïve", "文", "字", "greenhouse",
     ]  # fmt: skip
+
+
+def test_what_words_are_worth_together_does_not_depend_on_their_order() -> None:
+    weights = {"greenhouse": 0.1, "orchard": 0.2, "turbine": 0.3}
+    matcher = TermMatcher(weights, ())
+    assert len({matcher.worth(dict.fromkeys(order).keys()) for order in permutations(weights)}) == 1

@@ -113,14 +113,17 @@ def places(
 
     `offset` is quoted because it is a word of SQL, and `doc` has a sign, or each entry would be a search of its own.
     """
-    wanted = json.dumps(list(entries))
-    statement = 'select doc, "offset" from occurrences where term = ? and +doc in (select value from json_each(?))'
+    known = list(terms)
     cursor = connection.cursor()
     cursor.row_factory = None  # there can be thousands, and tuples are quicker than rows with names
+    rows = cursor.execute(
+        'select doc, "offset", key from json_each(?) cross join occurrences on term = value'
+        " where +doc in (select value from json_each(?))",
+        (json.dumps(known), json.dumps(list(entries))),
+    )
     found: defaultdict[int, list[tuple[int, str]]] = defaultdict(list)
-    for term in terms:
-        for entry, place in cursor.execute(statement, (term, wanted)):
-            found[entry].append((place, term))
+    for entry, place, term in rows:
+        found[entry].append((place, known[term]))
     for each in found.values():
         each.sort()
     return found

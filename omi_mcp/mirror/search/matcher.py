@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from math import fsum
 from typing import NamedTuple, Self
 
 from omi_mcp.mirror.index import Word, folded_words, indexable, stems, word_count, words
@@ -96,8 +97,8 @@ class TermMatcher:
         return f"(?:{'|'.join(map(re.escape, sorted(beginnings)))})"
 
     def worth(self, terms: Set[str]) -> float:
-        """What these terms are worth together."""
-        return sum(self.weights[term] for term in terms)
+        """What these terms are worth together. Exact, so that it does not depend on the order of a set."""
+        return fsum(map(self.weights.__getitem__, terms))
 
     def closeness(self, places: Sequence[tuple[int, str]]) -> float:
         """What it adds that neighbours of the query are near each other: the mean worth of each such pair, once.

@@ -280,7 +280,7 @@ def _worths(held: Mapping[int, Counter[str]], sizes: Mapping[int, int], matcher:
     return {
         row: COVERAGE * matcher.worth(terms.keys())
         + WHOLE
-        * sum(matcher.weights[term] * _saturated(entries, sizes[row] / usual) for term, entries in terms.items())
+        * math.fsum(matcher.weights[term] * _saturated(entries, sizes[row] / usual) for term, entries in terms.items())
         for row, terms in held.items()
     }
 
