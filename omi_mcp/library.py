@@ -114,7 +114,7 @@ class Library:
 
     async def search(
         self,
-        text: str,
+        query: str,
         filters: Filters,
         *,
         folder: str | None = None,
@@ -140,13 +140,13 @@ class Library:
         def look() -> tuple[Results, Counts, People]:
             people = self._people(account)
             wanted = _filter_speaker(filters, people)
-            results = search(account.store, text, wanted, limit=limit, offset=offset)
+            results = search(account.store, query, wanted, limit=limit, offset=offset)
             return results, reach(account.store, filters), people
 
         results, counts, people = await database.run(look)
         if counts.pending:
             await account.sync.fetch_first(filters.start, filters.end)
-        newest = not offset or bool(text.strip())
+        newest = not offset or bool(query.strip())
         return Found(results, counts, account.sync.progress(), filters, newest, people.user)
 
     async def get(self, conversation_id: str, *, transcript: bool = True) -> Reading:

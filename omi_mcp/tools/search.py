@@ -56,8 +56,7 @@ async def search_conversations(
     with checked("categories"):
         known = known_categories(categories or ())
     filters = Filters(start=wanted.first, end=wanted.last, categories=known, starred=starred or None, speaker=speaker)
-    text = query or ""
-    binding = _binding(text, start, end, period, filters.categories, folder, filters.starred, speaker)
+    binding = _binding(query or "", start, end, period, filters.categories, folder, filters.starred, speaker)
     offset = _offset(cursor, binding) if cursor else 0
     copied = 0
 
@@ -70,7 +69,7 @@ async def search_conversations(
 
     async with answering(ctx, "read", message):
         found = await app.library.search(
-            text, filters, folder=folder, limit=limit or DEFAULT_LIMIT, offset=offset, report=report
+            query or "", filters, folder=folder, limit=limit or DEFAULT_LIMIT, offset=offset, report=report
         )
     results = found.results
     if offset and not results.matches:
