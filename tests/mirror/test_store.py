@@ -1,7 +1,7 @@
 import sqlite3
 import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import cast
@@ -247,9 +247,8 @@ class NoModule:
 
 
 class WithoutFts5(Database):
-    @contextmanager
-    def writing(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
-        yield cast(sqlite3.Connection, NoModule())
+    def prepare(self, create: Callable[[sqlite3.Connection], object]) -> None:
+        create(cast(sqlite3.Connection, NoModule()))
 
 
 def test_a_missing_fts5_is_told_with_the_remedy() -> None:
