@@ -21,6 +21,7 @@ from omi_mcp.api.errors import (
     RateLimited,
     Rejected,
     ServerFault,
+    Unfinished,
 )
 from omi_mcp.api.models import Receipt
 from omi_mcp.importing import Plan, Unreadable, find_files, plan_import, read_file
@@ -39,6 +40,9 @@ from omi_mcp.terminal import (
 from omi_mcp.views.errors import explain
 from omi_mcp.views.text import clean_line, duration
 from omi_mcp.writes import Created
+
+OPEN_WAITS = (130.0, 300.0)
+"""Seconds before a create whose outcome is not known is asked for again. OMI API: it works on one for 120 s."""
 
 A_DAY, LATE = 86_400.0, 3_600.0
 """Seconds: longer than anybody speaks, and later than anybody begins."""
@@ -323,7 +327,7 @@ async def _send_all(
             show(instead=None if steady else "")
             try:
                 created = await _send(session, plan, part, _title(plan, number, titled), show, wait=wait)
-            except (Rejected, ServerFault, Conflict, NotCreated, OutcomeUnknown) as error:
+            except (Rejected, ServerFault, Conflict, NotCreated, OutcomeUnknown, Unfinished) as error:
                 name = plan.source.name + (f" (part {number} of {len(plan.parts)})" if len(plan.parts) > 1 else "")
                 report.failed.append((name, explain(error).person))
             except OmiError as error:
@@ -338,7 +342,11 @@ async def _send_all(
 async def _send(
     session: Session, plan: Plan, part: SegmentsDraft, title: str | None, show: Callable[..., None], *, wait: bool
 ) -> Created:
-    """Send until it is answered; the hourly limit is waited for, and `show` says until when."""
+    """Send until it is answered; the hourly limit is waited for, and `show` says until when.
+
+    No host waits here, so what is still open after the usual repeats is asked for again when Omi is done with it.
+    """
+    open_waits = iter(OPEN_WAITS)
     while True:
         try:
             origin = plan.source.transcript.origin
@@ -357,6 +365,12 @@ async def _send(
             )
             show(instead=f", waiting until {until:%H:%M} for the hourly limit")
             await session.clock.sleep(seconds)
+        except (OutcomeUnknown, Unfinished):
+            pause = next(open_waits, None)
+            if pause is None or not wait:
+                raise
+            show(instead=", waiting for Omi to finish it")
+            await session.clock.sleep(pause)
 
 
 async def _learn_names(session: Session, conversation_id: str, plan: Plan, part: SegmentsDraft) -> None:

@@ -141,6 +141,19 @@ def test_answers_that_get_lost_double_nothing(tmp_path: Path) -> None:
     live(story, tmp_path)
 
 
+def test_what_is_open_after_the_usual_repeats_is_waited_for(tmp_path: Path) -> None:
+    folder = meetings(tmp_path / "meetings", 2)
+
+    async def story(account: Account) -> None:
+        account.sandbox.sleep = account.clock.sleep
+        account.sandbox.faults = Faults.parse("drop-before@segments#5")
+        ended = await account.run("import", folder)
+        assert ended.code == 0, ended.err
+        assert len(spoken(account)) == 2
+
+    live(story, tmp_path)
+
+
 def test_one_bad_file_holds_up_no_other(tmp_path: Path) -> None:
     folder = meetings(tmp_path / "meetings", 2)
     (folder / "package.json").write_text('{"name": "x"}')

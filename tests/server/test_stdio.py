@@ -10,12 +10,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import anyio
+import anyio.to_thread
 import pytest
 from hosting import call, segments_of
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 
+from omi_mcp.clock import SystemClock
+from omi_mcp.database import Database
+from omi_mcp.sandbox import Sandbox
+from omi_mcp.sandbox.serve import serving as served
 from omi_mcp.transports.stdio import refusal
+from omi_mcp.writes.journal import Journal
 
 ENVELOPE = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
@@ -264,3 +271,54 @@ async def test_the_whole_path_over_a_network_with_nothing_secret_in_the_log(
     assert account["OMI_API_KEY"] not in logged
     assert "/v1/dev" not in logged
     assert "lighthouse" not in logged
+
+
+RECORDING = """WEBVTT
+
+00:00:01.000 --> 00:00:09.000
+Ana: The ferry leaves from the northern pier at dawn, and the lighthouse keeper sells his boat to the doctor.
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@pytest.mark.parametrize("stopped_by", ["notifications/cancelled", "SIGTERM", "Ctrl-C in import"])
+@pytest.mark.anyio
+async def test_a_write_that_is_out_when_it_is_stopped_is_finished_noted_and_followed_by_none(
+    tmp_path: Path, stopped_by: str
+) -> None:
+    importing = stopped_by == "Ctrl-C in import"
+    files = [tmp_path / f"meeting {number}.vtt" for number in range(2)]
+    for number, file in enumerate(files):
+        file.write_text(RECORDING.replace("dawn", f"{number + 5} o'clock"))
+    arguments = ["import", *map(str, files)] if importing else []
+    create = request(2, "tools/call", name="create_from_segments", arguments={"segments": segments_of("the boat")})
+    stop = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 2}}
+    arrived = anyio.Event()
+
+    async def think() -> None:
+        arrived.set()
+        await anyio.sleep(0.5)  # the signal arrives meanwhile
+
+    with Sandbox() as sandbox:
+        sandbox.pause = think
+        async with served(sandbox) as url:
+            with serving(tmp_path, *arguments, OMI_API_KEY=sandbox.key, OMI_API_BASE_URL=url) as process:
+                if not importing:
+                    send(process, INITIALIZE, INITIALIZED, create)
+                with anyio.fail_after(60):
+                    await arrived.wait()
+                if stopped_by == "notifications/cancelled":
+                    send(process, stop)
+                else:
+                    process.send_signal(signal.SIGINT if importing else signal.SIGTERM)
+                _, errors = await anyio.to_thread.run_sync(process.communicate)
+        assert "Traceback" not in errors
+        assert [asked.status for asked in sandbox.requests if asked.method == "POST"] == [200]
+        (saved,) = sandbox.ids()
+    (file,) = tmp_path.glob("account-*.sqlite3")
+    database = Database(file)
+    journal = Journal(database, SystemClock())
+    assert journal.open() == []
+    with database.reading() as connection:
+        assert [row["conversation_id"] for row in connection.execute("select * from creates")] == [saved]
+    database.close()
