@@ -33,6 +33,7 @@ from zoneinfo import ZoneInfo
 
 import anyio
 import anyio.abc
+from starlette.types import Receive, Scope, Send
 
 from omi_mcp.sandbox import Faults, Sandbox
 from omi_mcp.sandbox.serve import serving
@@ -55,6 +56,12 @@ KILL_SECONDS = (1.0, 4.0)
 UNKNOWN_BAR = 0.01
 STALL_LIMIT = 50.0
 """Seconds of the faster time. The longest fault takes 60 and the work on a create 6, of the 125 that servers wait."""
+
+ROUNDS = 5
+"""How often all hosts cancel all their calls at one random instant, before the rest of the run begins."""
+
+HEARD_SECONDS = 0.5
+"""Of this computer: after so long a server has read that a call is cancelled, and what it sent before has arrived."""
 
 ENOUGH = 25
 """Tries after which a create counts as never settled."""
@@ -252,6 +259,39 @@ class Trial:
         return [conversation_id for conversation_id, found in self._titles.items() if found == title]
 
 
+class Cancellations:
+    """Whether anything is sent for calls that were cancelled: told from when each write reaches the sandbox.
+
+    All hosts make as many calls as they do at once, and cancel them all at one instant. A write that begins to arrive
+    more than `HEARD_SECONDS` later, while nobody asks for anything, was sent for one of them.
+    """
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._arrived: list[float] = []
+        self._app = sandbox.app
+        sandbox.app = self._noting
+        self.calls = 0
+        self.sent_after = 0
+
+    async def _noting(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] != "GET":
+            self._arrived.append(time.monotonic())
+        await self._app(scope, receive, send)
+
+    async def run(self, hosts: list[Host], dice: random.Random, first: int) -> None:
+        """Ask for the creates from number `first` on."""
+        for _ in range(ROUNDS):
+            patience = dice.uniform(0.02, 3)
+            async with anyio.create_task_group() as calls:
+                for host in hosts * CALLS_AT_ONCE:
+                    tool, arguments, _ = _create(first + self.calls)
+                    calls.start_soon(host.call, tool, arguments, patience)
+                    self.calls += 1
+            heard = time.monotonic() + HEARD_SECONDS
+            await anyio.sleep(150 / SPEED)
+            self.sent_after += sum(arrived > heard for arrived in self._arrived)
+
+
 def _create(number: int) -> tuple[str, dict[str, Any], str]:
     if number % 2:
         text = f"Report number {number} on the lighthouse. The keeper sells the boat to the doctor."
@@ -290,11 +330,13 @@ async def run(creates: int, seed: int, data_dir: Path) -> dict[str, Any]:
     sandbox.sleep = clock.sleep
     sandbox.pause = lambda: clock.sleep(rng.uniform(0, 6))
     sandbox.faults = Faults.parse(FAULTS)
+    cancellations = Cancellations(sandbox)
     async with serving(sandbox) as base_url, anyio.create_task_group() as tasks:
         environment = {"OMI_API_KEY": sandbox.key, "OMI_API_BASE_URL": base_url, "OMI_MCP_DATA_DIR": str(data_dir)}
         hosts = [Host(environment, began, tasks) for _ in range(HOSTS)]
         for host in hosts:
             await host.start()
+        await cancellations.run(hosts, rng, creates)
         trial = Trial(sandbox, hosts, creates, rng)
         async with anyio.create_task_group() as around:
             around.start_soon(trial.watch)
@@ -306,13 +348,16 @@ async def run(creates: int, seed: int, data_dir: Path) -> dict[str, Any]:
             await host.kill()
     titles = Counter(sandbox.record(found)["structured"]["title"] for found in sandbox.ids(listable=False))
     expected = {_create(number)[2] for number in range(creates)}
+    cancelled = {_create(number)[2] for number in range(creates, creates + cancellations.calls)}
     report = {
         "creates": creates,
         "seed": seed,
         "once": sum(titles[title] == 1 for title in expected),
         "missing": sum(titles[title] == 0 for title in expected),
-        "duplicates": sum(max(0, titles[title] - 1) for title in expected),
-        "strangers": len(set(titles) - expected),
+        "duplicates": sum(max(0, titles[title] - 1) for title in expected | cancelled),
+        "strangers": len(set(titles) - expected - cancelled),
+        "cancelled_together": cancellations.calls,
+        "sent_after": cancellations.sent_after,
         "requests": len(sandbox.requests),
         "answers": dict(sorted(trial.count.items())),
         "unknown_first": round(trial.count["first unknown"] / creates, 4),
@@ -349,6 +394,7 @@ def main() -> int:
         ('answered "unknown" (first answers)', f"{answers.get('unknown', 0)} ({report['unknown_first']:.2%})"),
         ('answered "not finished yet"', answers.get("unfinished", 0)),
         ("calls cancelled / lost to SIGKILL", f"{answers.get('cancelled', 0)} / {answers.get('killed', 0)}"),
+        ("calls cancelled together / sent for them after", f"{report['cancelled_together']} / {report['sent_after']}"),
         ("processes killed", answers.get("kills", 0)),
         ("wrong answers", report["wrong"]),
         ("never settled", report["unsettled"]),
@@ -359,7 +405,7 @@ def main() -> int:
         print(f"{name:<48} {value}")
     good = (
         report["once"] == report["creates"]
-        and not (report["wrong"] or report["unsettled"] or report["strangers"])
+        and not (report["wrong"] or report["unsettled"] or report["strangers"] or report["sent_after"])
         and report["unknown_first"] < UNKNOWN_BAR
         and report["stalled"] < STALL_LIMIT
     )

@@ -272,8 +272,9 @@ class Creator:
             if len(failures) >= FAILURES and all(map(_final, failures)):
                 await noted(partial(self._journal.forget, entry))
                 raise NotCreated(str(failures[-1]))
-            wait = next(waits, None)
-            pause = wait and (_pause_after(failures[-1], wait) if receipt is None else wait)
+            pause = next(waits, None)
+            if pause is not None and receipt is None:
+                pause = _pause_after(failures[-1], pause)
             if pause is None or pause > sum(REPEATS):
                 break
             await self._clock.sleep(pause)
