@@ -34,6 +34,7 @@ import anyio
 from mcp import Client
 from mcp.types import TextContent
 
+from omi_mcp.library import Library
 from omi_mcp.sandbox import PlainLine, Sandbox, SpokenLine
 from omi_mcp.server import build_server
 from omi_mcp.settings import Settings
@@ -89,10 +90,13 @@ async def connected(conversations: Iterable[dict[str, Any]], folder: Path) -> As
             timezone=ZoneInfo("UTC"), data_dir=folder, api_key=sandbox.key, base_url=sandbox.base_url, mirror="disk"
         )
         clock = HastyClock()
-        async with Client(build_server(settings, clock, transport=sandbox.transport())) as client:
-            while not (await call(client, limit=1))["coverage"]["complete"]:  # noqa: ASYNC110 - no other sign
+        library = Library(settings, transport=sandbox.transport(), clock=clock)
+        async with library.running():
+            await library.sync()
+            while (await library.standing()).remains is not None:  # noqa: ASYNC110 - no other sign
                 await anyio.sleep(0.05)
-            clock.hasty = False
+        clock.hasty = False  # calls of tools are answered within a time
+        async with Client(build_server(settings, clock, transport=sandbox.transport())) as client:
             yield client
 
 
