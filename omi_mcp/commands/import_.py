@@ -177,7 +177,7 @@ def _print_made(session: Session, plan: Plan, made: Sequence[dict[str, Any]]) ->
         part = f" ({each['part']} of {len(plan.parts)})" if "part" in each else ""
         said = {
             "hidden": "  hidden: Omi found too little in it",
-            "exists": "  was there already",
+            "exists": "  was saved before",
             "processing": "  Omi is still working on it",
         }.get(each["status"], "")
         session.out.print(f"{each['id']}  {plan.source.name}{part}{said}")
