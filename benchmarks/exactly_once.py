@@ -60,8 +60,8 @@ STALL_LIMIT = 50.0
 ROUNDS = 5
 """How often all hosts cancel all their calls at one random instant, before the rest of the run begins."""
 
-HEARD_SECONDS = 0.5
-"""Of this computer: after so long a server has read that a call is cancelled, and what it sent before has arrived."""
+ARRIVAL_SECONDS = 0.5
+"""Of this computer: after so long what a server sent has arrived."""
 
 ENOUGH = 25
 """Tries after which a create counts as never settled."""
@@ -136,6 +136,9 @@ class Host:
         with suppress(Gone):
             await self._send({"method": "notifications/cancelled", "params": {"requestId": number}})
         return None
+
+    async def ping(self) -> None:
+        await self._request("ping", {})
 
     async def _request(self, method: str, params: dict[str, Any], number: int | None = None) -> dict[str, Any]:
         number = next(self._ids) if number is None else number
@@ -262,8 +265,9 @@ class Trial:
 class Cancellations:
     """Whether anything is sent for calls that were cancelled: told from when each write reaches the sandbox.
 
-    All hosts make as many calls as they do at once, and cancel them all at one instant. A write that begins to arrive
-    more than `HEARD_SECONDS` later, while nobody asks for anything, was sent for one of them.
+    All hosts make as many calls as they do at once, and cancel them all at one instant. A ping that is answered
+    after that says that the server has read it. A write that begins to arrive more than `ARRIVAL_SECONDS` later, while
+    nobody asks for anything, was sent for one of them.
     """
 
     def __init__(self, sandbox: Sandbox) -> None:
@@ -287,7 +291,9 @@ class Cancellations:
                     tool, arguments, _ = _create(first + self.calls)
                     calls.start_soon(host.call, tool, arguments, patience)
                     self.calls += 1
-            heard = time.monotonic() + HEARD_SECONDS
+            for host in hosts:
+                await host.ping()
+            heard = time.monotonic() + ARRIVAL_SECONDS
             await anyio.sleep(150 / SPEED)
             self.sent_after += sum(arrived > heard for arrived in self._arrived)
 
