@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-RATIO_BAR = 1.15
+RATIO_BAR = 1.10
 
 BARE = """
 from mcp.server import MCPServer
