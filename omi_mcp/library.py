@@ -22,7 +22,18 @@ from omi_mcp.api.errors import BudgetSpent, InvalidRequest, NotFound, OmiError, 
 from omi_mcp.api.models import Conversation, Folder
 from omi_mcp.clock import Clock, SystemClock
 from omi_mcp.mirror.search import find_in, occurrences, reach, search
-from omi_mcp.mirror.types import Counts, Entry, Filters, Hit, Listener, Names, Progress, Results, Standing, Stored
+from omi_mcp.mirror.types import (
+    CatalogueEntry,
+    Counts,
+    Filters,
+    Hit,
+    Listener,
+    Names,
+    Progress,
+    Results,
+    Standing,
+    Stored,
+)
 from omi_mcp.names import RECENT, People, unaccented
 from omi_mcp.settings import Settings
 from omi_mcp.views.notes import warned
@@ -264,7 +275,7 @@ class Library:
         account = await self._account.open()
         return await database.run(account.budget.allowances)
 
-    async def catalogue(self, start: datetime | None = None, end: datetime | None = None) -> list[Entry]:
+    async def catalogue(self, start: datetime | None = None, end: datetime | None = None) -> list[CatalogueEntry]:
         """Every listed conversation that began between `start` and `end` (inclusive), oldest first, from the copy."""
         account = await self._account.open()
         return await database.run(account.store.catalogue, start, end)

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from omi_mcp.exporting import Folder, Format, Outcome, Stream, json_line
-from omi_mcp.mirror.types import Entry, Standing
+from omi_mcp.mirror.types import CatalogueEntry, Standing
 from omi_mcp.terminal import DONE, INCOMPLETE, USAGE, CommandFailed, Session, add_no_wait, follow, run_command
 from omi_mcp.views.notes import OBSTACLES, warning
 from omi_mcp.views.text import duration
@@ -133,7 +133,7 @@ class Export:
         self._path = path
         self._since = since
         self._written: dict[str, datetime] = {}
-        self._streamed: list[Entry] = []
+        self._streamed: list[CatalogueEntry] = []
         self._outcomes: dict[str, Outcome] = {}
 
     @classmethod
@@ -190,7 +190,7 @@ class Export:
             standing=standing,
         )
 
-    async def _write_ready(self, folder: Folder, entries: Sequence[Entry]) -> None:
+    async def _write_ready(self, folder: Folder, entries: Sequence[CatalogueEntry]) -> None:
         """Write what is copied and was not written as the API gave it last."""
         for entry in entries:
             if not _ready(entry) or self._written.get(entry.id) == entry.synced_at:
@@ -203,7 +203,7 @@ class Export:
             if self._outcomes.get(entry.id, "unchanged") == "unchanged":
                 self._outcomes[entry.id] = outcome
 
-    async def _write_lines(self, stream: Stream | None, ready: Sequence[Entry]) -> None:
+    async def _write_lines(self, stream: Stream | None, ready: Sequence[CatalogueEntry]) -> None:
         copied = [stored for entry in ready if (stored := await self._session.library.copied(entry.id)) is not None]
         if stream is not None:
             for each, outcome in stream.write(copied).items():
@@ -219,5 +219,5 @@ def _files(count: int) -> str:
     return "1 file is" if count == 1 else f"{count:,} files are"
 
 
-def _ready(entry: Entry) -> bool:
+def _ready(entry: CatalogueEntry) -> bool:
     return entry.transcript != "pending"

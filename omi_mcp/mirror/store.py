@@ -16,7 +16,7 @@ from omi_mcp.clock import Clock
 from omi_mcp.database import Database, FileWarning
 from omi_mcp.mirror.index import Passage, fts, storable
 from omi_mcp.mirror.names import SpeakerNames, applied
-from omi_mcp.mirror.types import Counts, Entry, Stored, TranscriptState
+from omi_mcp.mirror.types import CatalogueEntry, Counts, Stored, TranscriptState
 from omi_mcp.names import unaccented
 
 _Outcome = Literal["new", "changed", "same"]
@@ -317,7 +317,7 @@ class Store:
             newest: list[list[str]] = json.loads(f"[{','.join(speakers for (speakers,) in rows)}]")
             return newest
 
-    def catalogue(self, start: datetime | None, end: datetime | None) -> list[Entry]:
+    def catalogue(self, start: datetime | None, end: datetime | None) -> list[CatalogueEntry]:
         """Visible conversations that `began` in the window (inclusive), oldest first."""
         with self.database.reading() as connection:
             rows = connection.execute(
@@ -325,7 +325,9 @@ class Store:
                 " where hidden = 0 and began between ? and ? order by began, id",
                 _bounds(start, end),
             ).fetchall()
-        return [Entry(row["id"], moment(row["began"]), row["transcript"], moment(row["synced"])) for row in rows]
+        return [
+            CatalogueEntry(row["id"], moment(row["began"]), row["transcript"], moment(row["synced"])) for row in rows
+        ]
 
     def passages(self, conversation_id: str) -> list[Passage]:
         """The stored transcript of a conversation as it is indexed, in order; empty where there is none."""

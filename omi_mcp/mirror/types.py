@@ -102,7 +102,7 @@ class Results:
 
 
 @dataclass(frozen=True)
-class Entry:
+class CatalogueEntry:
     """One line of the catalogue; `synced_at` is when the API last returned it."""
 
     id: str

@@ -13,7 +13,7 @@ from virtual_time import START
 
 from omi_mcp.api.client import LIST_LIMIT, Page
 from omi_mcp.api.models import Conversation
-from omi_mcp.mirror.sync.passes import Span, advance
+from omi_mcp.mirror.sync.passes import DateWindow, advance
 from omi_mcp.mirror.sync.state import Position
 
 
@@ -42,7 +42,7 @@ class Listing:
         conversations = tuple(Conversation.model_construct(id=row.id, created_at=row.created_at) for row in shown)
         return Page(conversations, received=len(shown), unusable=0)
 
-    def within(self, span: Span) -> set[str]:
+    def within(self, span: DateWindow) -> set[str]:
         return {
             row.id
             for row in self.rows

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from omi_mcp.api.models import Conversation
 from omi_mcp.mirror.index import Passage, head_fields, is_torn, words
-from omi_mcp.mirror.search.matcher import Found, TermMatcher
+from omi_mcp.mirror.search.matcher import Occurrence, TermMatcher
 from omi_mcp.mirror.search.query import parse
 from omi_mcp.mirror.types import Hit
 from omi_mcp.names import is_called
@@ -48,7 +48,7 @@ def head_hit(matcher: TermMatcher, conversation: Conversation) -> Hit | None:
     return hit
 
 
-def snippet(matcher: TermMatcher, text: str, found: Sequence[Found]) -> str:
+def snippet(matcher: TermMatcher, text: str, found: Sequence[Occurrence]) -> str:
     """At most `SNIPPET_CHARACTERS` of `text` around its best words, and "..." where it is cut; on one line."""
     if len(text) <= SNIPPET_CHARACTERS:
         return " ".join(text.split())
@@ -76,7 +76,7 @@ def _best_hit(matcher: TermMatcher, passage: Passage, speaker: str | None) -> tu
     return best, Hit("transcript", text, piece.place, piece.start, piece.speaker)
 
 
-def _best_span(matcher: TermMatcher, found: Sequence[Found]) -> tuple[int, int]:
+def _best_span(matcher: TermMatcher, found: Sequence[Occurrence]) -> tuple[int, int]:
     """The stretch worth most that fits in a snippet, from the start of a found word to the end of one."""
     best, span, end = 0.0, (0, 0), 0
     for start, first in enumerate(found):

@@ -15,7 +15,7 @@ NEAR = 4
 """Words between which neighbours of the query still belong together."""
 
 
-class Found(NamedTuple):
+class Occurrence(NamedTuple):
     """A word of a text that is sought: its place among the words, the word, and the index term it counts for."""
 
     place: int
@@ -56,7 +56,7 @@ class TermMatcher:
             possible.update(word for word in folded if not word.isascii())
         return {word: stem for word, stem in stems(possible).items() if stem in self.weights}
 
-    def find(self, text: str) -> list[Found]:
+    def find(self, text: str) -> list[Occurrence]:
         """The sought words of `text`, in order."""
         if not self.weights:
             return []
@@ -66,10 +66,12 @@ class TermMatcher:
         if not known:
             return []
         return [
-            Found(place, word, known[word.folded]) for place, word in enumerate(words(text)) if word.folded in known
+            Occurrence(place, word, known[word.folded])
+            for place, word in enumerate(words(text))
+            if word.folded in known
         ]
 
-    def _find_ascii(self, text: str) -> list[Found]:
+    def _find_ascii(self, text: str) -> list[Occurrence]:
         """The same in a fraction of the time: only words that begin as a sought term does are looked at."""
         possible = [Word(*match.span(), match.group().lower()) for match in self._possible_words.finditer(text)]
         known = stems({word.folded for word in possible}) if possible else {}
@@ -78,7 +80,7 @@ class TermMatcher:
         for word in possible:
             if (term := known.get(word.folded, "")) in self.weights:
                 place += word_count(text[end : word.start])
-                found.append(Found(place, word, term))
+                found.append(Occurrence(place, word, term))
                 end = word.start
         return found
 
@@ -120,6 +122,6 @@ class TermMatcher:
         """What each pair of neighbours is worth."""
         return {(one, other): (self.weights[one] + self.weights[other]) / 2 for one, other in self.neighbours}
 
-    def value(self, found: Sequence[Found]) -> float:
+    def value(self, found: Sequence[Occurrence]) -> float:
         """What the words found in one text are worth, together and by being close."""
         return self.worth({each.term for each in found}) + self.closeness([(each.place, each.term) for each in found])

@@ -290,14 +290,16 @@ class PassReader:
 
 
 @dataclass(frozen=True)
-class Span:
+class DateWindow:
     """A stretch of `created_at`, both ends inclusive (None: without end), of which a page has listed everything."""
 
     newest: datetime | None
     oldest: datetime | None
 
 
-def advance(position: Position, page: Page, *, patience: int | None = None) -> tuple[Position | None, Span | None]:
+def advance(
+    position: Position, page: Page, *, patience: int | None = None
+) -> tuple[Position | None, DateWindow | None]:
     """The position after `page`, None at the end of the list; and the span it has listed completely, if any.
 
     `patience` is how many empty pages in a row are taken for the end, where that is known better than from the pages.
@@ -308,12 +310,14 @@ def advance(position: Position, page: Page, *, patience: int | None = None) -> t
         empty = position.empty + (page.received == 0)
         enough = patience or (EMPTY_PAGES if position.gaps or position.end is None else EMPTY_PAGES - 1)
         if empty >= enough:
-            return None, Span(newest=newest, oldest=None)
+            return None, DateWindow(newest=newest, oldest=None)
         return position.model_copy(update={"offset": position.offset + STRIDE, "empty": empty}), None
     oldest = min(conversation.created_at for conversation in page.conversations)
     if position.end is not None and oldest >= position.end:
         return position.model_copy(update={"offset": position.offset + STRIDE, "empty": 0, "short": False}), None
-    span = Span(newest=newest, oldest=oldest + _MICROSECOND)  # the page can have been cut amid rows of one instant
+    span = DateWindow(
+        newest=newest, oldest=oldest + _MICROSECOND
+    )  # the page can have been cut amid rows of one instant
     short = page.received < LIST_LIMIT
     gaps = position.gaps or position.short or position.empty > 0
     if short and not gaps:
