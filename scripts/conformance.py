@@ -28,6 +28,7 @@ import uvicorn
 from mcp.types import Completion
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from omi_mcp.clock import SystemClock
 from omi_mcp.sandbox import Sandbox
 from omi_mcp.server import OmiServer, build_server
 from omi_mcp.settings import HttpAccess, Settings
@@ -185,12 +186,55 @@ def a_find(printed: Any) -> None:
     assert json.loads(printed["content"][0]["text"]) == printed["structuredContent"], "text and structure differ"
 
 
+class ReferenceServer(OmiServer):
+    """The server's class, over what the suite calls by name in place of a library."""
+
+    _registered_names = False
+
+    def register(self) -> Any:
+        if not self._registered_names:
+            self._registered_names = True
+            conformance_reference.register(self)
+
+    async def complete(self, *_: object) -> Completion:
+        return Completion(values=["paris", "park"], total=2)
+
+
+class NoLibrary:
+    """What requests to the reference server are served with: nothing."""
+
+    async def start(self, _: object) -> None:
+        pass
+
+
 @asynccontextmanager
 async def our_server(data_dir: Path) -> AsyncIterator[str]:
     """The server as it is, over the sample library."""
     sandbox = Sandbox()
     sandbox.load_sample()
-    settings = Settings(
+    settings = settings_for(data_dir, sandbox)
+    async with serving(data_dir, lambda auth: build_server(settings, transport=sandbox.transport(), **auth)) as url:
+        yield url
+
+
+@asynccontextmanager
+async def reference_server(data_dir: Path) -> AsyncIterator[str]:
+    @asynccontextmanager
+    async def lifespan(_: object) -> AsyncIterator[NoLibrary]:
+        yield NoLibrary()
+
+    def build(auth: dict[str, Any]) -> OmiServer:
+        settings = settings_for(data_dir, Sandbox())
+        server = ReferenceServer(settings, SystemClock(), None, "reference", version="1", lifespan=lifespan, **auth)
+        server.completion()(server.complete)
+        return server
+
+    async with serving(data_dir, build) as url:
+        yield url
+
+
+def settings_for(data_dir: Path, sandbox: Sandbox) -> Settings:
+    return Settings(
         timezone=ZoneInfo("UTC"),
         data_dir=data_dir,
         api_key=sandbox.key,
@@ -198,25 +242,6 @@ async def our_server(data_dir: Path) -> AsyncIterator[str]:
         mirror="memory",
         demo=True,
     )
-    async with serving(data_dir, lambda auth: build_server(settings, transport=sandbox.transport(), **auth)) as url:
-        yield url
-
-
-@asynccontextmanager
-async def reference_server(data_dir: Path) -> AsyncIterator[str]:
-    """The server's class, with what the suite calls by name."""
-
-    def build(auth: dict[str, Any]) -> OmiServer:
-        server = OmiServer(lambda: conformance_reference.register(server), "reference", version="1", **auth)
-
-        async def complete(*_: object) -> Completion:
-            return Completion(values=["paris", "park"], total=2)
-
-        server.completion()(complete)
-        return server
-
-    async with serving(data_dir, build) as url:
-        yield url
 
 
 @asynccontextmanager
