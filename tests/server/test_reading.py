@@ -51,6 +51,7 @@ async def test_paging_on_does_not_repeat_the_card(connect: Connect, sandbox: San
 async def test_each_reason_for_no_transcript_is_told(connect: Connect, sandbox: Sandbox) -> None:
     sandbox.load([talk("harbour"), talk("note", segments=[])])
     async with connect() as client:
+        await call(client, "search_conversations")  # so that nothing is copied while it is locked
         asked = {"conversation_id": "harbour", "include_transcript": False}
         assert "not asked for" in (await call(client, "get_conversation", **asked))["note"]
         assert "made from text" in (await call(client, "get_conversation", conversation_id="note"))["note"]
