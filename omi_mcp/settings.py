@@ -88,11 +88,13 @@ class Settings:
     profile: Profile = "full"
     user_name: str | None = None
     """What the person is called in transcripts, where they say so; else it is judged from the conversations."""
+    account_id: str | None = None
+    """The account's own, where it signed in: letters, digits, - and _. It stays when the key is replaced."""
 
     @property
     def account(self) -> str:
-        """Names this account's files: a hash of base URL and key, so neither can be read from a file name."""
-        return hashlib.sha256(f"{self.base_url}\0{self.api_key or ''}".encode()).hexdigest()[:16]
+        """Names this account's files: its id, else a hash of base URL and key, so neither is read from a file name."""
+        return self.account_id or hashlib.sha256(f"{self.base_url}\0{self.api_key or ''}".encode()).hexdigest()[:16]
 
     @property
     def mirror_file(self) -> Path:

@@ -22,6 +22,7 @@ ROOMS = (
     ("writes",),
     ("mirror",),
     ("api",),
+    ("accounts",),
     ("settings", "clock", "dates", "names", "database", "files", "tasks", "_version"),
 )
 """From top to bottom. A room may use its own floor and those below; the sandbox stands apart."""
