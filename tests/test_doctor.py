@@ -15,7 +15,8 @@ import pytest
 import omi_mcp
 from omi_mcp import cli
 from omi_mcp.clock import SystemClock
-from omi_mcp.commands.doctor import Finding, Start, examine
+from omi_mcp.commands.doctor.findings import Finding
+from omi_mcp.commands.doctor.here import Start, examine
 from omi_mcp.hosts import HOSTS, Launch, Machine, entries, trial
 from omi_mcp.hosts.trial import NoServer
 from omi_mcp.sandbox import Faults, Sandbox

@@ -8,7 +8,7 @@ import os
 import re
 import secrets
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ from pydantic import AnyHttpUrl
 from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -54,6 +54,9 @@ MAX_CONNECTIONS = 500
 
 SHUTDOWN_SECONDS = 3
 """How long requests in flight may still take when the server stops; streams that hosts hold open never end."""
+
+PART_SECONDS = 0.3
+"""Between the two parts of the answer of `HEALTH` that is sent in parts."""
 
 LOGGED = 80
 """Characters of a header."""
@@ -279,7 +282,18 @@ class Connection(H11Protocol):
 
 
 async def _health(request: Request) -> Response:
+    if "text/event-stream" in request.headers.get("accept", ""):
+        # From outside it shows whether a proxy holds back what is sent in parts, as answers with progress are.
+        return StreamingResponse(
+            _parts(), media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        )
     return JSONResponse({"status": "ok"})
+
+
+async def _parts() -> AsyncIterator[str]:
+    yield "data: ok\n\n"
+    await asyncio.sleep(PART_SECONDS)
+    yield "data: ok\n\n"
 
 
 class _Guard:

@@ -1,8 +1,5 @@
-"""`omi-mcp doctor`: what is right and what is wrong with this installation, each finding with what to do about it."""
+"""What is right and what is wrong with this installation: settings, key, API, copy, and the hosts on this computer."""
 
-import argparse
-import json
-import logging
 import math
 import platform
 import shutil
@@ -10,22 +7,22 @@ import sqlite3
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import anyio
 import httpx
 
-from omi_mcp import environment
 from omi_mcp._version import __version__
 from omi_mcp.api.client import CONVERSATIONS
 from omi_mcp.api.connection import checked_base_url
 from omi_mcp.api.errors import Garbled, OmiError, RateLimited, Refused, ServerFault
 from omi_mcp.api.probe import probe
-from omi_mcp.clock import Clock, SystemClock
+from omi_mcp.clock import Clock
+from omi_mcp.commands.doctor.findings import Finding, Level
 from omi_mcp.files import is_private
 from omi_mcp.hosts import HOSTS, OTHER_FAMILY, Host, Machine, Saved, UnusableConfig, entries, trial
 from omi_mcp.library import Library
@@ -34,60 +31,13 @@ from omi_mcp.settings import DEFAULT_BASE_URL, Settings, SettingsError, is_set
 from omi_mcp.views import notes
 from omi_mcp.views.errors import KEY_HELP, explain
 
-Level = Literal["ok", "note", "problem"]
-
 SKEW_SECONDS = 120
 """How far the clock may be out before "today" and the hourly limits are judged wrongly."""
-
-MARKS: dict[Level, str] = {"ok": "ok  ", "note": "note", "problem": "FAIL"}
 
 TIMEOUT_SECONDS = 10.0
 
 AT_ONCE = 3
 """How many hosts' entries are started side by side: more would make each look slow."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at. A problem keeps something from working; a note is worth knowing."""
-
-    check: str
-    level: Level
-    found: str
-    remedy: str | None = None
-
-
-def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="answer in JSON")
-
-
-def run(options: argparse.Namespace) -> int:
-    """0 when nothing is wrong, 1 when something is."""
-    return anyio.run(_run, options)
-
-
-async def _run(options: argparse.Namespace) -> int:
-    found: list[Finding] = []
-    saved = False
-    settings: Settings | SettingsError
-    try:
-        settings, saved = environment.read()
-    except SettingsError as error:
-        settings = error
-    logging.getLogger("mcp").setLevel(logging.CRITICAL)  # what it says of servers that do not start is told by findings
-    async for finding in examine(settings, Machine.this(), SystemClock(), saved=saved):
-        found.append(finding)
-        if not options.json:
-            print(f"{MARKS[finding.level]}  {finding.check}: {finding.found}", flush=True)
-            if finding.remedy:
-                print(f"      -> {finding.remedy}", flush=True)
-    problems = sum(finding.level == "problem" for finding in found)
-    if options.json:
-        report = {"version": __version__, "problems": problems, "findings": [asdict(finding) for finding in found]}
-        print(json.dumps(report, ensure_ascii=False, indent=2))
-    else:
-        print(f"\n{problems} {'problem' if problems == 1 else 'problems'}" if problems else "\nNothing is wrong.")
-    return 1 if problems else 0
 
 
 Start = Callable[[str, Sequence[str], Mapping[str, str], Path], Awaitable[list[str]]]

@@ -1,0 +1,245 @@
+"""`omi-mcp doctor --url`: the real app behind proxies that break it, each told by name and with what to do."""
+
+import json
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from http_kit import TOKEN, listening, running
+
+from omi_mcp.commands.doctor.findings import Finding
+from omi_mcp.commands.doctor.outside import examine
+from omi_mcp.sandbox import Sandbox
+from omi_mcp.settings import HttpAccess, OAuth
+from omi_mcp.transports import http
+
+pytestmark = pytest.mark.anyio
+
+ORIGIN = "https://omi.example.com"
+URL = f"{ORIGIN}/mcp"
+ISSUER = "https://login.example.com/tenant"
+FIXED = HttpAccess(token=TOKEN, hosts=("omi.example.com",))
+FOREIGN = HttpAccess(oauth=OAuth(ISSUER, URL, frozenset({"owner"}), scope="omi"))
+
+Change = Callable[[httpx.Request], httpx.Response | None]
+Answered = Callable[[httpx.Request, httpx.Response], httpx.Response]
+
+
+class Proxy(httpx.AsyncBaseTransport):
+    """Stands before the app: may change a request or answer it, and change an answer. The issuer is behind it too."""
+
+    def __init__(
+        self, through: httpx.AsyncBaseTransport, request: Change | None = None, answer: Answered | None = None
+    ) -> None:
+        self._through = through
+        self._request = request or (lambda _: None)
+        self._answer = answer or (lambda _, response: response)
+        self.sent: list[httpx.Request] = []
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.sent.append(request)
+        if request.url.host == "login.example.com":
+            return issuer(request)
+        if request.url.scheme == "http" and request.url.host == "omi.example.com":
+            raise httpx.ConnectError("closed", request=request)
+        if (answered := self._request(request)) is not None:
+            return answered
+        response = await self._through.handle_async_request(request)
+        await response.aread()
+        return self._answer(request, response)
+
+
+METADATA = {
+    "issuer": ISSUER,
+    "authorization_endpoint": f"{ISSUER}/authorize",
+    "token_endpoint": f"{ISSUER}/token",
+    "response_types_supported": ["code"],
+    "code_challenge_methods_supported": ["S256"],
+}
+
+
+def issuer(request: httpx.Request) -> httpx.Response:
+    if str(request.url) == "https://login.example.com/.well-known/openid-configuration/tenant":
+        return httpx.Response(200, json=METADATA)
+    return httpx.Response(404)
+
+
+@asynccontextmanager
+async def served(tmp_path: Path, access: HttpAccess) -> AsyncIterator[httpx.AsyncBaseTransport]:
+    sandbox = Sandbox()
+    async with running(sandbox, tmp_path, access) as app:
+        yield httpx.ASGITransport(app)
+    sandbox.close()
+
+
+async def seen(transport: httpx.AsyncBaseTransport, url: str = ORIGIN) -> dict[str, Finding]:
+    found = [finding async for finding in examine(url, transport=transport)]
+    assert all(finding.remedy for finding in found if finding.level != "ok")
+    return {finding.check: finding for finding in found}
+
+
+def problems(found: dict[str, Finding]) -> list[str]:
+    return [check for check, finding in found.items() if finding.level == "problem"]
+
+
+async def test_of_a_fixed_token_it_says_which_hosts_can_connect(tmp_path: Path) -> None:
+    async with served(tmp_path, FIXED) as server:
+        found = await seen(server)
+    assert problems(found) == []
+    assert "ChatGPT and Claude on the web cannot" in found["challenge"].found
+    assert found["long requests"].level == "ok"
+
+
+async def test_at_a_foreign_issuer_nothing_is_registered_or_opened(tmp_path: Path) -> None:
+    async with served(tmp_path, FOREIGN) as server:
+        proxy = Proxy(server)
+        found = await seen(proxy)
+    assert problems(found) == []
+    assert "lets no host register" in found["authorization server"].found
+    assert ISSUER in found["sign-in"].found
+    assert {request.method for request in proxy.sent if request.url.host == "login.example.com"} == {"GET"}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"issuer": f"{ISSUER}/"}, "calls itself"),
+        ({"token_endpoint": "http://login.example.com/token"}, "token_endpoint"),
+        ({"code_challenge_methods_supported": ["plain"]}, "S256"),
+    ],
+)
+async def test_what_keeps_hosts_from_a_foreign_issuer_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, object], said: str
+) -> None:
+    for name, value in change.items():
+        monkeypatch.setitem(METADATA, name, value)
+    async with served(tmp_path, FOREIGN) as server:
+        found = await seen(Proxy(server))
+    assert problems(found) == ["authorization server"]
+    assert said in found["authorization server"].found
+
+
+def unreachable(cause: Exception | None) -> Change:
+    def change(request: httpx.Request) -> httpx.Response | None:
+        raise httpx.ConnectError("no", request=request) from cause
+
+    return change
+
+
+def wrong_certificate() -> ssl.SSLCertVerificationError:
+    error = ssl.SSLCertVerificationError(1, "no")
+    error.verify_message = "certificate has expired"
+    return error
+
+
+def renamed(request: httpx.Request) -> None:
+    request.headers["host"] = "127.0.0.1:9000"
+
+
+def without(header: str) -> Answered:
+    def answer(_: httpx.Request, response: httpx.Response) -> httpx.Response:
+        response.headers.pop(header, None)
+        return response
+
+    return answer
+
+
+def always(status: int, **headers: str) -> Change:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return lambda request: httpx.Response(status, headers=named, request=request)
+
+
+def only(path: str, answer: httpx.Response) -> Change:
+    return lambda request: answer if request.url.path == path else None
+
+
+def limited(request: httpx.Request) -> httpx.Response | None:
+    return httpx.Response(413, text="<html>") if len(request.content) > 100_000 else None
+
+
+BROKEN: dict[str, tuple[Change | None, Answered | None, str, str]] = {
+    "no such name": (unreachable(socket.gaierror(-2, "no")), None, "server", "not known"),
+    "an old certificate": (unreachable(wrong_certificate()), None, "server", "certificate has expired"),
+    "no TLS": (unreachable(ssl.SSLError(1, "wrong version number")), None, "server", "no TLS is spoken"),
+    "nothing there": (unreachable(None), None, "server", "cannot be reached"),
+    "another Host": (renamed, None, "server", "changes Host"),
+    "no server behind": (always(502), None, "server", "does not reach the server"),
+    "another sign-in first": (always(302, location="https://sso.example/login"), None, "server", "sign-in of its own"),
+    "bot protection": (always(403, cf_mitigated="challenge"), None, "server", "whether a person is there"),
+    "another site": (always(200, content_type="text/html"), None, "server", "not this server's answer"),
+    "slashes": (
+        only("/mcp/", httpx.Response(308, headers={"location": "/mcp"})),
+        None,
+        "challenge",
+        "lose what they send",
+    ),
+    "out of https": (
+        only("/mcp/", httpx.Response(307, headers={"location": "http://omi.example.com/mcp"})),
+        None,
+        "challenge",
+        "out of https",
+    ),
+    "a token of its own": (only("/mcp", httpx.Response(200, json={})), None, "challenge", "without a token"),
+    "no challenge": (None, without("www-authenticate"), "challenge", "WWW-Authenticate"),
+    "short requests only": (limited, None, "long requests", "too many"),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+async def test_what_stands_in_between_is_told_by_name(tmp_path: Path, what: str) -> None:
+    request, answer, check, said = BROKEN[what]
+    async with served(tmp_path, FOREIGN) as server:
+        found = await seen(Proxy(server, request, answer))
+    assert problems(found) == [check]
+    assert said in found[check].found
+
+
+@pytest.mark.parametrize("url", ["", "https://", "http://omi.example.com", "https://a:b@omi.example.com", "https://[:"])
+async def test_what_is_no_address_of_a_hosted_server_is_not_asked(url: str) -> None:
+    proxy = Proxy(httpx.MockTransport(lambda _: httpx.Response(200)))
+    assert problems(await seen(proxy, url)) == ["address"]
+    assert proxy.sent == []
+
+
+@pytest.mark.parametrize("url", [f"{ORIGIN}/", "omi.example.com", f"{URL}/", "HTTPS://Omi.Example.COM:443/mcp"])
+async def test_an_address_may_be_written_in_many_ways(tmp_path: Path, url: str) -> None:
+    async with served(tmp_path, FOREIGN) as server:
+        assert problems(await seen(Proxy(server), url)) == []
+
+
+async def test_a_proxy_that_holds_back_streams_is_told_from_one_that_does_not(tmp_path: Path) -> None:
+    sandbox = Sandbox()
+    async with running(sandbox, tmp_path, FIXED) as app:
+        held = await seen(httpx.ASGITransport(app))  # it hands on whole answers only
+        async with listening(app, http.Connection) as port:
+            found = await seen(Renamed(httpx.AsyncHTTPTransport(), port))
+    sandbox.close()
+    assert (held["streaming"].level, "holds answers back" in held["streaming"].found) == ("note", True)
+    assert found["streaming"].level == "ok"
+
+
+class Renamed(httpx.AsyncBaseTransport):
+    """Takes requests for the public name to a port of this computer, as a proxy with TLS does."""
+
+    def __init__(self, through: httpx.AsyncBaseTransport, port: int) -> None:
+        self._through = through
+        self._port = port
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        request.url = request.url.copy_with(scheme="http", host="127.0.0.1", port=self._port)
+        return await self._through.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        await self._through.aclose()
+
+
+async def test_no_secret_is_sent(tmp_path: Path) -> None:
+    async with served(tmp_path, FIXED) as server:
+        proxy = Proxy(server)
+        await seen(proxy)
+    assert not [request for request in proxy.sent if "authorization" in request.headers or "cookie" in request.headers]
+    assert TOKEN not in json.dumps([str(request.url) for request in proxy.sent])
