@@ -1,7 +1,7 @@
 """What it takes to work with one account: its files, its client, and all that is built on these."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Self
 
@@ -27,6 +27,17 @@ FINISH_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
+class Hosted:
+    """What an account keeps to that is one of many in its process: background work waits for its `turn`.
+
+    `refused` is called when the API has answered 401.
+    """
+
+    turn: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
+    refused: Callable[[], None] = lambda: None
+
+
+@dataclass(frozen=True)
 class Account:
     """The account of the key in the settings, opened in this process.
 
@@ -43,7 +54,12 @@ class Account:
 
     @classmethod
     def open(
-        cls, settings: Settings, clock: Clock, transport: httpx.AsyncBaseTransport | None, tasks: TaskGroup
+        cls,
+        settings: Settings,
+        clock: Clock,
+        transport: httpx.AsyncBaseTransport | None,
+        hosted: Hosted,
+        tasks: TaskGroup,
     ) -> Self:
         """Open the files; nothing is asked of the API. Writes run in `tasks`. Blocks.
 
@@ -61,14 +77,21 @@ class Account:
             lasting.close()
             raise InvalidRequest("environment", str(error)) from None
         budget = Budget(mirror, clock)
-        client = OmiClient(settings.base_url, settings.api_key, clock=clock, budget=budget, transport=transport)
+        client = OmiClient(
+            settings.base_url,
+            settings.api_key,
+            clock=clock,
+            budget=budget,
+            transport=transport,
+            refused=hosted.refused,
+        )
         write_through = WriteThrough(store, lasting.names, clock)
         return cls(
             store=store,
             lasting=lasting,
             budget=budget,
             client=client,
-            sync=Scheduler(client, store, budget, clock),
+            sync=Scheduler(client, store, budget, clock, turn=hosted.turn),
             write_through=write_through,
             writer=Writer(client, lasting, write_through, clock, tasks),
         )
@@ -82,10 +105,13 @@ class Account:
 class AccountOnDemand:
     """The account, opened with the first call that needs it."""
 
-    def __init__(self, settings: Settings, clock: Clock, transport: httpx.AsyncBaseTransport | None) -> None:
+    def __init__(
+        self, settings: Settings, clock: Clock, transport: httpx.AsyncBaseTransport | None, hosted: Hosted
+    ) -> None:
         self._settings = settings
         self._clock = clock
         self._transport = transport
+        self._hosted = hosted
         self._opening = anyio.Lock()
         self._account: Account | None = None
         self._tasks: TaskGroup | None = None
@@ -119,9 +145,16 @@ class AccountOnDemand:
         async with self._opening:
             if self._account is None:
                 self._account = await database.run(
-                    Account.open, self._settings, self._clock, self._transport, self._tasks
+                    Account.open, self._settings, self._clock, self._transport, self._hosted, self._tasks
                 )
                 self._tasks.start_soon(self._account.writer.settle)
                 if self._syncing:
                     self._tasks.start_soon(self._account.sync.run)
             return self._account
+
+
+def delete_files(settings: Settings) -> None:
+    """Delete all that is kept here of this account: its copy, and what nobody could give again. Blocks."""
+    for path in (settings.mirror_file, settings.account_file):
+        for file in database.files(path):
+            file.unlink(missing_ok=True)

@@ -3,15 +3,33 @@
 The subject of an access token is the id of an account. Its scopes say what the connection may do: `READ`, and `WRITE`.
 """
 
+from dataclasses import dataclass
 from typing import Protocol
 
-from omi_mcp.settings import Settings
+from omi_mcp.settings import Profile, Settings
 
 READ = "read"
 WRITE = "write"
 
 
-class SignInAgain(Exception):
+@dataclass(frozen=True)
+class Caller:
+    """Who makes a request, by the token that came with it.
+
+    `account_id` is None where the settings' own account is the only one, `profile` where they say which tools there
+    are. One that may not write gets what a read-only server would offer.
+    """
+
+    account_id: str | None = None
+    may_write: bool = True
+    profile: Profile | None = None
+
+
+class NotServed(Exception):
+    """A request of this account cannot be served now. What is said of it to a model: `omi_mcp.views.errors`."""
+
+
+class SignInAgain(NotServed):
     """The account cannot be served until the person has signed in again."""
 
 
@@ -23,11 +41,21 @@ class KeyRefused(SignInAgain):
     """Omi no longer accepts the account's key. What is kept of the account stays until there is a new one."""
 
 
+class Busy(NotServed):
+    """As much is being done as is allowed at once: `own` for this account alone, else for all of them."""
+
+    def __init__(self, *, own: bool, seconds: int) -> None:
+        super().__init__("busy")
+        self.own = own
+        self.seconds = seconds
+        """When to ask again."""
+
+
 class Accounts(Protocol):
     """Who is known, as signing in left them. Other processes may change it at any time."""
 
     async def settings(self, account_id: str) -> Settings:
-        """How this account is served: its key, base URL, time zone, what it is called and may; with its `account_id`.
+        """How this account is served: its key, base URL, time zone and name, with its `account_id`.
 
         Asked with every request, so that a new key, another zone or a forgotten account counts from the next one on.
 

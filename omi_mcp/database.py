@@ -12,7 +12,8 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,6 +40,7 @@ Arguments = TypeVarTuple("Arguments")
 Result = TypeVar("Result")
 Identity = tuple[int, int] | None
 
+_lane: ContextVar[anyio.CapacityLimiter | None] = ContextVar("omi_mcp.database.lane", default=None)
 _limiter: RunVar[anyio.CapacityLimiter] = RunVar("omi_mcp.database")
 
 
@@ -78,12 +80,23 @@ def threads() -> anyio.CapacityLimiter:
         return limiter
 
 
+@contextmanager
+def lane(limiter: anyio.CapacityLimiter) -> Iterator[None]:
+    """Let `run` keep to `limiter` in this block, and in the tasks begun in it: the threads are not for one alone."""
+    before = _lane.set(limiter)
+    try:
+        yield
+    finally:
+        _lane.reset(before)
+
+
 async def run(function: Callable[[*Arguments], Result], *arguments: *Arguments) -> Result:
     """`function(*arguments)` in a worker thread, to its end even when cancelled; once more when it met damage."""
-    try:
-        return await anyio.to_thread.run_sync(function, *arguments, limiter=threads())
-    except Damaged:
-        return await anyio.to_thread.run_sync(function, *arguments, limiter=threads())
+    async with _lane.get() or nullcontext():
+        try:
+            return await anyio.to_thread.run_sync(function, *arguments, limiter=threads())
+        except Damaged:
+            return await anyio.to_thread.run_sync(function, *arguments, limiter=threads())
 
 
 def files(path: Path) -> list[Path]:

@@ -15,7 +15,7 @@ import anyio
 import httpx
 
 from omi_mcp import database
-from omi_mcp.account import Account, AccountOnDemand
+from omi_mcp.account import Account, AccountOnDemand, Hosted
 from omi_mcp.api.budget import Allowance
 from omi_mcp.api.drafts import SegmentsDraft, TextDraft, is_name
 from omi_mcp.api.errors import BudgetSpent, InvalidRequest, NotFound, OmiError, PaymentRequired, RateLimited
@@ -108,11 +108,16 @@ class Library:
     """The user's conversations. Nothing is opened or asked before the first call; use inside `running()`."""
 
     def __init__(
-        self, settings: Settings, *, transport: httpx.AsyncBaseTransport | None = None, clock: Clock | None = None
+        self,
+        settings: Settings,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        clock: Clock | None = None,
+        hosted: Hosted | None = None,
     ) -> None:
         self._settings = settings
         self._clock = clock or SystemClock()
-        self._account = AccountOnDemand(settings, self._clock, transport)
+        self._account = AccountOnDemand(settings, self._clock, transport, hosted or Hosted())
 
     @asynccontextmanager
     async def running(self, *, syncing: bool = True) -> AsyncIterator[None]:

@@ -10,11 +10,10 @@ from pydantic import Field
 
 from omi_mcp import dates
 from omi_mcp.api.errors import OmiError
-from omi_mcp.clock import Clock
 from omi_mcp.context import AppContext
 from omi_mcp.library import Library
 from omi_mcp.names import unaccented
-from omi_mcp.settings import Settings
+from omi_mcp.tools.calls import Ctx, app_of
 from omi_mcp.views.transcripts import user_name
 
 CITE = (
@@ -54,23 +53,24 @@ async def complete(library: Library, ref: PromptReference, argument: CompletionA
     return Completion(values=values[:COMPLETIONS], has_more=len(values) > COMPLETIONS)
 
 
-def register(server: MCPServer[AppContext], settings: Settings, clock: Clock) -> None:
+def register(server: MCPServer[AppContext]) -> None:
     """Add the prompts. An unusable period is refused with the accepted forms."""
 
-    def span(period: str) -> str:
+    def span(ctx: Ctx, period: str) -> str:
+        app = app_of(ctx)
         try:
-            found = dates.parse_period(period, clock.now(), settings.timezone)
+            found = dates.parse_period(period, app.clock.now(), app.settings.timezone)
         except ValueError as error:
             raise MCPError(INVALID_PARAMS, f"period: {error}") from None
         ends = zip(("start", "end"), dates.written(found), strict=True)
         return " and ".join(f'{name}="{written}"' for name, written in ends if written)
 
     @server.prompt(title="Catch up", description="What happened in a period, conversation by conversation.")
-    async def catch_up(period: Period = "yesterday") -> str:
+    async def catch_up(ctx: Ctx, period: Period = "yesterday") -> str:
         return (
             f"Catch me up on my conversations of this period: {period}.\n"
-            f"1. Call search_conversations without a query, {span(period)}, limit 50, detail full; follow next_cursor "
-            "to the end.\n"
+            f"1. Call search_conversations without a query, {span(ctx, period)}, limit 50, detail full; follow "
+            "next_cursor to the end.\n"
             "2. Where an overview is too thin to tell what was decided, call get_conversation for that one with find "
             "set to its topic; do not read whole transcripts.\n"
             "3. Tell me, newest first: what it was about, what was decided, what is open. Lead with what needs me.\n"
@@ -78,14 +78,14 @@ def register(server: MCPServer[AppContext], settings: Settings, clock: Clock) ->
         )
 
     @server.prompt(title="Follow-ups", description="What I promised and what was promised to me, still open.")
-    async def follow_ups(period: Period = "last 7 days") -> str:
+    async def follow_ups(ctx: Ctx, period: Period = "last 7 days") -> str:
         return (
             f"List the follow-ups from my conversations of this period: {period}.\n"
-            f"1. Call search_conversations without a query, {span(period)}, limit 50; for every conversation with "
+            f"1. Call search_conversations without a query, {span(ctx, period)}, limit 50; for every conversation with "
             "open_action_items call get_conversation with include_transcript=false and collect them.\n"
             f'2. Call search_conversations with the query "I\'ll send you promise by Friday follow up next step", '
-            f"{span(period)}, and read around the hits with get_conversation (segment) to find promises that are not "
-            "among the action items.\n"
+            f"{span(ctx, period)}, and read around the hits with get_conversation (segment) to find promises that are "
+            "not among the action items.\n"
             "3. Two lists, each with who, what, until when: what I promised, and what others promised me. I am the "
             "speaker named in user, or You. Leave out what a later conversation shows as done.\n"
             f"{CITE}"

@@ -16,20 +16,22 @@ from mcp.shared.exceptions import MCPError
 from mcp.types import (
     INVALID_PARAMS,
     CallToolResult,
+    CompleteRequestParams,
+    CompleteResult,
     Completion,
-    CompletionArgument,
-    CompletionContext,
     GetPromptResult,
     InputRequiredResult,
     PromptReference,
     ResourceTemplateReference,
+    TextContent,
     Tool,
 )
 from pydantic import ValidationError
 
 from omi_mcp._version import __version__
+from omi_mcp.accounts import Busy, Caller, NotServed
 from omi_mcp.clock import Clock, SystemClock
-from omi_mcp.context import AppContext
+from omi_mcp.context import AppContext, Libraries, OneLibrary
 from omi_mcp.settings import Settings
 from omi_mcp.tasks import beside
 
@@ -66,6 +68,12 @@ DEMO = "DEMO: these are invented sample conversations, not the user's own. Say s
 
 HANDSHAKE = frozenset({"initialize", "notifications/initialized", "server/discover", "ping"})
 
+SERVED = frozenset({"tools/call", "resources/list", "resources/read", "prompts/get", "completion/complete"})
+"""What needs a library; what there is can be listed without."""
+
+NOT_SERVED = -32_000
+"""The code of an error that is the server's, not the request's (JSON-RPC leaves these to implementations)."""
+
 NULLS = frozenset({"null", "None", "undefined"})
 LOOKED_FOR = frozenset({"query", "find"})
 """Arguments in which such a word may be meant: it is looked for."""
@@ -83,28 +91,32 @@ def build_server(
     transport: "httpx.AsyncBaseTransport | None" = None,
     auth: AuthSettings | None = None,
     token_verifier: TokenVerifier | None = None,
-    may_write: Callable[[], bool] = lambda: True,
+    caller: Callable[[], Caller] = Caller,
+    libraries: Libraries | None = None,
 ) -> "OmiServer":
     """A server over the library of `settings`, which it runs (background sync) and closes with its own lifespan.
 
     `transport` reaches the Omi API in place of the network. `auth` and `token_verifier` go together, and guard the
-    server over HTTP. `may_write` is asked with each request whether it may change anything; one that may not gets what
-    a read-only server would offer.
+    server over HTTP. `caller` is asked with each request who makes it. `libraries` serve many accounts, in place of the
+    one of `settings`; these then say what goes for all of them.
     """
     clock = clock or SystemClock()
 
+    def make() -> "Library":
+        from omi_mcp.library import Library  # loaded behind the handshake
+
+        return Library(settings, transport=transport, clock=clock)
+
     @asynccontextmanager
-    async def lifespan(_: MCPServer[AppContext]) -> AsyncIterator[AppContext]:
-        app = AppContext(settings, clock)
-        async with beside(app.run):
-            yield app
+    async def lifespan(_: MCPServer[Libraries]) -> AsyncIterator[Libraries]:
+        served = libraries or OneLibrary(settings, clock, make)
+        async with beside(served.run):
+            yield served
 
     server = OmiServer(
-        settings,
-        clock,
-        transport,
+        settings if libraries is None else replace(settings, profile="search-fetch"),
         "omi",
-        may_write=may_write,
+        caller=caller,
         title="Omi conversations",
         version=__version__,
         instructions=_instructions(settings),
@@ -114,8 +126,8 @@ def build_server(
         auth=auth,
         token_verifier=token_verifier,
     )
-    decorate: Any = server.completion
-    decorate()(server.complete)
+    # The SDK's own handler is not given the context.
+    server._lowlevel_server.add_request_handler("completion/complete", CompleteRequestParams, server.complete)
     return server
 
 
@@ -128,7 +140,7 @@ def _instructions(settings: Settings) -> str:
     return DEMO + body if settings.demo else body
 
 
-class OmiServer(MCPServer[AppContext]):
+class OmiServer(MCPServer[Any]):
     """The SDK's server, stricter with arguments and leaner on the wire.
 
     Hosts get lean schemas; an optional argument that is null or blank is taken as not given; a model that misspells an
@@ -142,59 +154,72 @@ class OmiServer(MCPServer[AppContext]):
     def __init__(
         self,
         settings: Settings,
-        clock: Clock,
-        transport: "httpx.AsyncBaseTransport | None",
         name: str,
         *,
-        may_write: Callable[[], bool] = lambda: True,
+        caller: Callable[[], Caller] = Caller,
         **options: Any,
     ) -> None:
-        super().__init__(name, middleware=[self._registered, self._instructed], **options)
+        super().__init__(name, middleware=[self._served, self._instructed], **options)
         self._settings = settings
-        self._clock = clock
-        self._transport = transport
-        self._may_write = may_write
-        self._reading_instructions = _instructions(replace(settings, read_only=True))
-        self._library: Library | None = None
+        self._caller = caller
         self._completions: dict[type, Callable[..., Awaitable[Completion | None]]] = {}
 
-    def register(self) -> "Library":
-        """Register tools, resources and prompts over the library, if that is still to be done."""
-        if self._library is None:
+    def register(self) -> None:
+        """Register tools, resources and prompts, if that is still to be done."""
+        if not self._completions:
             # The one border of the start: a host waits for the handshake, and for nothing that serves a call.
             from omi_mcp import prompts, resources, tools
-            from omi_mcp.library import Library
 
-            self._library = Library(self._settings, transport=self._transport, clock=self._clock)
             self._completions = {PromptReference: prompts.complete, ResourceTemplateReference: resources.complete}
+            self._not_in_full = tools.NOT_IN_FULL
             tools.register(self, self._settings)
-            resources.register(self, self._library, self._settings)
-            prompts.register(self, self._settings, self._clock)
-        return self._library
+            resources.register(self)
+            prompts.register(self)
 
     async def complete(
-        self,
-        ref: PromptReference | ResourceTemplateReference,
-        argument: CompletionArgument,
-        context: CompletionContext | None,
-    ) -> Completion | None:
-        library = self.register()
-        return await self._completions[type(ref)](library, ref, argument)
+        self, ctx: ServerRequestContext[AppContext, Any], params: CompleteRequestParams
+    ) -> CompleteResult:
+        complete = self._completions[type(params.ref)]
+        found = await complete(ctx.lifespan_context.library, params.ref, params.argument)
+        return CompleteResult(completion=found or Completion(values=[]))
 
-    async def _registered(self, ctx: ServerRequestContext[AppContext, Any], call_next: CallNext) -> HandlerResult:
-        if ctx.method not in HANDSHAKE:
-            await ctx.lifespan_context.start(self.register())
-        return await call_next(ctx)
+    async def _served(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        """Answer from the library of whoever makes the request."""
+        if ctx.method in HANDSHAKE:
+            return await call_next(ctx)
+        self.register()
+        if ctx.method not in SERVED:
+            return await call_next(ctx)
+        try:
+            async with ctx.lifespan_context.serving(self._caller()) as app:
+                return await call_next(replace(ctx, lifespan_context=app))
+        except NotServed as error:
+            said = _unserved(error)
+        if ctx.method == "tools/call":
+            return CallToolResult(content=[TextContent(type="text", text=str(said))], is_error=True)
+        raise said
 
     async def _instructed(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        """Tell each caller what goes for its own account."""
         result = await call_next(ctx)
-        if isinstance(result, dict) and "instructions" in result and not self._may_write():
-            result["instructions"] = self._reading_instructions
+        if isinstance(result, dict) and "instructions" in result:
+            caller = self._caller()
+            try:
+                settings = await ctx.lifespan_context.settings(caller)
+            except NotServed as error:
+                raise _unserved(error) from None
+            read_only = self._settings.read_only or not caller.may_write
+            result["instructions"] = _instructions(replace(settings, read_only=read_only))
         return result
 
     async def list_tools(self) -> list[Tool]:
-        tools = await self._all_tools()
-        return list(tools.values()) if self._may_write() else [tool for tool in tools.values() if _only_reads(tool)]
+        caller = self._caller()
+        return [tool for tool in (await self._all_tools()).values() if self._offers(tool, caller)]
+
+    def _offers(self, tool: Tool, caller: Caller) -> bool:
+        return (caller.may_write or _only_reads(tool)) and not (
+            caller.profile == "full" and tool.name in self._not_in_full
+        )
 
     async def _all_tools(self) -> dict[str, Tool]:
         self.register()
@@ -205,9 +230,10 @@ class OmiServer(MCPServer[AppContext]):
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[AppContext, Any] | None = None
     ) -> CallToolResult | InputRequiredResult:
+        caller = self._caller()
         tool = (await self._all_tools()).get(name)
         if tool is not None:
-            if not (self._may_write() or _only_reads(tool)):
+            if not (caller.may_write or _only_reads(tool)):
                 raise ToolError(f"{name}: nothing was done. This host was given access for reading only.")
             arguments = _accepted(tool, arguments)
         try:
@@ -226,6 +252,13 @@ class OmiServer(MCPServer[AppContext]):
             raise MCPError(INVALID_PARAMS, f"There is no prompt {_shown(name)}. Prompts: {', '.join(known)}.")
         given = {key: value for key, value in (arguments or {}).items() if not _is_blank(key, value)}
         return await super().get_prompt(name, given, context)
+
+
+def _unserved(error: NotServed) -> MCPError:
+    from omi_mcp.views.errors import unserved  # loaded behind the handshake
+
+    wait = {"retry_after": error.seconds} if isinstance(error, Busy) else None
+    return MCPError(NOT_SERVED, unserved(error), wait)
 
 
 def _accepted(tool: Tool, arguments: dict[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ ROOMS = (
     ("transports", "hosts", "importing", "exporting"),
     ("server",),
     ("tools", "resources", "prompts"),
+    ("pool",),
     ("front", "context"),
     ("views", "library"),
     ("account",),

@@ -1,7 +1,7 @@
 """The Omi Developer API's conversation routes, as typed calls."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -62,11 +62,15 @@ class OmiClient:
         budget: Budget | None = None,
         transport: "httpx.AsyncBaseTransport | None" = None,
         rng: random.Random | None = None,
+        refused: Callable[[], None] = lambda: None,
     ) -> None:
+        """`refused` is called when the API does not accept the key."""
         # The HTTP library is a seventh of what a host waits for, and nothing needs it before the first call.
         from omi_mcp.api.connection import Connection
 
-        self._connection = Connection(base_url, api_key, clock=clock, budget=budget, transport=transport, rng=rng)
+        self._connection = Connection(
+            base_url, api_key, clock=clock, budget=budget, transport=transport, rng=rng, refused=refused
+        )
 
     async def list_conversations(
         self,

@@ -26,6 +26,7 @@ from omi_mcp.api.errors import (
     OmiError,
     RateLimited,
     ServerFault,
+    Unauthorized,
     Unreachable,
 )
 from omi_mcp.api.refusals import refusal
@@ -82,6 +83,7 @@ class Connection:
         budget: Budget | None,
         transport: httpx.AsyncBaseTransport | None,
         rng: random.Random | None,
+        refused: Callable[[], None] = lambda: None,
     ) -> None:
         self._base_url = checked_base_url(base_url)
         self._key = SecretStr(api_key or "")
@@ -89,6 +91,7 @@ class Connection:
         self._budget = budget
         self._transport = transport
         self._rng = rng or random.Random()
+        self._refused = refused
         self._http: httpx.AsyncClient | None = None
         self._writing: set[anyio.CancelScope] = set()
 
@@ -128,6 +131,8 @@ class Connection:
                 if isinstance(outcome, bytes):
                     return await anyio.to_thread.run_sync(_answer, outcome, read)
                 failure = outcome
+                if isinstance(failure, Unauthorized):
+                    self._refused()
                 if self._budget is not None and isinstance(failure, RateLimited):
                     await self._budget.refused(buckets, failure)
                 if self._budget is not None and isinstance(failure, Unreachable):

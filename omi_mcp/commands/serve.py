@@ -85,7 +85,7 @@ def _serve_http(settings: Settings, host: str, port: int, *, demo: bool) -> int:
             transport=transport,
             auth=policy.auth,
             token_verifier=policy.verifier,
-            may_write=policy.may_write,
+            caller=policy.caller,
         )
         server.register()
         name = f"[{host}]" if ":" in host else host

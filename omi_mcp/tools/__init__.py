@@ -16,6 +16,10 @@ REPEATABLE = ToolAnnotations(read_only_hint=False, destructive_hint=False, idemp
 DESTROY = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False)
 
 
+NOT_IN_FULL = frozenset({"search", "fetch"})
+"""What only the profile search-fetch has."""
+
+
 def register(server: MCPServer[AppContext], settings: Settings) -> None:
     """Add the tools; those that write are left out in read-only mode, and deleting must be allowed."""
 

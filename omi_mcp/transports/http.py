@@ -31,6 +31,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from omi_mcp.accounts import Caller
 from omi_mcp.clock import Clock
 from omi_mcp.files import is_private
 from omi_mcp.server import OmiServer
@@ -81,10 +82,10 @@ class AccessPolicy:
     scopes: tuple[str, ...] = ()
     """What hosts ask the issuer for. Of two, the first is for tokens that may write."""
 
-    def may_write(self) -> bool:
-        """Whether the token of the request that is being answered may change anything."""
+    def caller(self) -> Caller:
+        """Who makes the request that is being answered, by its token."""
         token = get_access_token()
-        return token is not None and set(self.scopes[:1]) <= set(token.scopes)
+        return Caller(may_write=token is not None and set(self.scopes[:1]) <= set(token.scopes))
 
 
 class StaticToken:
@@ -210,7 +211,7 @@ def own_token(file: Path) -> str:
 
 
 def app(server: OmiServer, hosts: Iterable[str], scopes: Sequence[str] = ()) -> Starlette:
-    """The whole HTTP side of `server`, which was built with the policy's `auth`, `verifier` and `may_write`."""
+    """The whole HTTP side of `server`, which was built with the policy's `auth`, `verifier` and `caller`."""
     server.custom_route(HEALTH, methods=["GET"])(_health)
     application = server.streamable_http_app(
         streamable_http_path=PATH,

@@ -3,6 +3,7 @@
 import math
 from typing import Literal, NamedTuple
 
+from omi_mcp.accounts import Busy, KeyRefused, NotServed
 from omi_mcp.api.errors import (
     AnswerLost,
     BudgetSpent,
@@ -52,11 +53,33 @@ KEY_HELP = (
 CREATE_KEY = "create a developer key in the Omi app under Settings > Developer"
 
 
+SIGN_IN_AGAIN = (
+    "Tell the user to sign in again: open this connector's settings in the host and connect it anew, with an Omi "
+    "developer key (Omi app: Settings > Developer). If this call was to change something, look whether it was done "
+    "before repeating it."
+)
+
+
 class Wording(NamedTuple):
     """The same thing in words for a model, and in words for a person at a terminal."""
 
     model: str
     person: str
+
+
+def unserved(error: NotServed) -> str:
+    """Why a signed-in account is not served, for a model."""
+    match error:
+        case Busy(own=True):
+            return (
+                "Nothing was done: this account has as many calls under way as may be at once. "
+                f"Wait {error.seconds} seconds, then repeat this one."
+            )
+        case Busy():
+            return f"Nothing was done: the server is busy. Wait {error.seconds} seconds, then repeat the call."
+        case KeyRefused():
+            return f"Omi no longer accepts the key of this account: it was revoked or deleted. {SIGN_IN_AGAIN}"
+    return f"This account was disconnected from the server. {SIGN_IN_AGAIN}"
 
 
 def explain(error: OmiError, action: Action = "read") -> Wording:

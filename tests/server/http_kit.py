@@ -48,7 +48,7 @@ async def running(
         transport=omi or sandbox.transport(),
         auth=opened.auth,
         token_verifier=opened.verifier,
-        may_write=opened.may_write,
+        caller=opened.caller,
     )
     app = http.app(server, opened.hosts, opened.scopes)
     async with app.router.lifespan_context(app):

@@ -8,7 +8,7 @@ in the mirror's database, page by page, so any process can go on after any crash
 import logging
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -79,10 +79,20 @@ class _Plan:
 class Scheduler:
     """The sync of one account in this process. `run` works in the background, `refresh` before an answer."""
 
-    def __init__(self, client: OmiClient, store: Store, budget: Budget, clock: Clock) -> None:
+    def __init__(
+        self,
+        client: OmiClient,
+        store: Store,
+        budget: Budget,
+        clock: Clock,
+        *,
+        turn: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
+    ) -> None:
+        """`turn` is waited for with each step in the background."""
         self._store = store
         self._clock = clock
         self._budget = budget
+        self._turn = turn
         self._absences = Absences(client, store, clock)
         self._passes = PassReader(client, store, clock, budget, self._absences)
         self._transcripts = TranscriptBackfill(client, store, clock, self._absences)
@@ -168,7 +178,7 @@ class Scheduler:
         """Do the most urgent of what can be done now; seconds until there is more to do."""
         plan = await database.run(self._plan)
         if plan.seconds <= 0:
-            async with self._working, self._work_lease.held() as mine:
+            async with self._turn(), self._working, self._work_lease.held() as mine:
                 plan = await database.run(self._plan)
                 if not mine:
                     plan = _Plan(plan.step, max(plan.seconds, POLL_SECONDS))

@@ -1,0 +1,322 @@
+"""Many accounts in one process: each has a library of its own, open while it is used, and none waits for another's.
+
+What they share is bounded for each of them: how many calls it makes at once, how many threads work at its files, and
+whose turn it is to copy. How many libraries are open is bounded for all.
+"""
+
+import logging
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+import anyio
+import httpx
+from anyio.abc import TaskGroup
+
+from omi_mcp import database
+from omi_mcp.account import Hosted, delete_files
+from omi_mcp.accounts import Accounts, Busy, Caller, KeyRefused, NoSuchAccount, SignInAgain
+from omi_mcp.clock import Clock
+from omi_mcp.context import AppContext
+from omi_mcp.library import Library
+from omi_mcp.settings import Settings
+from omi_mcp.tasks import beside
+
+MOST_OPEN = 64
+"""Libraries. Each has about eight files open, and a process commonly 1,024 at most."""
+
+MOST_CALLS = 16
+"""Of one account, at once. No host makes as many, and what comes beyond them would wait for itself."""
+
+PATIENCE_SECONDS = 5.0
+"""How long a request waits for another library to close, where all are in use."""
+
+IDLE = timedelta(minutes=30)
+"""How long a library that nobody uses stays open."""
+
+COPYING = timedelta(hours=24)
+"""And how long while its account is being copied: at 60 reads an hour a large one takes most of a day."""
+
+REVIEW_SECONDS = 60.0
+"""How often it is looked who is still there, and what can be closed."""
+
+COPIERS = 4
+"""Accounts that copy at the same time; the others take their turns, a request each."""
+
+TURN_SECONDS = 15.0
+"""How long a turn keeps others waiting: the API may not answer."""
+
+THREADS = 32
+"""For work at files, of all accounts; in place of `database.THREADS`, which are those of one."""
+
+LANE = 3
+"""How many of them one account may have at once."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class _Open:
+    """A library that is open. It `leaves` when it is told to, and has no further calls from then on."""
+
+    app: AppContext
+    lane: anyio.CapacityLimiter
+    used: datetime
+    calls: set[anyio.CancelScope] = field(default_factory=set)
+    runs: anyio.Event = field(default_factory=anyio.Event)
+    retired: bool = False
+    leaves: anyio.Event = field(default_factory=anyio.Event)
+    closed: anyio.Event = field(default_factory=anyio.Event)
+    refused: bool = False
+    free: anyio.Event = field(default_factory=anyio.Event)
+    """That it has no further calls, and never will."""
+    told: anyio.Event = field(default_factory=anyio.Event)
+    """That its key was refused is known to whoever signs it in."""
+
+    @property
+    def account_id(self) -> str:
+        return self.app.settings.account
+
+
+class LibraryPool:
+    """The libraries of the accounts that `accounts` knows; `settings` are those of the process.
+
+    A library is opened with the first request of its account, and closed when nobody has used it for a while or when
+    another needs its place: the one first whose last use is longest ago, and never one in use.
+    """
+
+    def __init__(
+        self,
+        accounts: Accounts,
+        settings: Settings,
+        clock: Clock,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        most: int = MOST_OPEN,
+    ) -> None:
+        self._accounts = accounts
+        self._settings = settings
+        self._clock = clock
+        self._transport = transport
+        self._most = most
+        self._all: set[_Open] = set()
+        self._current: dict[str, _Open] = {}
+        self._waiting: deque[anyio.Event] = deque()
+        self._tasks: TaskGroup | None = None
+
+    async def run(self) -> None:
+        database.threads().total_tokens = THREADS
+        self._turns = anyio.CapacityLimiter(COPIERS)
+        async with anyio.create_task_group() as self._tasks:
+            while True:
+                await self._clock.sleep(REVIEW_SECONDS)
+                for opened in list(self._current.values()):
+                    await self._review(opened)
+                if self._all:
+                    log.info("%s", self)
+
+    def __str__(self) -> str:
+        busy = sum(bool(opened.calls) for opened in self._all)
+        opening = sum(not opened.runs.is_set() for opened in self._all)
+        return (
+            f"libraries: {len(self._all)} of {self._most} open, {busy} busy, {opening} opening, "
+            f"{len(self._waiting)} requests waiting for a place"
+        )
+
+    async def settings(self, caller: Caller) -> Settings:
+        if caller.account_id is None:
+            raise NoSuchAccount
+        return await self._accounts.settings(caller.account_id)
+
+    @asynccontextmanager
+    async def serving(self, caller: Caller) -> AsyncIterator[AppContext]:
+        scope = anyio.CancelScope()
+        opened = await self._taken(caller, scope)
+        try:
+            with database.lane(opened.lane), scope:
+                await opened.runs.wait()
+                yield opened.app
+        finally:
+            opened.calls.discard(scope)
+            opened.used = self._clock.now()
+            self._let_go(opened)
+        if opened.refused:
+            await opened.told.wait()
+            raise KeyRefused
+        if scope.cancelled_caught:
+            raise NoSuchAccount
+
+    async def forget(self, account_id: str) -> None:
+        """Close what is open of this account and delete its files, now: its calls end without an answer.
+
+        `accounts` must not know it any more.
+        """
+        for opened in [each for each in self._all if each.account_id == account_id]:
+            self._retire(opened)
+            opened.leaves.set()
+            for scope in opened.calls:
+                scope.cancel()
+            await opened.closed.wait()
+        await database.run(delete_files, replace(self._settings, account_id=account_id))
+
+    async def _taken(self, caller: Caller, scope: anyio.CancelScope) -> _Open:
+        """The open library of the caller, with this call in it."""
+        deadline = anyio.current_time() + PATIENCE_SECONDS
+        while True:
+            try:
+                settings = await self.settings(caller)
+            except SignInAgain:
+                if (known := self._current.get(caller.account_id or "")) is not None:
+                    self._retire(known)
+                raise
+            opened = self._current.get(settings.account)
+            if opened is not None and opened.app.settings != settings:
+                self._retire(opened)
+                opened = None
+            if opened is None and len(self._all) < self._most:
+                opened = self._begin(settings)
+            if opened is not None:
+                if len(opened.calls) >= MOST_CALLS:
+                    raise Busy(own=True, seconds=2)
+                opened.calls.add(scope)
+                return opened
+            await self._wait_for_place(deadline)
+
+    def _begin(self, settings: Settings) -> _Open:
+        if self._tasks is None:
+            raise RuntimeError("a pool serves while it runs")
+        library = Library(
+            settings,
+            transport=self._transport,
+            clock=self._clock,
+            hosted=Hosted(turn=self._turn, refused=lambda: self._note_refused(opened)),
+        )
+        opened = _Open(AppContext(settings, self._clock, library), anyio.CapacityLimiter(LANE), self._clock.now())
+        self._all.add(opened)
+        self._current[settings.account] = opened
+        self._tasks.start_soon(self._keep, opened)
+        return opened
+
+    async def _keep(self, opened: _Open) -> None:
+        """Keep the library open until it has to leave."""
+        try:
+            with database.lane(opened.lane):
+                async with opened.app.library.running():
+                    opened.runs.set()
+                    await opened.leaves.wait()
+            await opened.free.wait()  # cancelled calls may still be at work in a thread
+        except Exception as error:
+            log.warning("a library could not be closed: %s", type(error).__name__)
+        finally:
+            self._all.discard(opened)
+            opened.closed.set()
+            self._wake()
+            log.debug("closed one of the %s", self)
+
+    def _retire(self, opened: _Open) -> None:
+        """Give it no further calls, and close it when those that it has are done."""
+        opened.retired = True
+        if self._current.get(opened.account_id) is opened:
+            del self._current[opened.account_id]
+        self._let_go(opened)
+
+    def _let_go(self, opened: _Open) -> None:
+        if opened.calls:
+            return
+        if opened.retired:
+            opened.leaves.set()
+            opened.free.set()
+        else:
+            self._wake()  # its place can be had
+
+    def _wake(self) -> None:
+        if self._waiting:
+            self._waiting.popleft().set()
+
+    async def _wait_for_place(self, deadline: float) -> None:
+        """Have the library close whose last use is longest ago; return when a place may be free.
+
+        Raises:
+            Busy: none was by the deadline, a time of the event loop.
+        """
+        if len(self._waiting) >= self._most:
+            raise Busy(own=False, seconds=10)
+        leaving = sum(opened.leaves.is_set() for opened in self._all)
+        idle = [opened for opened in self._current.values() if not opened.calls]
+        if idle and leaving <= len(self._waiting):
+            self._retire(min(idle, key=lambda opened: opened.used))
+        turn = anyio.Event()
+        self._waiting.append(turn)
+        with anyio.CancelScope(deadline=deadline):
+            try:
+                await turn.wait()
+            except anyio.get_cancelled_exc_class():
+                if turn.is_set():
+                    self._wake()  # for the next one
+                else:
+                    self._waiting.remove(turn)
+                raise
+        if not turn.is_set():
+            log.warning("a request was refused: %s", self)
+            raise Busy(own=False, seconds=10)
+
+    async def _review(self, opened: _Open) -> None:
+        """Close the library where nobody uses it, or its account is gone: another process may have forgotten it."""
+        try:
+            try:
+                await self._accounts.settings(opened.account_id)
+            except NoSuchAccount:
+                await self.forget(opened.account_id)
+            except KeyRefused:
+                self._retire(opened)
+            else:
+                unused = self._clock.now() - opened.used
+                if unused > IDLE and (unused > COPYING or not await _copies(opened)) and not opened.calls:
+                    self._retire(opened)
+        except Exception as error:  # what is wrong with one account does not keep the others open
+            log.warning("an account could not be reviewed: %s", type(error).__name__)
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """A turn to copy, in the order of asking. What takes long goes on without it."""
+        turn = object()
+        await self._turns.acquire_on_behalf_of(turn)
+        taken = True
+
+        def end() -> None:
+            nonlocal taken
+            if taken:
+                taken = False
+                self._turns.release_on_behalf_of(turn)
+
+        async def end_in_time() -> None:
+            await self._clock.sleep(TURN_SECONDS)
+            end()
+
+        try:
+            async with beside(end_in_time):
+                yield
+        finally:
+            end()
+
+    def _note_refused(self, opened: _Open) -> None:
+        if opened.refused or self._tasks is None:
+            return
+        opened.refused = True
+        self._tasks.start_soon(self._tell_refused, opened)
+
+    async def _tell_refused(self, opened: _Open) -> None:
+        try:
+            await self._accounts.refused(opened.account_id, opened.app.settings.api_key or "")
+        except Exception as error:
+            log.warning("that a key was refused could not be noted: %s", type(error).__name__)
+        finally:
+            opened.told.set()
+            self._retire(opened)
+
+
+async def _copies(opened: _Open) -> bool:
+    with database.lane(opened.lane):
+        return (await opened.app.library.standing()).remains is not None
