@@ -41,14 +41,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default="",
         help="break requests on purpose: kind[=number][@route+...][*rate][#times], comma between several, such as "
         "drop-after@create#1 or 503@list*0.2. Kinds: refuse, drop-before, drop-during, drop-after, reset, hang, delay, "
-        "slow, 429, 500, 503, 504, truncate, html, mistype. Routes: list, get, create, segments, update, delete, "
-        "folders, key, reads, writes",
+        "slow, 429, 500, 503, 504, truncate, html, mistype. Routes: list, get, search, create, segments, "
+        "update, delete, folders, key, items, reads, writes",
     )
     parser.add_argument(
         "--key",
         type=_developer_key,
         metavar="KEY",
         help="the developer key (omi_dev_...) to accept (default: a new one)",
+    )
+    parser.add_argument(
+        "--without",
+        choices=("search", "action-items"),
+        action="append",
+        default=[],
+        help="leave out a route that older services do not have: the search by meaning, or the list of action items",
     )
     parser.add_argument("--seed", type=int, default=0, help="what the dice of the faults start from (default 0)")
 
@@ -60,7 +67,14 @@ def run(options: argparse.Namespace) -> int:
         print(f"omi-mcp sandbox: {error}", file=sys.stderr)
         return 2
     try:
-        sandbox = Sandbox(options.db, limits=options.limits, boost=options.boost, seed=options.seed, key=options.key)
+        sandbox = Sandbox(
+            options.db,
+            limits=options.limits,
+            boost=options.boost,
+            seed=options.seed,
+            key=options.key,
+            without=options.without,
+        )
     except (sqlite3.Error, OSError) as error:
         print(
             f"omi-mcp sandbox: --db {options.db} cannot be used ({error}): give a file in a folder that can be "

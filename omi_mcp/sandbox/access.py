@@ -93,6 +93,7 @@ POLICIES: dict[str, int] = {
     "dev:conversation_detail_read": 60,
     "dev:conversation_transcript_read": 25,
     "dev:conversations": 25,
+    "dev:action_items_read": 120,
 }
 """OMI API: requests an hour and key, before any boost an operator sets."""
 

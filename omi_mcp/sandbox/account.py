@@ -3,8 +3,9 @@
 import asyncio
 import dataclasses
 import random
+import uuid
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -19,8 +20,9 @@ from omi_mcp.sandbox import loading
 from omi_mcp.sandbox.access import ALL_SCOPES, READ_SCOPES, Keyring, Limiter
 from omi_mcp.sandbox.creating import Creator, complete
 from omi_mcp.sandbox.faults import EXTENSION, Background, Break, ConnectionBroken, FaultInjection, Faults
-from omi_mcp.sandbox.routes import Api, answer
-from omi_mcp.sandbox.store import Record, Store
+from omi_mcp.sandbox.routes import Api, NewerRoute, answer
+from omi_mcp.sandbox.store import Item, ItemQuery, Record, Store
+from omi_mcp.sandbox.wire import format_moment
 
 REMEMBERED_REQUESTS = 10_000
 
@@ -42,7 +44,8 @@ class Sandbox:
     """One Omi account and its API. `path` None keeps it in memory; `now` must return aware moments.
 
     `limits="real"` counts the hourly allowances of each key as the service does (60 reads, 25 with transcript,
-    25 writes), each times `boost`. `key` is the account's developer key, else one is made. The methods below the
+    25 writes, 120 lists of action items), each times `boost`. `without` are routes that it does not have, as older
+    services have not. `key` is the account's developer key, else one is made. The methods below the
     transport act as the Omi app or the service would, without a request. Raises `KeyError` for an unknown id.
     """
 
@@ -57,6 +60,7 @@ class Sandbox:
         boost: int = 1,
         seed: int = 0,
         key: str | None = None,
+        without: Collection[NewerRoute] = (),
     ) -> None:
         self._now = now
         self._store = Store(path)
@@ -67,7 +71,7 @@ class Sandbox:
         self.pause: Callable[[], Awaitable[None]] = anyio.lowlevel.checkpoint
         """Awaited while a create is in progress; from segments twice: before its placeholder is stored, and after."""
         creator = Creator(self._store, now, lambda: self.pause())
-        api = Api(self._store, self._keyring, Limiter(now, enabled=limits == "real", boost=boost), creator)
+        api = Api(self._store, self._keyring, Limiter(now, enabled=limits == "real", boost=boost), creator, without)
         self.faults = Faults()
         """What goes wrong on the way; `Faults.parse` makes it from a spec, `seed` makes it repeatable."""
         self.sleep: Callable[[float], Awaitable[None]] = anyio.sleep
@@ -122,6 +126,7 @@ class Sandbox:
     def load_sample(self) -> int:
         """The sample library that comes with the package, dated relative to now."""
         now = self._now()
+        self._store.put_items(loading.sample_items(now))
         return loading.load(self._store, loading.read_sample(now), now)
 
     def insert(self, record: dict[str, Any]) -> None:
@@ -166,6 +171,7 @@ class Sandbox:
         """Finish a conversation that was still processing, as opening it in the app does."""
         record = self._get(conversation_id)
         complete(record)
+        self._store.extract_items(record)
         self._store.put([record])
 
     def damage(self, conversation_id: str) -> None:
@@ -175,6 +181,27 @@ class Sandbox:
     def delete(self, conversation_id: str) -> None:
         if not self._store.delete(conversation_id):
             raise KeyError(conversation_id)
+
+    def action_items(self, conversation_id: str | None = None) -> list[dict[str, Any]]:
+        """The account's list of action items, of one conversation or all, as the API answers it."""
+        page = self._store.items(ItemQuery(limit=2**31, offset=0, conversation_id=conversation_id))
+        return [vars(item) for item, _ in page]
+
+    def add_item(self, description: str, *, due_at: str | None = None, conversation_id: str | None = None) -> str:
+        """An action item made by hand, as in the app: its id."""
+        item_id = str(uuid.uuid4())
+        now = format_moment(self._now())
+        self._store.put_items([Item(item_id, description, now, conversation_id=conversation_id, due_at=due_at)])
+        return item_id
+
+    def change_item(self, item_id: str, **changes: Any) -> None:
+        """Tick an action item (`completed`), reword it (`description`) or the like, as in the app's list."""
+        items = {item.id: item for item, _ in self._store.items(ItemQuery(limit=2**31, offset=0))}
+        self._store.put_items([dataclasses.replace(items[item_id], **changes)])
+
+    def delete_item(self, item_id: str) -> None:
+        if not self._store.delete_item(item_id):
+            raise KeyError(item_id)
 
     def _get(self, conversation_id: str) -> Record:
         record = self._store.get(conversation_id)

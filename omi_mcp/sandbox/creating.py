@@ -52,6 +52,7 @@ class Creator:
         await self._pause()
         record.structured = structure(text)
         record.discarded = not record.structured["title"]
+        self._store.extract_items(record)
         self._store.put([record])
         return _receipt(record)
 
@@ -107,6 +108,7 @@ class Creator:
         try:
             await self._pause()
             _finish(record, source)
+            self._store.extract_items(record)
             self._store.put([record])
         except BaseException:
             self._store.delete(record.id)

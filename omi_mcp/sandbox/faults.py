@@ -22,7 +22,8 @@ Kinds, with what the client sees and what the service has done by then:
     html            200 with a gateway's HTML page              the request
     mistype         the answer labelled text/plain              the request
 
-Routes: list, get, create, segments, update, delete, folders, key; reads and writes for the groups; none means all.
+Routes: list, get, search, create, segments, update, delete, folders, key, items; reads and writes for the groups;
+none means all.
 Where several rules fit a request, the first one that is drawn wins. A run is repeated by its seed.
 """
 
@@ -44,7 +45,7 @@ KINDS: tuple[str, ...] = (
     "429", "500", "503", "504", "truncate", "html", "mistype",
 )  # fmt: skip
 _GROUPS: dict[str, frozenset[str]] = {
-    "reads": frozenset({"list", "get", "folders", "key"}),
+    "reads": frozenset({"list", "get", "search", "folders", "key", "items"}),
     "writes": frozenset({"create", "segments", "update", "delete"}),
 }
 ROUTES = frozenset().union(*_GROUPS.values())
@@ -128,8 +129,12 @@ def _route(method: str, path: str) -> str | None:
             return "folders"
         case "GET", "/v1/dev/key":
             return "key"
+        case "GET", "/v1/dev/user/action-items":
+            return "items"
         case "GET", "":
             return "list"
+        case "GET", "/search":
+            return "search"
         case "POST", "":
             return "create"
         case "POST", "/from-segments":

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from omi_mcp.sandbox.store import Record, Store
+from omi_mcp.sandbox.store import Item, Record, Store
 from omi_mcp.sandbox.structuring import DEFAULT_EMOJI, emoji, structure
 from omi_mcp.sandbox.wire import CATEGORIES, aware, format_moment
 
@@ -25,6 +25,13 @@ WORDS_A_SECOND = 2.5
 
 DUE = "17:00"
 """When the action items of the sample library are due on their day."""
+
+_MADE_BY_HAND = (
+    (12, "Renew the passport before the summer", -20, False),
+    (5, "Return the drill to Gareth", 2, False),
+    (9, "Pay the dog's insurance", 6, True),
+)
+"""Days ago, what is to do, the days ago it is due, and whether it is done."""
 
 _LABEL = re.compile(r"SPEAKER_(\d{1,4})")
 _NAMESPACE = uuid.UUID("0f0e6a52-2f0c-4f4c-8f52-6b4b3f1d8a3e")
@@ -56,6 +63,8 @@ class _Strict(BaseModel):
 class ActionItem(_Strict):
     description: str
     completed: bool = False
+    ticked: bool = False
+    """Done in the account's list of action items, which the conversation does not know."""
     created_at: datetime | None = None
     updated_at: datetime | None = None
     due_at: datetime | None = None
@@ -198,6 +207,26 @@ def read_sample(now: datetime) -> Iterator[tuple[int, Any]]:
             yield number, _dated(line, today)
 
 
+def sample_items(now: datetime) -> list[Item]:
+    """The sample library's action items that were made by hand, dated relative to `now`."""
+    today = now.astimezone(UTC).date()
+
+    def at(days_ago: int, clock: str) -> str:
+        return format_moment(datetime.combine(today - timedelta(days=days_ago), time.fromisoformat(clock), UTC))
+
+    return [
+        Item(
+            id=str(uuid.uuid5(_NAMESPACE, description)),
+            description=description,
+            created_at=at(days_ago, "18:30"),
+            completed=completed,
+            due_at=None if due is None else at(due, DUE),
+            completed_at=at(days_ago - 1, "09:00") if completed else None,
+        )
+        for days_ago, description, due, completed in _MADE_BY_HAND
+    ]
+
+
 def _dated(line: dict[str, Any], today: date) -> dict[str, Any]:
     """A line of the sample library as a plain one."""
 
@@ -228,7 +257,9 @@ def load(store: Store, lines: Iterable[tuple[int, Any]], now: datetime) -> int:
     with store.transaction():
         for number, line in lines:
             try:
-                store.put([_record(store, line, now)])
+                record = _record(store, line, now)
+                store.extract_items(record)
+                store.put([record])
             except ValidationError as error:
                 raise BadLine(number, _reason(error)) from None
             except (OverflowError, ValueError) as error:

@@ -3,8 +3,8 @@
 Every route keeps the service's order: authentication, scope, rate limit, validation, and only then the work.
 """
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Collection
+from typing import Any, Literal
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -14,16 +14,20 @@ from starlette.routing import Route
 
 from omi_mcp.sandbox.access import Caller, Keyring, Limiter
 from omi_mcp.sandbox.creating import Creator
-from omi_mcp.sandbox.store import Query, Record, Store
+from omi_mcp.sandbox.meaning import similar
+from omi_mcp.sandbox.store import ItemQuery, Query, Record, Store
 from omi_mcp.sandbox.wire import (
     CATEGORIES,
     Crash,
     GetQuery,
+    ItemsQuery,
     ListQuery,
     PatchForm,
     Refusal,
+    SearchQuery,
     SegmentsForm,
     TextForm,
+    aware,
     parse_body,
     parse_query,
     read_json,
@@ -33,27 +37,50 @@ MAX_LIMIT = 100
 MAX_LIMIT_WITH_TRANSCRIPT = 25
 """OMI API: a larger `limit` is silently cut to these."""
 
+MAX_ITEMS = 1_000
+"""OMI API: a larger `limit` of action items is silently cut to this."""
+
+OVER_FETCH = 3
+"""OMI API: the search looks for so many times its `limit`, because locked ones are dropped of what it found."""
+
 MAX_CATEGORIES = 30
 """OMI API: more values than its database takes in one filter end in a 500."""
 
+_EVERYTHING = 2**31
 _ROOT = "/v1/dev/user/conversations"
 _NOT_FOUND = "Conversation not found"
 _READS = "dev:conversation_reads_total"
 _TRANSCRIPTS = "dev:conversation_transcript_read"
 
 
-class Api:
-    """The handlers, and what they share."""
+NewerRoute = Literal["search", "action-items"]
 
-    def __init__(self, store: Store, keyring: Keyring, limiter: Limiter, creator: Creator) -> None:
+
+class Api:
+    """The handlers, and what they share. `without` are routes that it does not have, as older services have not."""
+
+    def __init__(
+        self,
+        store: Store,
+        keyring: Keyring,
+        limiter: Limiter,
+        creator: Creator,
+        without: Collection[NewerRoute] = (),
+    ) -> None:
         self._store = store
         self._keyring = keyring
         self._limiter = limiter
         self._creator = creator
+        self._without = without
 
     def app(self) -> Starlette:
+        newer: dict[NewerRoute, Route] = {
+            "search": _route(f"{_ROOT}/search", self.search_conversations, "GET"),
+            "action-items": _route("/v1/dev/user/action-items", self.list_action_items, "GET"),
+        }
         return Starlette(
             routes=[
+                *(route for name, route in newer.items() if name not in self._without),
                 _route("/v1/dev/key", self.key, "GET"),
                 _route("/v1/dev/user/folders", self.folders, "GET"),
                 _route(_ROOT, self.list_conversations, "GET"),
@@ -75,6 +102,42 @@ class Api:
         self._limiter.spend(caller.key, _READS)
         self._limiter.spend(caller.key, policy)
         return caller
+
+    async def list_action_items(self, request: Request) -> Response:
+        caller = self._caller(request)
+        caller.require("action_items:read")
+        self._limiter.spend(caller.key, "dev:action_items_read")
+        query = parse_query(ItemsQuery, request)
+        page = self._store.items(
+            ItemQuery(
+                limit=max(1, min(query.limit, MAX_ITEMS)),
+                offset=max(0, query.offset),
+                conversation_id=query.conversation_id,
+                completed=query.completed,
+                start=query.start_date,
+                end=query.end_date,
+            )
+        )
+        return JSONResponse([vars(item) for item, locked in page if not locked])
+
+    async def search_conversations(self, request: Request) -> Response:
+        self._reader(request, "dev:conversations_read")
+        query = parse_query(SearchQuery, request)
+        if query.start_date and query.end_date and aware(query.start_date) > aware(query.end_date):
+            raise Refusal(422, "start_date must be before end_date")
+        limit = max(1, min(query.limit, MAX_LIMIT))
+        listed = self._store.page(
+            Query(limit=_EVERYTHING, offset=0, start=query.start_date, end=query.end_date), segments=False
+        )
+        found = similar(query.query, listed)[: OVER_FETCH * limit]
+        folders = self._store.folder_names()
+        return JSONResponse(
+            [
+                {"conversation": answer(record, folders), "score": round(score, 4)}
+                for record, score in found
+                if not record.locked and not record.malformed
+            ][:limit]
+        )
 
     def _writer(self, request: Request) -> None:
         caller = self._caller(request)

@@ -43,6 +43,18 @@ create table if not exists folders (
     description text,
     created_at text not null
 );
+create table if not exists action_items (
+    id text primary key,
+    description text not null,
+    completed integer not null,
+    conversation_id text,
+    created_us integer not null,
+    created_at text not null,
+    updated_at text,
+    due_at text,
+    completed_at text
+);
+create index if not exists action_item_conversation on action_items (conversation_id);
 create table if not exists keys (
     key text primary key,
     scopes text,
@@ -50,6 +62,7 @@ create table if not exists keys (
 );
 """
 
+_NAMESPACE = uuid.UUID("7d0b8f5e-8a37-4d0e-9a53-0f3f1c2b6e94")
 _LISTED = "status = 'completed' and discarded = 0"
 _MAX_OFFSET = 2**63 - 1
 
@@ -81,7 +94,25 @@ class Record:
     claimed_us: int | None = None
 
 
+@dataclass(frozen=True)
+class Item:
+    """One action item of the account's list, a copy of its own of what a conversation had when it was processed.
+
+    Moments are in wire format. `conversation_id` is None for one that was made by hand.
+    """
+
+    id: str
+    description: str
+    created_at: str
+    completed: bool = False
+    conversation_id: str | None = None
+    updated_at: str | None = None
+    due_at: str | None = None
+    completed_at: str | None = None
+
+
 _FIELDS = [each.name for each in fields(Record)]
+_ITEM_FIELDS = [each.name for each in fields(Item)]
 _LIGHT = ", ".join(name for name in _FIELDS if name != "segments")
 _COLUMNS = [*_FIELDS, "created_us", "category"]
 _PUT = (
@@ -101,6 +132,18 @@ class Query:
     categories: Sequence[str] = ()
     folder_id: str | None = None
     starred: bool | None = None
+
+
+@dataclass(frozen=True)
+class ItemQuery:
+    """The filters of the list of action items; `start` and `end` are inclusive, on `created_at`."""
+
+    limit: int
+    offset: int
+    conversation_id: str | None = None
+    completed: bool | None = None
+    start: datetime | None = None
+    end: datetime | None = None
 
 
 class Store:
@@ -188,6 +231,65 @@ class Store:
         with self.transaction() as connection:
             return connection.execute("delete from conversations where id = ?", (conversation_id,)).rowcount > 0
 
+    def put_items(self, items: Iterable[Item]) -> None:
+        """Add action items; one with a known id replaces what was there."""
+        rows = [{**vars(item), "created_us": microseconds(datetime.fromisoformat(item.created_at))} for item in items]
+        with self.transaction() as connection:
+            connection.executemany(
+                f"insert or replace into action_items ({', '.join([*_ITEM_FIELDS, 'created_us'])})"
+                f" values ({', '.join(f':{name}' for name in [*_ITEM_FIELDS, 'created_us'])})",
+                rows,
+            )
+
+    def items(self, query: ItemQuery) -> list[tuple[Item, bool]]:
+        """One page of action items, the newest first, each with whether it is locked."""
+        terms, values = ["true"], list[Any]()
+        if query.conversation_id is not None:
+            terms.append("i.conversation_id = ?")
+            values.append(query.conversation_id)
+        if query.completed is not None:
+            terms.append("i.completed = ?")
+            values.append(query.completed)
+        if query.start is not None:
+            terms.append("i.created_us >= ?")
+            values.append(microseconds(query.start))
+        if query.end is not None:
+            terms.append("i.created_us <= ?")
+            values.append(microseconds(query.end))
+        rows = self._read(
+            f"select {', '.join(f'i.{name}' for name in _ITEM_FIELDS)}, coalesce(c.locked, 0) as locked"
+            " from action_items i left join conversations c on c.id = i.conversation_id"
+            f" where {' and '.join(terms)} order by i.created_us desc, i.id limit ? offset ?",
+            (*values, query.limit, min(query.offset, _MAX_OFFSET)),
+        )
+        return [(_item(row), bool(row["locked"])) for row in rows]
+
+    def extract_items(self, record: Record) -> None:
+        """List the action items of a conversation, in place of those that were listed of it.
+
+        OMI API: its processing does that once; what is ticked or deleted in the list later does not change the
+        conversation. `ticked`, taken out here, says that this has happened to one.
+        """
+        items = [
+            Item(
+                id=str(uuid.uuid5(_NAMESPACE, f"{record.id}/{number}")),
+                description=item["description"],
+                created_at=record.created_at,
+                completed=item.pop("ticked", False) or item["completed"],
+                conversation_id=record.id,
+                due_at=item.get("due_at"),
+                completed_at=item.get("completed_at"),
+            )
+            for number, item in enumerate(record.structured["action_items"])
+        ]
+        with self.transaction() as connection:
+            connection.execute("delete from action_items where conversation_id = ?", (record.id,))
+            self.put_items(items)
+
+    def delete_item(self, item_id: str) -> bool:
+        with self.transaction() as connection:
+            return connection.execute("delete from action_items where id = ?", (item_id,)).rowcount > 0
+
     def folder(self, name: str, now: datetime) -> str:
         """The id of the folder with that name, which is made when there is none yet."""
         with self.transaction() as connection:
@@ -254,6 +356,11 @@ def _row(record: Record) -> dict[str, Any]:
         "segments": json.dumps(record.segments),
         "geolocation": json.dumps(record.geolocation) if record.geolocation else None,
     }
+
+
+def _item(row: sqlite3.Row) -> Item:
+    columns = {name: row[name] for name in _ITEM_FIELDS}
+    return Item(**columns | {"completed": bool(row["completed"])})
 
 
 def _record(row: sqlite3.Row) -> Record:

@@ -97,6 +97,22 @@ class ListQuery(BaseModel):
     include_transcript: bool = False
 
 
+class ItemsQuery(BaseModel):
+    conversation_id: str | None = None
+    completed: bool | None = None
+    start_date: datetime | None = None
+    end_date: datetime | None = None
+    limit: int = 100
+    offset: int = 0
+
+
+class SearchQuery(BaseModel):
+    query: Annotated[str, Field(min_length=1)]
+    limit: int = 10
+    start_date: datetime | None = None
+    end_date: datetime | None = None
+
+
 class GetQuery(BaseModel):
     include_transcript: bool = False
 

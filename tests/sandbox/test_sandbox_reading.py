@@ -198,15 +198,10 @@ async def test_folders_tell_how_many_conversations_they_list(sandbox: Sandbox, c
     assert (conversation["folder_id"], conversation["folder_name"]) == (folders[0]["id"], "Work")
 
 
-@pytest.mark.parametrize("conversation_id", ["nope", "search", "from-segments", "a%2Fb"])
+@pytest.mark.parametrize("conversation_id", ["nope", "from-segments", "a%2Fb"])
 async def test_an_unknown_id_is_not_found(client: httpx.AsyncClient, conversation_id: str) -> None:
     answer = await client.get(f"{CONVERSATIONS}/{conversation_id}")
     assert answer.status_code == 404
-
-
-async def test_a_search_route_falls_into_the_id_route(client: httpx.AsyncClient) -> None:
-    answer = await client.get(f"{CONVERSATIONS}/search", params={"query": "price"})
-    assert (answer.status_code, answer.json()) == (404, {"detail": "Conversation not found"})
 
 
 async def test_a_locked_conversation_cannot_be_told_from_one_that_is_gone(
