@@ -61,6 +61,7 @@ async def copy(size: int, limits: Literal["real", "off"], boost: int = 1) -> dic
         await account.until(process.sync._labels.known, hours=2)
         kinds = [
             "transcripts" if request.query.get("include_transcript") == "true" else
+            "items" if request.path.endswith("/action-items") else
             "labels" if "starred" in request.query or request.path.endswith("/folders") else "summaries"
             for request in account.sandbox.requests
         ]  # fmt: skip
@@ -68,7 +69,7 @@ async def copy(size: int, limits: Literal["real", "off"], boost: int = 1) -> dic
         session = await calls(account, process)
     account.sandbox.close()
     return {
-        **{kind: kinds.count(kind) for kind in ("summaries", "transcripts", "labels")},
+        **{kind: kinds.count(kind) for kind in ("summaries", "transcripts", "labels", "items")},
         "hours_summaries": hours["summaries"],
         "hours_transcripts": hours["transcripts"],
         "refused": refused,
@@ -95,14 +96,14 @@ def beyond(measured: float, floor: float) -> str:
 
 
 def main(sizes: tuple[int, ...]) -> None:
-    print(f"{'N':>6}  limits  summaries  transcripts  floor  beyond  +labels  429s  20 calls")
+    print(f"{'N':>6}  limits  summaries  transcripts  floor  beyond  +labels  items  429s  20 calls")
     measured = {(size, limits): virtual_time.run(copy, size, limits) for size in sizes for limits in ("off", "real")}
     for (size, limits), cost in measured.items():
         requests, floor = cost["summaries"] + cost["transcripts"], floor_requests(size)
         print(
             f"{size:>6}  {limits:<6}  {cost['summaries']:>9}  {cost['transcripts']:>11}  {floor:>5}"
-            f"  {beyond(requests, floor):>6}  {beyond(requests + cost['labels'], floor):>7}  {cost['refused']:>4}"
-            f"  {cost['session']:>8}"
+            f"  {beyond(requests, floor):>6}  {beyond(requests + cost['labels'], floor):>7}  {cost['items']:>5}"
+            f"  {cost['refused']:>4}  {cost['session']:>8}"
         )
     print(f"\n{'N':>6}  hours to all summaries  floor   beyond  hours to all transcripts  floor   beyond")
     for size in sizes:

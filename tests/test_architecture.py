@@ -66,7 +66,7 @@ IN_THE_MIRROR = (
     ("search", "sync"),
     ("write_through",),
     ("store",),
-    ("names",),
+    ("names", "items"),
     ("index",),
     ("types",),
 )

@@ -37,9 +37,9 @@ from omi_mcp.api.errors import BudgetSpent, RateLimited
 from omi_mcp.clock import Clock
 from omi_mcp.database import Database
 
-Bucket = Literal["reads", "transcripts", "writes"]
+Bucket = Literal["reads", "transcripts", "writes", "action_items"]
 
-BASE_LIMITS: dict[Bucket, int] = {"reads": 60, "transcripts": 25, "writes": 25}
+BASE_LIMITS: dict[Bucket, int] = {"reads": 60, "transcripts": 25, "writes": 25, "action_items": 120}
 """Requests an hour and key, before any boost (OMI API). A read with transcript spends from both of the first."""
 
 WINDOW = timedelta(hours=1).total_seconds()

@@ -12,7 +12,15 @@ from pydantic import BaseModel, ValidationError
 from omi_mcp.api.budget import Bucket, Budget
 from omi_mcp.api.drafts import SegmentsDraft, TextDraft, not_blank
 from omi_mcp.api.errors import AnswerLost, InvalidRequest, Refused
-from omi_mcp.api.models import Conversation, Folder, Receipt, is_conversation_id, well_formed, wire_time
+from omi_mcp.api.models import (
+    Conversation,
+    Folder,
+    ListedItem,
+    Receipt,
+    is_conversation_id,
+    well_formed,
+    wire_time,
+)
 from omi_mcp.clock import Clock
 
 if TYPE_CHECKING:
@@ -22,6 +30,9 @@ LIST_LIMIT = 100
 TRANSCRIPT_LIST_LIMIT = 25
 """OMI API: a larger `limit` is silently clamped to these."""
 
+ITEM_LIMIT = 1_000
+"""OMI API: a larger `limit` of action items is silently clamped to this."""
+
 CATEGORY_LIMIT = 30
 """OMI API: the database behind it takes no more values in one filter."""
 
@@ -30,6 +41,7 @@ TITLE_LIMIT = 500
 
 CONVERSATIONS = "/v1/dev/user/conversations"
 FOLDERS = "/v1/dev/user/folders"
+ACTION_ITEMS = "/v1/dev/user/action-items"
 KEY = "/v1/dev/key"
 
 _WRITES: Sequence[Bucket] = ("writes",)
@@ -44,6 +56,14 @@ class Page:
     conversations: tuple[Conversation, ...]
     received: int
     unusable: int
+
+
+@dataclass(frozen=True)
+class ItemPage:
+    """One page of the list of action items. `received` counts the rows that came, usable or not."""
+
+    items: tuple[ListedItem, ...]
+    received: int
 
 
 class OmiClient:
@@ -132,6 +152,21 @@ class OmiClient:
             "GET", FOLDERS, read=_folders, buckets=_read_buckets(), background=background
         )
 
+    async def action_items(self, *, offset: int = 0, background: bool = False) -> ItemPage:
+        """A page of `ITEM_LIMIT` of the account's own list of action items, in no known order.
+
+        OMI API: it needs a scope of its own (`Forbidden` without), older backends have no such route (`Refused`, 404),
+        and locked and malformed ones are dropped after paging, so a short page does not prove the end.
+        """
+        return await self._connection.request(
+            "GET",
+            ACTION_ITEMS,
+            params={"limit": str(ITEM_LIMIT), "offset": str(offset)},
+            read=_item_page,
+            buckets=("action_items",),
+            background=background,
+        )
+
     async def create_from_text(self, draft: TextDraft) -> Receipt:
         """Not idempotent: after `AnswerLost` or `ServerFault` the conversation may or may not exist."""
         return await self._connection.request("POST", CONVERSATIONS, body=draft.body(), read=_receipt, buckets=_WRITES)
@@ -212,6 +247,11 @@ def _page(answer: Any) -> Page:
     rows = _rows(answer)
     usable = _usable(Conversation, rows)
     return Page(usable, received=len(rows), unusable=len(rows) - len(usable))
+
+
+def _item_page(answer: Any) -> ItemPage:
+    rows = _rows(answer)
+    return ItemPage(_usable(ListedItem, rows), received=len(rows))
 
 
 def _folders(answer: Any) -> tuple[Folder, ...]:

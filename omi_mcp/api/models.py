@@ -197,6 +197,14 @@ class ActionItem(_Record):
     due_at: OptionalMoment = None
 
 
+class ListedItem(ActionItem):
+    """An action item of the account's own list; `conversation_id` is None for one that was made by hand."""
+
+    id: Annotated[str, AfterValidator(well_formed), Field(min_length=1, max_length=ID_LIMIT)]
+    created_at: OptionalMoment = None
+    conversation_id: OptionalText = None
+
+
 class Event(_Record):
     """A calendar event heard in the conversation. `duration` is in minutes."""
 

@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Literal
 
-from omi_mcp.api.models import Conversation, Folder, Segment
+from omi_mcp.api.models import ActionItem, Conversation, Folder, ListedItem, Segment
 from omi_mcp.clock import Clock
 from omi_mcp.database import Database, FileWarning
+from omi_mcp.mirror import items
 from omi_mcp.mirror.index import Passage, fts, storable
 from omi_mcp.mirror.names import SpeakerNames, applied
 from omi_mcp.mirror.types import CatalogueEntry, Counts, Stored, TranscriptState
@@ -32,12 +33,16 @@ _REINDEXED_AT_ONCE = 200
 """Conversations of one transaction when the index is made anew: a fraction of a second."""
 
 _INSERT = """
-    insert into conversations(id, began, created, title, category, folder, synced, fingerprint, light)
-    values (:id, :began, :created, :title, :category, :folder, :synced, :fingerprint, :light)
+    insert into conversations(
+        id, began, created, title, category, folder, synced, fingerprint, light, action_items, open_items
+    ) values (
+        :id, :began, :created, :title, :category, :folder, :synced, :fingerprint, :light, :action_items, :open_items
+    )
 """
 _UPDATE = """
     update conversations set began = :began, created = :created, title = :title, category = :category,
-        folder = :folder, synced = :synced, fingerprint = :fingerprint, light = :light, hidden = 0
+        folder = :folder, synced = :synced, fingerprint = :fingerprint, light = :light, action_items = :action_items,
+        open_items = :open_items, hidden = 0
     where id = :id
 """
 
@@ -73,7 +78,9 @@ class Store:
             segments integer not null default 0,
             synced integer not null,
             fingerprint text not null,
-            light text not null
+            light text not null,
+            action_items text,
+            open_items integer not null default 0
         );
         create index if not exists conversation_began on conversations(began desc, id) where hidden = 0;
         create index if not exists conversation_created on conversations(created desc) where hidden = 0;
@@ -82,10 +89,14 @@ class Store:
         create index if not exists conversation_starred on conversations(began desc, id)
             where hidden = 0 and starred = 1;
         create index if not exists conversation_transcript on conversations(transcript, created desc) where hidden = 0;
+        create index if not exists conversation_open on conversations(began desc, id)
+            where hidden = 0 and open_items > 0;
         create table if not exists folders(place integer primary key, folder text not null);
         create table if not exists own_changes(id text primary key, changed integer not null) without rowid;
         create table if not exists state(key text primary key, value text not null) without rowid;
         """
+        + items.SCHEMA
+        + ";"
         + fts.SCHEMA
     )
 
@@ -100,6 +111,7 @@ class Store:
 
     def _create(self, connection: sqlite3.Connection) -> None:
         fts.probe(connection)
+        _add_columns(connection)
         for statement in self.SCHEMA.split(";"):
             connection.execute(statement)
         if _read_state(connection, "index_version") != fts.VERSION:
@@ -122,7 +134,7 @@ class Store:
             ).fetchall()
             for row in rows:
                 if not row["hidden"]:
-                    fts.replace_written(connection, row["row"], _light(row), indexed=False)
+                    fts.replace_written(connection, row["row"], _shown(row), indexed=False)
                     fts.add(connection, row["row"])
             _write_state(connection, "indexed_to", rows[-1]["row"] if rows else None)
             return bool(rows)
@@ -243,6 +255,28 @@ class Store:
         with self.database.writing() as connection:
             connection.execute("delete from folders")
             connection.executemany("insert into folders(folder) values (?)", rows)
+
+    def keep_items(self, listed: Iterable[ListedItem], *, began: datetime, last: bool) -> None:
+        """Keep rows of the account's list of action items, of a reading that `began` then; with the `last` of them,
+        what it did not bring is gone."""
+        with self.database.writing() as connection:
+            changed = items.keep(connection, listed, ticks(began))
+            if last:
+                changed |= items.settle(connection, ticks(began))
+            for row in _rows(connection, changed):
+                values = _resolved(connection, _light(row)) | {"row": row["row"]}
+                connection.execute(
+                    "update conversations set action_items = :action_items, open_items = :open_items where row = :row",
+                    values,
+                )
+                changed_row = _row(connection, row["id"])
+                assert changed_row is not None
+                fts.replace_written(connection, row["row"], _shown(changed_row), indexed=not row["hidden"])
+
+    def loose_items(self) -> list[ListedItem]:
+        """What is still to do and belongs to no conversation that is mirrored, the newest first."""
+        with self.database.reading() as connection:
+            return items.loose(connection)
 
     def folders(self) -> tuple[Folder, ...]:
         """The folders last given to `replace_folders`."""
@@ -372,21 +406,23 @@ class Store:
             "synced": ticks(self._clock.now()),
             "fingerprint": _digest(light),
             "light": light,
+            **_resolved(connection, conversation),
         }
         connection.execute(_INSERT if row is None else _UPDATE, values)
         outcome: _Outcome = "same"
+        written = _with_items(conversation, values["action_items"])
         if row is None:
             outcome = "new"
             row = _row(connection, conversation.id)
             assert row is not None
-            fts.replace_written(connection, row["row"], conversation, indexed=True)
+            fts.replace_written(connection, row["row"], written, indexed=True)
         elif row["hidden"]:
             outcome = "changed"
-            fts.replace_written(connection, row["row"], conversation, indexed=False)
+            fts.replace_written(connection, row["row"], written, indexed=False)
             fts.add(connection, row["row"])
         elif row["fingerprint"] != values["fingerprint"]:
             outcome = "changed"
-            fts.replace_written(connection, row["row"], conversation, indexed=True)
+            fts.replace_written(connection, row["row"], written, indexed=True)
         segments = conversation.transcript_segments
         if segments is None:
             if row["transcript"] == "locked":
@@ -432,7 +468,7 @@ def fingerprint(conversation: Conversation) -> str:
 def stored_from(row: sqlite3.Row) -> Stored:
     """The light `Stored` of a row of `conversations`."""
     return Stored(
-        conversation=_light(row),
+        conversation=_shown(row),
         transcript=row["transcript"],
         starred=None if row["starred"] is None else bool(row["starred"]),
         hidden=bool(row["hidden"]),
@@ -455,6 +491,43 @@ def _digest(light: str) -> str:
 
 def _light(row: sqlite3.Row) -> Conversation:
     return Conversation.model_validate(json.loads(row["light"]))
+
+
+def _shown(row: sqlite3.Row) -> Conversation:
+    """The conversation of a row, its action items as the account's list has them."""
+    return _with_items(_light(row), row["action_items"])
+
+
+def _with_items(conversation: Conversation, listed: str | None) -> Conversation:
+    if listed is None:
+        return conversation
+    action_items = tuple(ActionItem.model_validate(item) for item in json.loads(listed))
+    structured = conversation.structured.model_copy(update={"action_items": action_items})
+    return conversation.model_copy(update={"structured": structured})
+
+
+def _resolved(connection: sqlite3.Connection, conversation: Conversation) -> dict[str, Any]:
+    """What the list makes of its action items: null where it changes nothing, and how many are still to do."""
+    own = conversation.structured.action_items
+    listed = items.resolved(connection, conversation.id, own)
+    return {
+        "action_items": None if listed is None else json.dumps([item.model_dump(mode="json") for item in listed]),
+        "open_items": sum(map(items.is_open, own if listed is None else listed)),
+    }
+
+
+def _add_columns(connection: sqlite3.Connection) -> None:
+    """What a mirror of an earlier version has not: which conversations have something left to do."""
+    columns = {row["name"] for row in connection.execute("pragma table_info(conversations)")}
+    if not columns or "open_items" in columns:
+        return
+    connection.execute("alter table conversations add column action_items text")
+    connection.execute("alter table conversations add column open_items integer not null default 0")
+    connection.execute(
+        "update conversations set open_items = (select count(*) from"
+        " json_each(light, '$.structured.action_items') where json_extract(value, '$.completed') is not 1"
+        " and trim(coalesce(json_extract(value, '$.description'), '')) <> '')"
+    )
 
 
 def _row(connection: sqlite3.Connection, conversation_id: str) -> sqlite3.Row | None:

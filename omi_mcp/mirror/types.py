@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from omi_mcp.api.models import Conversation
+from omi_mcp.api.models import Conversation, ListedItem
 from omi_mcp.database import FileWarning as FileWarning  # a value like the others here
 
 TranscriptState = Literal["stored", "none", "pending", "locked"]
@@ -55,6 +55,8 @@ class Filters:
     folder_id: str | None = None
     starred: bool | None = None
     speaker: str | None = None
+    open_items: bool = False
+    """Something of it is still to do."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,19 @@ class Results:
     method: Method
     next_offset: int | None
     replaced: tuple[Replaced, ...] = ()
+
+
+@dataclass(frozen=True)
+class ToDo:
+    """What the account's own list of action items tells, beside the conversations.
+
+    `read` is when it was last read to its end, None where never; `refused` is why it cannot be: the key lacks the
+    scope, or the service has no such list. `loose` are those still to do that belong to no mirrored conversation.
+    """
+
+    read: datetime | None
+    refused: Literal["scope", "absent"] | None
+    loose: tuple[ListedItem, ...] = ()
 
 
 @dataclass(frozen=True)

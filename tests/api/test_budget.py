@@ -86,7 +86,7 @@ async def test_to_learn_that_there_is_no_boost_costs_the_transcripts_reserved_fo
     await booked(budget, READS, background=True, most=before)
     assert await booked(budget, TRANSCRIPTS, background=True, most=26) == 26, "the API refuses the last"
     await refused(budget, TRANSCRIPTS, retry_after=3000, limit=25)
-    assert limits(budget) == {"reads": 60, "transcripts": 25, "writes": 25}
+    assert limits(budget) == {"reads": 60, "transcripts": 25, "writes": 25, "action_items": 120}
     assert await booked(budget, READS, background=False, most=11) == 11
     clock.advance(seconds=3603)
     assert await booked(budget, TRANSCRIPTS, background=True) == 17
@@ -103,10 +103,10 @@ async def test_what_goes_well_beyond_one_limit_raises_all_of_them(budget: Budget
 
 async def test_a_limit_that_the_api_names_tells_the_others(budget: Budget, clock: Clock) -> None:
     await refused(budget, TRANSCRIPTS, retry_after=60, limit=2500)
-    assert limits(budget) == {"reads": 6000, "transcripts": 2500, "writes": 2500}
+    assert limits(budget) == {"reads": 6000, "transcripts": 2500, "writes": 2500, "action_items": 12000}
     clock.advance(days=2)
     await refused(budget, TRANSCRIPTS, retry_after=60, limit=25)
-    assert limits(budget) == {"reads": 60, "transcripts": 25, "writes": 25}
+    assert limits(budget) == {"reads": 60, "transcripts": 25, "writes": 25, "action_items": 120}
 
 
 async def test_reads_with_transcripts_go_first_just_in_time_to_learn_from_them(budget: Budget) -> None:
@@ -229,7 +229,7 @@ async def test_what_never_left_is_given_back(budget: Budget, clock: Clock) -> No
     for _ in range(100):
         await budget.book(TRANSCRIPTS, background=True)
         await budget.unsent(TRANSCRIPTS)
-    assert limits(budget) == {"reads": 60, "transcripts": 25, "writes": 25}
+    assert limits(budget) == {"reads": 60, "transcripts": 25, "writes": 25, "action_items": 120}
     clock.advance(minutes=30)
     await budget.book(READS, background=True)
     assert budget.allowances()[0].closes == pytest.approx(clock.now().timestamp() + 3602), "it opened no window"

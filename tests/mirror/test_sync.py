@@ -511,7 +511,7 @@ async def test_the_background_leaves_the_last_third_of_every_hour_but_its_last_m
 
         def check() -> None:
             nonlocal most
-            reads, _, _ = process.budget.allowances()
+            reads, *_ = process.budget.allowances()
             if reads.closes - account.clock.now().timestamp() > 62:
                 most = max(most, reads.spent)
 

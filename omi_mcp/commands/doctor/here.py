@@ -307,7 +307,10 @@ def _clock(served: datetime, now: datetime) -> Finding:
 
 async def _account(library: Library, settings: Settings, now: datetime) -> AsyncIterator[Finding]:
     for allowance in await library.allowances():
-        check, said = f"limit of {allowance.bucket}", f"{allowance.spent} of about {allowance.limit} in this hour"
+        check, said = (
+            f"limit of {allowance.bucket.replace('_', ' ')}",
+            f"{allowance.spent} of about {allowance.limit} in this hour",
+        )
         wait = allowance.wait(now.timestamp(), background=False)
         if wait > 0:
             minutes = math.ceil(wait / 60)

@@ -1,29 +1,53 @@
-"""What a page of summaries does not bring: transcripts, which conversations are starred, and the folders.
+"""What a page of summaries does not bring: transcripts, stars, the folders, and which action items are done.
 
 OMI API: a list with transcripts gives 25 rows at most and spends one transcript read, as much as a single reading. The
 summaries are known by then, so a window of `created_at` can be chosen that holds just those wanted, newest first.
-`starred` is never returned, only filtered by; folders have a route of their own.
+`starred` is never returned, only filtered by; folders have a route of their own. So have action items, with a scope and
+an allowance of their own: only there it shows what was ticked in the app.
 """
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Literal
 
 from omi_mcp import database
-from omi_mcp.api.client import LIST_LIMIT, TRANSCRIPT_LIST_LIMIT, OmiClient, Page
-from omi_mcp.api.errors import AnswerLost, InvalidRequest, NotFound, ServerFault
+from omi_mcp.api.client import ITEM_LIMIT, LIST_LIMIT, TRANSCRIPT_LIST_LIMIT, ItemPage, OmiClient, Page
+from omi_mcp.api.errors import (
+    AnswerLost,
+    BudgetSpent,
+    Forbidden,
+    InvalidRequest,
+    NotFound,
+    OmiError,
+    RateLimited,
+    Refused,
+    ServerFault,
+)
 from omi_mcp.api.models import Conversation, Folder
 from omi_mcp.clock import Clock
 from omi_mcp.mirror.store import Store
 from omi_mcp.mirror.sync.absences import Absences
 from omi_mcp.mirror.sync.passes import advance
-from omi_mcp.mirror.sync.state import LONG_AGO, Labels, Missing, Position, Transcripts, Wanted
+from omi_mcp.mirror.sync.state import LONG_AGO, ActionItems, Labels, Missing, Position, Transcripts, Wanted
 
 LABELS_FRESH = timedelta(days=1)
 """How long stars and folders are taken to be as they were."""
 
 UNREADABLE = timedelta(days=1)
 """How long a transcript that fails every way is left alone."""
+
+ITEMS_FRESH = timedelta(days=1)
+"""How long the list of action items is taken to be as it was, while nobody asks about them."""
+
+ITEMS_REFUSED = timedelta(days=7)
+"""How long a key that may not read that list, or a service that has none, is not asked again."""
+
+ITEMS_FAILED = timedelta(hours=1)
+"""The same after another failure."""
+
+MOST_ITEM_PAGES = 20
+"""No longer list is read: what cannot end would never be settled."""
 
 Candidate = tuple[str, datetime]
 """An id and its `created_at`."""
@@ -193,6 +217,68 @@ class LabelReader:
             labels.save(self._store, stars=self._clock.now(), position=None, starred=())
         else:
             labels.save(self._store, position=position, starred=tuple(sorted(starred)))
+
+
+class ActionItemReader:
+    """One request at a time. Nothing else waits for this list: what fails is noted, and tried again later."""
+
+    def __init__(self, client: OmiClient, store: Store, clock: Clock) -> None:
+        self._client = client
+        self._store = store
+        self._clock = clock
+
+    def due(self, fresh: timedelta = ITEMS_FRESH) -> datetime:
+        """When to read it again, where it should be no older than `fresh`. Blocks."""
+        state = ActionItems.load(self._store)
+        if state.refused and fresh:
+            return (state.failed or LONG_AGO) + ITEMS_REFUSED
+        if state.failed:
+            return state.failed + min(fresh, ITEMS_FAILED)
+        return LONG_AGO if state.began else (state.read or LONG_AGO) + fresh
+
+    async def step(self, *, background: bool = True) -> bool:
+        """Read a page. False where the list is at its end, or cannot be read now.
+
+        Raises:
+            BudgetSpent, RateLimited: its allowance is used up.
+        """
+        state = await database.run(ActionItems.load, self._store)
+        began = state.began or self._clock.now()
+        try:
+            page = await self._client.action_items(offset=state.offset, background=background)
+        except (BudgetSpent, RateLimited):
+            raise
+        except OmiError as error:
+            failed = state.model_copy(update={"began": None, "offset": 0})
+            await database.run(partial(failed.save, self._store, failed=self._clock.now(), refused=_refused(error)))
+            return False
+        return await database.run(self._keep, page, began, state)
+
+    def _keep(self, page: ItemPage, began: datetime, state: ActionItems) -> bool:
+        offset = state.offset + page.received
+        last = self._is_last(page, offset)
+        self._store.keep_items(page.items, began=began, last=last)
+        if last:
+            ActionItems(read=began).save(self._store)
+        else:
+            state.save(self._store, began=began, offset=offset, failed=None, refused=None)
+        return not last
+
+    def _is_last(self, page: ItemPage, offset: int) -> bool:
+        """A page that is not full is the last, unless locked ones may have been dropped of it, or the service gives
+        fewer than it was asked for: then it is of a round number."""
+        if not page.received or offset >= MOST_ITEM_PAGES * ITEM_LIMIT:
+            return True
+        return page.received < ITEM_LIMIT and page.received % 100 != 0 and not self._store.counts().locked
+
+
+def _refused(error: OmiError) -> Literal["scope", "absent"] | None:
+    match error:
+        case Forbidden():
+            return "scope"
+        case Refused(status=404 | 405):
+            return "absent"
+    return None
 
 
 def _transcribed(conversation: Conversation) -> Conversation:

@@ -30,15 +30,16 @@ from omi_mcp.api.errors import (
 from omi_mcp.clock import Clock
 from omi_mcp.mirror.store import Store
 from omi_mcp.mirror.sync.absences import Absences
-from omi_mcp.mirror.sync.details import LabelReader, TranscriptBackfill
+from omi_mcp.mirror.sync.details import ActionItemReader, LabelReader, TranscriptBackfill
 from omi_mcp.mirror.sync.lease import Lease
 from omi_mcp.mirror.sync.passes import PassReader
-from omi_mcp.mirror.sync.state import LONG_AGO, Head, Passes, Trouble
-from omi_mcp.mirror.types import Listener, Obstacle, Phase, Progress, Standing
+from omi_mcp.mirror.sync.state import LONG_AGO, ActionItems, Head, Passes, Trouble
+from omi_mcp.mirror.types import Listener, Obstacle, Phase, Progress, Standing, ToDo
 from omi_mcp.tasks import beside
 
 READS: Sequence[Bucket] = ("reads",)
 TRANSCRIPT_READS: Sequence[Bucket] = ("reads", "transcripts")
+ITEM_READS: Sequence[Bucket] = ("action_items",)
 
 ANSWER_SECONDS = 8.0
 """How long a call waits for a look at the head, with conversations at hand that can be served without."""
@@ -48,6 +49,9 @@ FIRST_SECONDS = 30.0
 
 START_SECONDS = 3.0
 """How much longer it waits for the rest: enough for all of a small account."""
+
+ITEMS_AT_HAND = timedelta(minutes=5)
+"""A list of action items no older than this is good enough for who asks what is still to do."""
 
 QUIET_MOMENT = timedelta(minutes=2)
 PACE = timedelta(minutes=3)
@@ -97,6 +101,7 @@ class Scheduler:
         self._passes = PassReader(client, store, clock, budget, self._absences)
         self._transcripts = TranscriptBackfill(client, store, clock, self._absences)
         self._labels = LabelReader(client, store, clock)
+        self._items, self._reading_items = ActionItemReader(client, store, clock), anyio.Lock()
         self._working, self._work_lease = anyio.Lock(), Lease(store.database, clock, "sync")
         self._looking, self._look_lease = anyio.Lock(), Lease(store.database, clock, "look")
         self._woken = anyio.Event()
@@ -134,6 +139,21 @@ class Scheduler:
             self._woken.set()
             with anyio.CancelScope(shield=True):
                 await self._note_progress()
+
+    async def refresh_items(self, *, anew: bool = False) -> None:
+        """See that it is known which action items are done: called before an answer about them. `anew`: read the list
+        however lately that was done. What cannot be read is left as it was; see `to_do`."""
+        fresh = timedelta() if anew else ITEMS_AT_HAND
+        with suppress(BudgetSpent, RateLimited, sqlite3.Error), anyio.move_on_after(ANSWER_SECONDS):
+            async with self._reading_items:
+                if await database.run(self._items.due, fresh) <= self._clock.now():
+                    while await self._items.step(background=False):
+                        pass
+
+    def to_do(self) -> ToDo:
+        """What the list of action items tells, as it was last read. Blocks."""
+        state = ActionItems.load(self._store)
+        return ToDo(read=state.read, refused=state.refused, loose=tuple(self._store.loose_items()))
 
     async def fetch_first(self, start: datetime | None, end: datetime | None) -> None:
         """Have the transcripts of what began in this window (inclusive) copied before others."""
@@ -242,6 +262,7 @@ class Scheduler:
         if passes.whole is not None:
             yield self._read_on, READS, max(self._passes.due(), leisure, (passes.stepped or now) + PACE)
             yield self._labels.step, READS, max(self._labels.due(), leisure)
+            yield self._read_items, ITEM_READS, self._items.due()
 
     def _stand(self) -> Standing:
         wanted = self._wanted()
@@ -269,6 +290,10 @@ class Scheduler:
 
     async def _read_on(self) -> None:
         await self._passes.read_on(background=True)
+
+    async def _read_items(self) -> None:
+        async with self._reading_items:
+            await self._items.step()
 
     async def _look_on(self) -> None:
         """Finish what a look of an answered call has left."""

@@ -132,6 +132,22 @@ class Labels(_State):
     starred: tuple[str, ...] = ()
 
 
+class ActionItems(_State):
+    """The readings of the account's own list of action items.
+
+    `read` is when the last one that came to its end began, `failed` when the last page was asked for in vain, `refused`
+    why the API gives none to this key. `began` and `offset` are of an unfinished reading.
+    """
+
+    KEY = "sync_action_items"
+
+    read: datetime | None = None
+    failed: datetime | None = None
+    refused: Literal["scope", "absent"] | None = None
+    began: datetime | None = None
+    offset: int = 0
+
+
 class Transcripts(_State):
     """`alone` are to be fetched one by one, `unreadable` not before the given time; `batch` is how many at once."""
 

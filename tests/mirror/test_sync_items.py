@@ -1,0 +1,167 @@
+"""The account's own list of action items: read once a day, and matched with what the conversations say of theirs."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+from sync_kit import Account, Process, holding, talk
+
+from omi_mcp.api.models import ActionItem
+from omi_mcp.database import Database
+from omi_mcp.mirror.store import Store
+
+pytestmark = pytest.mark.anyio
+
+ITEMS = "/v1/dev/user/action-items"
+
+
+def to_do(number: int, *descriptions: str) -> dict[str, object]:
+    return talk(number, action_items=[{"description": each} for each in descriptions])
+
+
+def asked(account: Account) -> int:
+    return sum(request.path == ITEMS for request in account.sandbox.requests)
+
+
+def items(process: Process, number: int) -> dict[str, bool]:
+    stored = process.store.get(f"c{number:05}")
+    assert stored
+    return {item.description: item.completed for item in stored.conversation.structured.action_items}
+
+
+def listed(account: Account, description: str) -> str:
+    (found,) = [item["id"] for item in account.sandbox.action_items() if item["description"] == description]
+    return str(found)
+
+
+async def test_what_is_ticked_reworded_added_or_deleted_in_the_list_shows_in_the_conversation(account: Account) -> None:
+    account.sandbox.load([to_do(1, "Call the bank", "Buy milk", "Sell the boat"), to_do(2, "Write to Ana")])
+    async with account.copied() as process:
+        await process.sync.refresh_items()
+        assert items(process, 1) == {"Call the bank": False, "Buy milk": False, "Sell the boat": False}
+        account.sandbox.change_item(listed(account, "Call the bank"), completed=True)
+        account.sandbox.change_item(listed(account, "Buy milk"), description="Buy oat milk")
+        account.sandbox.delete_item(listed(account, "Sell the boat"))
+        account.sandbox.add_item("Renew the passport")
+        account.sandbox.add_item("Tell Bo", conversation_id="c00001")
+        await process.sync.refresh_items(anew=True)
+        assert items(process, 1) == {"Call the bank": True, "Buy oat milk": False, "Tell Bo": False}
+        assert [item.description for item in process.sync.to_do().loose] == ["Renew the passport"]
+        # Comparing the conversations again changes nothing of it, whatever else is edited there.
+        account.sandbox.edit("c00001", title="Another title")
+        await process.sync.compare_all()
+        await account.until(lambda: process.store.get("c00001").conversation.structured.title == "Another title")
+        assert items(process, 1) == {"Call the bank": True, "Buy oat milk": False, "Tell Bo": False}
+        account.sandbox.change_item(listed(account, "Call the bank"), completed=False)
+        await process.sync.refresh_items(anew=True)
+        assert items(process, 1)["Call the bank"] is False
+
+
+async def test_the_list_is_read_once_a_day_and_when_asked(account: Account) -> None:
+    account.sandbox.load([to_do(1, "Call the bank")])
+    async with account.copied() as process:
+        await account.until(lambda: asked(account) == 1)
+        await account.clock.sleep(timedelta(hours=23).total_seconds())
+        assert asked(account) == 1
+        await account.until(lambda: asked(account) == 2, hours=2)
+        for _ in range(3):
+            await process.sync.refresh_items()
+        assert asked(account) <= 3
+        await process.sync.refresh_items(anew=True)
+        await process.sync.refresh_items(anew=True)
+        before = asked(account)
+        await process.sync.refresh_items()
+        assert asked(account) == before
+
+
+async def test_a_key_without_the_scope_is_remembered_and_the_conversations_word_counts() -> None:
+    account = Account()
+    account.sandbox.key = account.sandbox.issue_key("conversations:read")
+    account.sandbox.load([to_do(1, "Call the bank")])
+    account.sandbox.change_item(listed(account, "Call the bank"), completed=True)
+    async with account.copied() as process:
+        await account.until(lambda: asked(account) == 1)
+        for _ in range(3):
+            await process.sync.refresh_items()
+            await account.clock.sleep(timedelta(hours=20).total_seconds())
+        assert asked(account) == 1
+        assert process.sync.to_do().refused == "scope"
+        assert process.sync.progress().blocked is None
+        assert items(process, 1) == {"Call the bank": False}
+        await account.clock.sleep(timedelta(days=6).total_seconds())
+        assert asked(account) == 2
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        httpx.Response(404, json={"detail": "Not Found"}),
+        httpx.Response(500, text="no"),
+        httpx.Response(200, json={"a": 1}),
+        httpx.Response(200, json=["nonsense", {"id": 3}, {"id": "", "description": 7}, None]),
+        httpx.Response(200, text="<html>"),
+    ],
+    ids=["absent", "fault", "object", "rows", "page"],
+)
+async def test_a_list_that_fails_holds_nothing_else_up(account: Account, answer: httpx.Response) -> None:
+    account.sandbox.load([to_do(number, "Call the bank") for number in range(3)])
+    account.wire.instead = lambda request: answer if request.url.path == ITEMS else None
+    async with account.copied() as process:
+        before = account.requests
+        await process.sync.refresh_items()
+        await account.clock.sleep(timedelta(hours=2).total_seconds())
+        assert process.sync.progress().blocked is None
+        assert process.sync.progress().complete
+        assert items(process, 1) == {"Call the bank": False}
+        assert account.requests - before < 30
+        assert process.sync.to_do().refused == ("absent" if answer.status_code == 404 else None)
+
+
+async def test_an_empty_list_is_not_believed_where_there_was_one(account: Account) -> None:
+    account.sandbox.load([to_do(1, "Call the bank")])
+    async with account.copied() as process:
+        await process.sync.refresh_items(anew=True)
+        account.wire.instead = lambda request: httpx.Response(200, json=[]) if request.url.path == ITEMS else None
+        await process.sync.refresh_items(anew=True)
+        assert items(process, 1) == {"Call the bank": False}
+
+
+async def test_a_long_list_is_read_to_its_end_also_where_pages_are_short(account: Account) -> None:
+    account.sandbox.load(to_do(number, *(f"Thing {number}.{each}" for each in range(300))) for number in range(8))
+    account.sandbox.lock("c00003")
+    for number in range(8):
+        account.sandbox.change_item(listed(account, f"Thing {number}.299"), completed=True)
+    async with account.copied() as process:
+        await process.sync.refresh_items(anew=True)
+        read = asked(account)
+        assert read <= 4
+        for number in set(range(8)) - {3}:
+            assert [name for name, done in items(process, number).items() if done] == [f"Thing {number}.299"]
+
+
+@holding(size=0)
+async def test_a_mirror_of_an_earlier_version_knows_what_is_open_in_it(account: Account, tmp_path: Path) -> None:
+    path = tmp_path / "mirror.sqlite3"
+    conversations = [
+        {"description": "Call the bank", "completed": True},
+        {"description": "Buy milk"},
+        {"description": " "},
+    ]
+    account.sandbox.load([talk(1, action_items=conversations), talk(2), talk(3, action_items=conversations[:1])])
+    async with account.process(path) as process:
+        await process.use()
+        await account.synced(process)
+    older = Database(path)
+    with older.writing() as connection:
+        connection.execute("drop index conversation_open")
+        for column in ("action_items", "open_items"):
+            connection.execute(f"alter table conversations drop column {column}")
+    store = Store(older, account.clock)
+    with older.reading() as connection:
+        found = dict(connection.execute("select id, open_items from conversations").fetchall())
+    assert found == {"c00001": 1, "c00002": 0, "c00003": 0}
+    stored = store.get("c00001")
+    assert stored
+    assert stored.conversation.structured.action_items[1] == ActionItem(description="Buy milk")
+    older.close()
