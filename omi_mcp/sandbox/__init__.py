@@ -6,6 +6,7 @@
 from omi_mcp.sandbox.account import REMEMBERED_REQUESTS, Sandbox, Served
 from omi_mcp.sandbox.faults import KINDS, ROUTES, Faults
 from omi_mcp.sandbox.loading import BadLine, PlainLine, SpokenLine
+from omi_mcp.sandbox.many import Sandboxes
 
 __all__ = [
     "KINDS",
@@ -15,6 +16,7 @@ __all__ = [
     "Faults",
     "PlainLine",
     "Sandbox",
+    "Sandboxes",
     "Served",
     "SpokenLine",
 ]

@@ -74,15 +74,25 @@ class Keyring:
         self._store.delete_key(key)
         self._callers.pop(key, None)
 
+    def knows(self, key: str) -> bool:
+        return key in self._callers
+
     def authenticate(self, authorization: str | None) -> Caller:
-        if authorization is None or not authorization.startswith(_SCHEME):
+        key = key_in(authorization)
+        if key is None:
             raise Refusal(401, _MISSING)
-        key = authorization.removeprefix(_SCHEME)
         if key.startswith("omi_mcp_"):
             raise Refusal(401, _WRONG_FAMILY)
         if key not in self._callers:
             raise Refusal(401, _INVALID)
         return self._callers[key]
+
+
+def key_in(authorization: str | None) -> str | None:
+    """The key in an Authorization header; None where there is none."""
+    if authorization is None or not authorization.startswith(_SCHEME):
+        return None
+    return authorization.removeprefix(_SCHEME)
 
 
 WINDOW = timedelta(hours=1)

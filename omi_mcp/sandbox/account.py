@@ -26,6 +26,8 @@ from omi_mcp.sandbox.wire import format_moment
 
 REMEMBERED_REQUESTS = 10_000
 
+USER = "sandbox-user"
+
 
 class Served(NamedTuple):
     """One request; `query` keeps the last of repeated parameters, `status` is 0 where no answer began."""
@@ -45,8 +47,9 @@ class Sandbox:
 
     `limits="real"` counts the hourly allowances of each key as the service does (60 reads, 25 with transcript,
     25 writes, 120 lists of action items), each times `boost`. `without` are routes that it does not have, as older
-    services have not. `key` is the account's developer key, else one is made. The methods below the
-    transport act as the Omi app or the service would, without a request. Raises `KeyError` for an unknown id.
+    services have not. `key` is the account's developer key, else one is made. `user` tells one account from another
+    where there are several: see `Sandboxes`. The methods below the transport act as the Omi app or the service would,
+    without a request. Raises `KeyError` for an unknown id.
     """
 
     base_url = "http://127.0.0.1"
@@ -61,8 +64,10 @@ class Sandbox:
         seed: int = 0,
         key: str | None = None,
         without: Collection[NewerRoute] = (),
+        user: str = USER,
     ) -> None:
         self._now = now
+        self._user = user
         self._store = Store(path)
         self._keyring = Keyring(self._store)
         self._served: deque[Served] = deque(maxlen=REMEMBERED_REQUESTS)
@@ -70,7 +75,7 @@ class Sandbox:
         self.read_only_key = self._keyring.named("read-only", READ_SCOPES)
         self.pause: Callable[[], Awaitable[None]] = anyio.lowlevel.checkpoint
         """Awaited while a create is in progress; from segments twice: before its placeholder is stored, and after."""
-        creator = Creator(self._store, now, lambda: self.pause())
+        creator = Creator(self._store, now, lambda: self.pause(), user)
         api = Api(self._store, self._keyring, Limiter(now, enabled=limits == "real", boost=boost), creator, without)
         self.faults = Faults()
         """What goes wrong on the way; `Faults.parse` makes it from a spec, `seed` makes it repeatable."""
@@ -109,6 +114,9 @@ class Sandbox:
         """A further key with exactly these scopes; with none given it is read-only, as upstream."""
         return self._keyring.issue(scopes or READ_SCOPES)
 
+    def has_key(self, key: str) -> bool:
+        return self._keyring.knows(key)
+
     def revoke_key(self, key: str) -> None:
         self._keyring.revoke(key)
 
@@ -124,10 +132,11 @@ class Sandbox:
         return loading.load(self._store, loading.read_file(path), self._now())
 
     def load_sample(self) -> int:
-        """The sample library that comes with the package, dated relative to now."""
+        """The sample library that comes with the package, dated relative to now. No two users share an id."""
         now = self._now()
-        self._store.put_items(loading.sample_items(now))
-        return loading.load(self._store, loading.read_sample(now), now)
+        owner = None if self._user == USER else self._user
+        self._store.put_items(loading.sample_items(now, owner))
+        return loading.load(self._store, loading.read_sample(now, owner), now)
 
     def insert(self, record: dict[str, Any]) -> None:
         """Add or replace one conversation, in either of the shapes of `load`."""

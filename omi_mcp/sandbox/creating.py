@@ -25,7 +25,6 @@ CLAIM_LIFETIME = timedelta(minutes=15)
 """OMI API: a create that is still processing after this is given up, and its session id is free again."""
 
 _NAMESPACE = uuid.UUID("5d0ca1f0-6f6d-4a6b-9c39-0b0a5a6f7c11")
-_ACCOUNT = "sandbox-user"
 _FAILING_SOURCES = (Source.external_integration, Source.workflow)
 _FINISHED_EARLY = "finished_at must be after started_at"
 
@@ -33,8 +32,11 @@ _FINISHED_EARLY = "finished_at must be after started_at"
 class Creator:
     """Both creates. `pause` stands for the model's thinking time: it is awaited while a create is in progress."""
 
-    def __init__(self, store: Store, now: Callable[[], datetime], pause: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, store: Store, now: Callable[[], datetime], pause: Callable[[], Awaitable[None]], user: str
+    ) -> None:
         self._store = store
+        self._user = user
         self._now = now
         self._pause = pause
         self._claiming: set[str] = set()
@@ -68,7 +70,7 @@ class Creator:
         if not _earlier(started, finished):
             raise Refusal(422, _FINISHED_EARLY)
         session = form.client_session_id
-        conversation_id = str(uuid.uuid4() if session is None else session_conversation_id(session))
+        conversation_id = str(uuid.uuid4() if session is None else session_conversation_id(self._user, session))
         if session is not None and (receipt := self._repeated(conversation_id)):
             return receipt
         record = _draft(conversation_id, started, finished, form.language, form.geolocation)
@@ -134,9 +136,9 @@ def complete(record: Record) -> None:
         record.structured = structure(words)
 
 
-def session_conversation_id(session: str) -> uuid.UUID:
-    """OMI API: the id made from `client_session_id`; the same session always gives the same conversation."""
-    return uuid.uuid5(_NAMESPACE, _ACCOUNT + session)
+def session_conversation_id(user: str, session: str) -> uuid.UUID:
+    """OMI API: the id made from `client_session_id`; the same session of a user always gives the same conversation."""
+    return uuid.uuid5(_NAMESPACE, user + session)
 
 
 def blank_structure() -> dict[str, Any]:

@@ -199,16 +199,18 @@ def read_file(path: Path) -> Iterator[tuple[int, Any]]:
         yield from _parsed(lines)
 
 
-def read_sample(now: datetime) -> Iterator[tuple[int, Any]]:
-    """The shipped sample library, dated relative to `now`."""
+def read_sample(now: datetime, owner: str | None = None) -> Iterator[tuple[int, Any]]:
+    """The shipped sample library, dated relative to `now`; with ids of its own for an `owner`."""
     with resources.files("omi_mcp.sandbox").joinpath("sample.jsonl").open(encoding="utf-8") as lines:
         today = now.astimezone(UTC).date()
         for number, line in _parsed(lines):
+            if owner is not None:
+                line["id"] = str(uuid.uuid5(_NAMESPACE, f"{owner} {line['id']}"))
             yield number, _dated(line, today)
 
 
-def sample_items(now: datetime) -> list[Item]:
-    """The sample library's action items that were made by hand, dated relative to `now`."""
+def sample_items(now: datetime, owner: str | None = None) -> list[Item]:
+    """The sample library's action items that were made by hand, as `read_sample`."""
     today = now.astimezone(UTC).date()
 
     def at(days_ago: int, clock: str) -> str:
@@ -216,7 +218,7 @@ def sample_items(now: datetime) -> list[Item]:
 
     return [
         Item(
-            id=str(uuid.uuid5(_NAMESPACE, description)),
+            id=str(uuid.uuid5(_NAMESPACE, f"{owner} {description}" if owner else description)),
             description=description,
             created_at=at(days_ago, "18:30"),
             completed=completed,

@@ -14,6 +14,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from omi_mcp.sandbox.account import Sandbox
 from omi_mcp.sandbox.faults import Break, ConnectionBroken
+from omi_mcp.sandbox.many import Sandboxes
 
 HOST = "127.0.0.1"
 """Never further than this machine."""
@@ -22,7 +23,7 @@ SHUTDOWN_SECONDS = 2
 """How long requests in flight may still take when the server stops."""
 
 
-def serve(sandbox: Sandbox, port: int = 0, *, announce: Callable[[str], None]) -> None:
+def serve(sandbox: Sandbox | Sandboxes, port: int = 0, *, announce: Callable[[str], None]) -> None:
     """Serve until Ctrl-C or SIGTERM, from the main thread.
 
     Port 0 takes a free one. `announce` gets the base URL as soon as requests are answered.
@@ -47,7 +48,7 @@ def serve(sandbox: Sandbox, port: int = 0, *, announce: Callable[[str], None]) -
 
 
 @asynccontextmanager
-async def serving(sandbox: Sandbox, port: int = 0) -> AsyncIterator[str]:
+async def serving(sandbox: Sandbox | Sandboxes, port: int = 0) -> AsyncIterator[str]:
     """Serve for as long as the block lasts; gives the base URL."""
     listener = socket.create_server((HOST, port))
     server = _Server(sandbox)
@@ -63,7 +64,7 @@ async def serving(sandbox: Sandbox, port: int = 0) -> AsyncIterator[str]:
 class _Server(uvicorn.Server):
     """Breaks connections where a fault says so, and leaves signals to whoever started it."""
 
-    def __init__(self, sandbox: Sandbox) -> None:
+    def __init__(self, sandbox: Sandbox | Sandboxes) -> None:
         super().__init__(
             uvicorn.Config(
                 self._app,

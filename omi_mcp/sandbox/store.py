@@ -4,6 +4,7 @@ import json
 import sqlite3
 import threading
 import uuid
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
@@ -353,7 +354,7 @@ def _row(record: Record) -> dict[str, Any]:
         "created_us": microseconds(datetime.fromisoformat(record.created_at)),
         "category": record.structured["category"],
         "structured": json.dumps(record.structured),
-        "segments": json.dumps(record.segments),
+        "segments": zlib.compress(json.dumps(record.segments).encode(), 1),  # a thousand accounts fit into memory
         "geolocation": json.dumps(record.geolocation) if record.geolocation else None,
     }
 
@@ -369,5 +370,10 @@ def _record(row: sqlite3.Row) -> Record:
         columns[name] = bool(columns[name])
     for name in ("structured", "geolocation"):
         columns[name] = json.loads(columns[name]) if columns[name] else None
-    columns["segments"] = json.loads(columns["segments"]) if "segments" in columns else None
+    columns["segments"] = _segments(columns["segments"]) if "segments" in columns else None
     return Record(**columns)
+
+
+def _segments(kept: bytes | str) -> Any:
+    """Files of earlier releases have them as text."""
+    return json.loads(zlib.decompress(kept) if isinstance(kept, bytes) else kept)
