@@ -10,9 +10,9 @@ from datetime import datetime, tzinfo
 from omi_mcp import dates
 from omi_mcp.api.errors import InvalidRequest
 from omi_mcp.library import Found, Library
-from omi_mcp.mirror.types import Filters, Hit, Stored
+from omi_mcp.mirror.types import Filters, Hit, Stored, ToDo
 from omi_mcp.views import budgets, notes
-from omi_mcp.views.cards import Detail, search_cards
+from omi_mcp.views.cards import Detail, other_items, search_cards, to_do_cards
 from omi_mcp.views.errors import Wording
 from omi_mcp.views.models import SearchAnswer
 from omi_mcp.views.transcripts import START, Place, Transcript, user_name
@@ -121,7 +121,7 @@ def search_answer(
     `wanted` is the time it was limited to. `copying` False: nothing is copied after this answer.
     """
     results = found.results
-    return SearchAnswer(
+    answer = SearchAnswer(
         range=notes.understood(wanted),
         user=user_name(found.user),
         conversations=search_cards(results.matches, zone, detail),
@@ -141,4 +141,21 @@ def search_answer(
             newest=found.newest,
             copying=copying,
         ),
+    )
+    return _with_to_do(answer, found, found.to_do, zone, now) if found.to_do else answer
+
+
+def _with_to_do(answer: SearchAnswer, found: Found, to_do: ToDo, zone: tzinfo, now: datetime) -> SearchAnswer:
+    """The answer for who asks what is still to do: open items in full, and those that belong to no conversation."""
+    others, left_out = other_items(to_do.loose, zone, now)
+    today = dates.local(now, zone)
+    said = (answer.note if found.results.total or not others else None, notes.to_do(to_do, zone, now))
+    return answer.model_copy(
+        update={
+            "conversations": to_do_cards(found.results.matches, zone, now),
+            "other_action_items": others,
+            "other_action_items_left_out": left_out,
+            "today": f"{dates.weekday(today)} {today.date().isoformat()}",
+            "note": " ".join(filter(None, said)) or None,
+        }
     )

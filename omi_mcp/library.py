@@ -21,7 +21,7 @@ from omi_mcp.api.drafts import SegmentsDraft, TextDraft, is_name
 from omi_mcp.api.errors import BudgetSpent, InvalidRequest, NotFound, OmiError, PaymentRequired, RateLimited
 from omi_mcp.api.models import Conversation, Folder
 from omi_mcp.clock import Clock, SystemClock
-from omi_mcp.mirror.search import find_in, occurrences, reach, search
+from omi_mcp.mirror.search import find_in, occurrences, reach, search, search_to_do
 from omi_mcp.mirror.types import (
     CatalogueEntry,
     Counts,
@@ -33,6 +33,7 @@ from omi_mcp.mirror.types import (
     Results,
     Standing,
     Stored,
+    ToDo,
 )
 from omi_mcp.names import RECENT, People, unaccented
 from omi_mcp.settings import Settings
@@ -75,6 +76,8 @@ class Found:
     newest: bool
     user: str | None = None
     """What the person is called in transcripts, where that is known."""
+    to_do: ToDo | None = None
+    """What is known of items that are done, where open ones were asked for."""
 
     @property
     def unheard(self) -> int:
@@ -142,7 +145,8 @@ class Library:
         """Find by words and filters; without words, the newest first. `folder` is an id or a name, and the speaker may
         be "me".
 
-        `refresh` looks for what is new however lately that was done.
+        `refresh` looks for what is new however lately that was done. Where open items are asked for, those that are
+        done by the account's own list are not among them, and those of it that belong to no conversation come along.
 
         Raises:
             InvalidRequest: there is no such folder, or it is not known which speaker is the user.
@@ -152,18 +156,25 @@ class Library:
         await account.sync.refresh(look=refresh, report=report)
         if folder is not None:
             filters = await self._in_folder(account, filters, folder)
+        if filters.open_items and not offset:  # what changes meanwhile would shift later pages
+            await account.sync.refresh_items(anew=refresh)
 
-        def look() -> tuple[Results, Counts, People]:
+        def look() -> tuple[Results, Counts, People, ToDo | None]:
             people = self._people(account)
             wanted = _filter_speaker(filters, people)
-            results = search(account.store, query, wanted, limit=limit, offset=offset)
-            return results, reach(account.store, filters), people
+            to_do = None
+            if filters.open_items:
+                results, loose = search_to_do(account.store, query, wanted, limit=limit, offset=offset)
+                to_do = replace(account.sync.to_do(), loose=loose)
+            else:
+                results = search(account.store, query, wanted, limit=limit, offset=offset)
+            return results, reach(account.store, filters), people, to_do
 
-        results, counts, people = await database.run(look)
+        results, counts, people, to_do = await database.run(look)
         if counts.pending:
             await account.sync.fetch_first(filters.start, filters.end)
         newest = not offset or bool(query.strip())
-        return Found(results, counts, account.sync.progress(), filters, newest, people.user)
+        return Found(results, counts, account.sync.progress(), filters, newest, people.user, to_do)
 
     async def get(self, conversation_id: str, *, transcript: bool = True) -> Reading:
         """One conversation, from the mirror where it has what is asked for, else from the API.

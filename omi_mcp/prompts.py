@@ -81,8 +81,8 @@ def register(server: MCPServer[AppContext]) -> None:
     async def follow_ups(ctx: Ctx, period: Period = "last 7 days") -> str:
         return (
             f"List the follow-ups from my conversations of this period: {period}.\n"
-            f"1. Call search_conversations without a query, {span(ctx, period)}, limit 50; for every conversation with "
-            "open_action_items call get_conversation with include_transcript=false and collect them.\n"
+            f"1. Call search_conversations with open_items=true, without a query, {span(ctx, period)}, limit 50; "
+            "follow next_cursor to the end. It gives the open action items in full, also those of no conversation.\n"
             f'2. Call search_conversations with the query "I\'ll send you promise by Friday follow up next step", '
             f"{span(ctx, period)}, and read around the hits with get_conversation (segment) to find promises that are "
             "not among the action items.\n"
@@ -115,9 +115,10 @@ def register(server: MCPServer[AppContext]) -> None:
             "Review my last seven days.\n"
             '1. Call search_conversations without a query, period="last 7 days", limit 50, detail full; '
             "follow next_cursor to the end.\n"
-            "2. For conversations with decisions or open action items, call get_conversation with "
-            "include_transcript=false, and with find where the decision itself matters.\n"
-            "3. Give me: decisions (and which earlier ones they replace), open action items by due date, people I "
-            "should get back to, and one pattern worth noticing.\n"
+            "2. For what is still to do, also from before, call it once with open_items=true, without a period, "
+            "limit 50.\n"
+            "3. For conversations with decisions, call get_conversation with find set to what was decided.\n"
+            "4. Give me: decisions (and which earlier ones they replace), open action items by due date, overdue ones "
+            "first, people I should get back to, and one pattern worth noticing.\n"
             f"{CITE}"
         )

@@ -6,7 +6,7 @@ from omi_mcp import front
 from omi_mcp.api.models import known_categories
 from omi_mcp.mirror.types import Filters
 from omi_mcp.terminal import DONE, USAGE, CommandFailed, Session, argument, run_command
-from omi_mcp.views.models import ConversationCard, ConversationDetail
+from omi_mcp.views.models import ActionItem, ConversationCard, ConversationDetail
 from omi_mcp.views.text import enumerated
 
 MOST = 50
@@ -23,6 +23,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--folder", metavar="NAME", help="in this folder; a name or an id")
     parser.add_argument("--starred", action="store_true", default=None, help="only starred ones")
+    parser.add_argument(
+        "--open-items", action="store_true", help="only what is still to do: open action items with their due dates"
+    )
     parser.add_argument("--limit", type=int, default=10, metavar="N", help=f"how many, 1 to {MOST} (default 10)")
     parser.add_argument(
         "--refresh", action="store_true", help="look for what is new first, however lately that was done"
@@ -46,6 +49,7 @@ async def main(session: Session, options: argparse.Namespace) -> int:
         categories=categories,
         starred=options.starred,
         speaker=options.speaker or None,
+        open_items=options.open_items,
     )
     query = " ".join(options.words)
     session.err.status("Searching ...")
@@ -62,6 +66,11 @@ async def main(session: Session, options: argparse.Namespace) -> int:
     searched = " ".join([query, *(word for replaced in found.results.replaced for word in replaced.by)])
     for number, card in enumerate(answer.conversations, 1):
         session.out.print(_shown(session, number, card, searched))
+    if answer.other_action_items:
+        others = [_to_do(session, item, searched) for item in answer.other_action_items]
+        more = answer.other_action_items_left_out
+        others += [f"    and {more} more"] if more else []
+        session.out.print("\n".join([f"    {session.out.paint('Of no conversation', 'bold')}", *others, ""]))
     if answer.range:
         session.note(f"From {answer.range.start or 'the first one'} to {answer.range.end or 'the latest'}.")
     session.note(answer.note)
@@ -79,9 +88,19 @@ def _shown(session: Session, number: int, card: ConversationCard, query: str) ->
     for hit in card.hits or ():
         where = (f"{hit.at} " if hit.at else "") + (f"{hit.speaker}: " if hit.speaker else "")
         lines.append(f"    {paint(where, 'cyan')}{_highlighted(session, hit.text, query)}")
+    shown = [_to_do(session, item, query) for item in card.action_items or ()]
+    if card.open_action_items and len(shown) < card.open_action_items:
+        shown.append(f"    and {card.open_action_items - len(shown)} more")
+    lines += shown
     if not card.hits and card.overview:
         lines.append(f"    {card.overview}")
     return "\n".join([*lines, f"    {paint(card.id, 'dim')}", ""])
+
+
+def _to_do(session: Session, item: ActionItem, query: str) -> str:
+    due = f"due {item.due[:10]}" if item.due else ""
+    when = session.out.paint(f"overdue, {due}", "red") if item.overdue else session.out.paint(due, "dim")
+    return f"    [ ] {_highlighted(session, item.description, query)}{f'  {when}' if due else ''}"
 
 
 def _highlighted(session: Session, text: str, query: str) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from omi_mcp.api.models import Conversation, ListedItem
+from omi_mcp.api.models import ActionItem, Conversation, ListedItem
 from omi_mcp.database import FileWarning as FileWarning  # a value like the others here
 
 TranscriptState = Literal["stored", "none", "pending", "locked"]
@@ -82,6 +82,8 @@ class Match:
     speakers: tuple[str, ...]
     segments: int
     hits: tuple[Hit, ...]
+    to_do: tuple[ActionItem, ...] = ()
+    """Its open action items, where they were asked for, those that match first."""
 
 
 @dataclass(frozen=True)
@@ -105,10 +107,10 @@ class Results:
 
 @dataclass(frozen=True)
 class ToDo:
-    """What the account's own list of action items tells, beside the conversations.
+    """What is known from the account's own list of action items, beside the conversations.
 
     `read` is when it was last read to its end, None where never; `refused` is why it cannot be: the key lacks the
-    scope, or the service has no such list. `loose` are those still to do that belong to no mirrored conversation.
+    scope, or the service has no such list. `loose` are open items of it that belong to no mirrored conversation.
     """
 
     read: datetime | None

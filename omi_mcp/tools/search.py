@@ -43,6 +43,10 @@ async def search_conversations(
     folder: Annotated[Words, Field(description="Folder name or id")] = None,
     starred: Annotated[Switch, Field(description="true: only starred ones")] = None,
     speaker: Annotated[Words, Field(description="Only conversations in which this person speaks; me: the user")] = None,
+    open_items: Annotated[
+        Switch,
+        Field(description="true: what is still to do: open action items with due dates; query, period narrow it"),
+    ] = None,
     limit: Annotated[
         PageSize, Field(description=f"Conversations per page: 1 to {MAX_LIMIT}, default {DEFAULT_LIMIT}")
     ] = None,
@@ -55,8 +59,17 @@ async def search_conversations(
     wanted = time_range(ctx, start, end, period)
     with checked("categories"):
         known = known_categories(categories or ())
-    filters = Filters(start=wanted.first, end=wanted.last, categories=known, starred=starred or None, speaker=speaker)
-    binding = _binding(query or "", start, end, period, filters.categories, folder, filters.starred, speaker)
+    filters = Filters(
+        start=wanted.first,
+        end=wanted.last,
+        categories=known,
+        starred=starred or None,
+        speaker=speaker,
+        open_items=bool(open_items),
+    )
+    binding = _binding(
+        query or "", start, end, period, filters.categories, folder, filters.starred, speaker, filters.open_items
+    )
     offset = _offset(cursor, binding) if cursor else 0
     copied = 0
 

@@ -72,6 +72,14 @@ FULL = (
 )
 FULL_PAGE = 40_000
 
+TO_DO_ITEM = 500
+"""One open action item in full. OMI API: those made by hand have no more."""
+TO_DO_ITEMS = (2_000, 1_000, 600)
+"""Characters for the open action items of one conversation: the largest of these with which the page fits."""
+TO_DO_PAGE = 9_000
+"""The page with them, and with ten conversations at most; more share as much as concise cards do."""
+TO_DO_OTHERS = 2_000
+
 _ROOMY_PAGE = 10
 _SENTENCE_END = re.compile(
     r"[.!?\u2026][\"')\]\u201d\u2019]*(?=\s)|[\u3002\uff01\uff1f\u061f\u06d4\u0964][\u300d\u300f\u201d]*"
@@ -82,6 +90,11 @@ _SPACE = re.compile(r"\s+")
 def concise_page(cards: int) -> int:
     """The characters that many concise cards share; a short page leaves each of them more room."""
     return CONCISE_CARD * max(cards, _ROOMY_PAGE)
+
+
+def to_do_page(cards: int) -> int:
+    """The characters that many cards with open action items share."""
+    return TO_DO_PAGE * max(cards, _ROOMY_PAGE) // _ROOMY_PAGE
 
 
 def shorten(text: str, limit: int) -> str:

@@ -47,6 +47,38 @@ def search_cards(matches: Sequence[mirror.Match], zone: tzinfo, detail: Detail =
     return cards
 
 
+def to_do_cards(matches: Sequence[mirror.Match], zone: tzinfo, now: datetime) -> list[ConversationCard]:
+    """One card for each match, in their order, with its open action items, and why it was found where no item says so.
+
+    Where the page is too long, each shows fewer of its items, and how many are open.
+    """
+    whole = [_action_items(match.to_do, zone, now) for match in matches]
+    cards: list[ConversationCard] = []
+    for limit in budgets.TO_DO_ITEMS:
+        cards = [_to_do_card(match, items, zone, limit) for match, items in zip(matches, whole, strict=True)]
+        if sum(budgets.json_size(card.dump()) + 1 for card in cards) <= budgets.to_do_page(len(cards)):
+            break
+    return cards
+
+
+def other_items(
+    items: Sequence[api.ActionItem], zone: tzinfo, now: datetime
+) -> tuple[list[ActionItem] | None, int | None]:
+    """Open action items of no conversation, as many as there is room for, and the number of those left out."""
+    return _bounded(_action_items(items, zone, now), budgets.TO_DO_OTHERS)
+
+
+def _to_do_card(match: mirror.Match, items: Sequence[ActionItem], zone: tzinfo, limit: int) -> ConversationCard:
+    shown, left_out = _bounded(items, limit)
+    hits = [hit(found) for found in match.hits if found.field not in ("title", "action_items")]
+    return ConversationCard(
+        **_heading(match.stored, zone),
+        open_action_items=len(items) if left_out else None,
+        action_items=shown,
+        hits=hits[:1] or None,
+    )
+
+
 def _cuts(count: int, sizes: Sequence[budgets.CardSize]) -> Iterator[tuple[int, budgets.CardSize]]:
     """Which card gives way next, and to which size. None is cut to the smallest before all have given what else they
     can.
@@ -152,13 +184,14 @@ def _names(speakers: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(speaker_name(speaker) for speaker in speakers))
 
 
-def _action_items(items: Iterable[api.ActionItem], zone: tzinfo) -> list[ActionItem]:
-    """Open ones first, each group in the API's order."""
+def _action_items(items: Iterable[api.ActionItem], zone: tzinfo, now: datetime | None = None) -> list[ActionItem]:
+    """Open ones first, each group in its order; with `now` it is said of those that are overdue."""
     return [
         ActionItem(
-            description=budgets.excerpt(clean_line(item.description), budgets.ITEM),
+            description=budgets.excerpt(clean_line(item.description), budgets.TO_DO_ITEM if now else budgets.ITEM),
             completed=item.completed or None,
             due=_local(item.due_at, zone),
+            overdue=bool(now and item.due_at and item.due_at < now and not item.completed) or None,
         )
         for item in sorted(items, key=lambda item: item.completed)
         if item.description.strip()

@@ -48,6 +48,7 @@ class ActionItem(View):
     description: str
     completed: bool | None = None
     due: str | None = None
+    overdue: bool | None = None
 
 
 class Event(View):
@@ -132,6 +133,11 @@ class SearchAnswer(View):
     range: Annotated[RangeBlock | None, Field(description="How start, end or period were understood.")] = None
     user: Annotated[str | None, Field(description="The speaker who is the user.")] = None
     conversations: list[ConversationCard]
+    other_action_items: Annotated[
+        list[ActionItem] | None, Field(description="open_items: open ones that belong to no conversation.")
+    ] = None
+    other_action_items_left_out: int | None = None
+    today: str | None = None
     matched: Annotated[int, Field(description="How many match in all, on every page.")]
     next_cursor: str | None = None
     note: str | None = None

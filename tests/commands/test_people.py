@@ -321,3 +321,23 @@ def test_a_bar_shows_speed_and_time_left_and_lines_appear_above_it() -> None:
     assert screen.written.split("\r\x1b[2K")[-1].startswith("Waiting\nTranscripts [")
     terminal.status("")
     assert screen.written.endswith("\r\x1b[2K")
+
+
+def test_what_is_still_to_do_is_shown_with_what_is_overdue(tmp_path: Path) -> None:
+    async def story(account: Account) -> None:
+        due = (START - timedelta(days=3)).isoformat()
+        items = [{"description": "Buy rope", "due_at": due}, {"description": "Sell the boat"}]
+        account.sandbox.load([talk("harbour", action_items=items), talk("kitchen")])
+        account.sandbox.add_item("Renew the passport")
+        found = await account.run("search", "--open-items")
+        assert found.code == 0
+        assert f"[ ] Buy rope  overdue, due {due[:10]}" in found.out
+        assert "[ ] Sell the boat" in found.out
+        assert "About the kitchen" not in found.out
+        assert found.out.index("Of no conversation") < found.out.index("[ ] Renew the passport")
+        (rope,) = [item["id"] for item in account.sandbox.action_items() if item["description"] == "Buy rope"]
+        account.sandbox.change_item(rope, completed=True)
+        again = await account.run("search", "--open-items", "--refresh", "--json")
+        assert [item["description"] for item in again.json["conversations"][0]["action_items"]] == ["Sell the boat"]
+
+    live(story, tmp_path)

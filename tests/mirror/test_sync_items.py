@@ -47,7 +47,7 @@ async def test_what_is_ticked_reworded_added_or_deleted_in_the_list_shows_in_the
         account.sandbox.add_item("Tell Bo", conversation_id="c00001")
         await process.sync.refresh_items(anew=True)
         assert items(process, 1) == {"Call the bank": True, "Buy oat milk": False, "Tell Bo": False}
-        assert [item.description for item in process.sync.to_do().loose] == ["Renew the passport"]
+        assert [item.description for item in process.store.loose_items()] == ["Renew the passport"]
         # Comparing the conversations again changes nothing of it, whatever else is edited there.
         account.sandbox.edit("c00001", title="Another title")
         await process.sync.compare_all()

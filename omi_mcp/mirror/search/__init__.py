@@ -2,5 +2,6 @@
 
 from omi_mcp.mirror.search.engine import find_in, reach, search
 from omi_mcp.mirror.search.hits import occurrences
+from omi_mcp.mirror.search.to_do import search_to_do
 
-__all__ = ["find_in", "occurrences", "reach", "search"]
+__all__ = ["find_in", "occurrences", "reach", "search", "search_to_do"]

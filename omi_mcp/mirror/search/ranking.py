@@ -82,6 +82,8 @@ class Scope:
             values.append(storable(filters.folder_id))
         if filters.starred is not None:
             clauses.append("starred = 1" if filters.starred else "starred is not 1")
+        if filters.open_items:
+            clauses.append("open_items > 0")
         if filters.speaker is not None:
             clauses.append("row in (select row from speaks where speaker in (select value from json_each(?)))")
             values.append(json.dumps(_speakers(connection, filters.speaker)))

@@ -151,9 +151,9 @@ class Scheduler:
                         pass
 
     def to_do(self) -> ToDo:
-        """What the list of action items tells, as it was last read. Blocks."""
+        """How far the list of action items is known. Blocks."""
         state = ActionItems.load(self._store)
-        return ToDo(read=state.read, refused=state.refused, loose=tuple(self._store.loose_items()))
+        return ToDo(read=state.read, refused=state.refused)
 
     async def fetch_first(self, start: datetime | None, end: datetime | None) -> None:
         """Have the transcripts of what began in this window (inclusive) copied before others."""
