@@ -158,12 +158,12 @@ def kinds(library: Library, conversations: int) -> dict[str, Callable[[], Asked]
         "quoted phrase": lambda: Asked(f'"{spoken()}"'),
         "4 words in a week": lambda: Asked(some(4), span(7)),
         "4 words in a category": lambda: Asked(some(4), Filters(categories=(draw.choice(CATEGORIES),))),
-        "4 words, one speaker": lambda: Asked(some(4), Filters(speaker=person())),
+        "4 words, one speaker": lambda: Asked(some(4), Filters(speakers=((person(),),))),
         "4 words, page 5": lambda: Asked(some(4), offset=40),
         "beginning of a word": lambda: Asked(word(1_500, 8_000)[:4]),
         "misspelled word": lambda: Asked(typo()),
         "newest": lambda: Asked(),
-        "newest of a speaker": lambda: Asked("", Filters(speaker=person())),
+        "newest of a speaker": lambda: Asked("", Filters(speakers=((person(),),))),
         "newest, page 100": lambda: Asked("", offset=min(990, conversations // 2)),
     }
 

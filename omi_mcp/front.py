@@ -17,9 +17,6 @@ from omi_mcp.views.errors import Wording
 from omi_mcp.views.models import SearchAnswer
 from omi_mcp.views.transcripts import START, Place, Transcript, user_name
 
-CANDIDATES = 5 * budgets.HITS
-"""Hits looked at, to have enough of one speaker's."""
-
 
 class Misused(InvalidRequest):
     """An argument that does not suit the conversation: there is no such place in it, or nobody of that name."""
@@ -66,11 +63,13 @@ async def read(
     if not transcript or not len(spoken):
         why = notes.no_transcript(stored.transcript, asked=transcript, obstacle=reading.obstacle)
         return Opened(stored, spoken, why)
-    found = await library.find_in(conversation.id, find, CANDIDATES) if find else ()
     people = await library.people()
     user = spoken.user(people.user)
-    if speaker and people.means_user(speaker):
-        speaker = user or speaker
+    if speaker:
+        names = people.meant(speaker) or filter(None, (user,))
+        speaker = next((name for name in names if spoken.speaks(name)), speaker)
+    said_by = (speaker,) if speaker else ()
+    found = await library.find_in(conversation.id, find, budgets.HITS, said_by) if find else ()
     hits = spoken.hits_of(speaker, found)
     return Opened(
         stored,
@@ -129,8 +128,11 @@ def search_answer(
         note=notes.found(
             results,
             filtered=found.filters != Filters(),
+            zone=zone,
             ahead=wanted.is_ahead(now),
             unheard=found.unheard,
+            heard=found.heard,
+            people=bool(found.filters.speakers) and found.to_do is None,
         ),
         coverage=notes.coverage(
             found.counts,

@@ -21,11 +21,12 @@ from omi_mcp.api.drafts import SegmentsDraft, TextDraft, is_name
 from omi_mcp.api.errors import BudgetSpent, InvalidRequest, NotFound, OmiError, PaymentRequired, RateLimited
 from omi_mcp.api.models import Conversation, Folder
 from omi_mcp.clock import Clock, SystemClock
-from omi_mcp.mirror.search import find_in, occurrences, reach, search, search_to_do
+from omi_mcp.mirror.search import find_in, occurrences, reach, search, search_to_do, who_speaks
 from omi_mcp.mirror.types import (
     CatalogueEntry,
     Counts,
     Filters,
+    Heard,
     Hit,
     Listener,
     Names,
@@ -35,7 +36,7 @@ from omi_mcp.mirror.types import (
     Stored,
     ToDo,
 )
-from omi_mcp.names import RECENT, People, unaccented
+from omi_mcp.names import RECENT, People, Person, unaccented
 from omi_mcp.settings import Settings
 from omi_mcp.views.notes import warned
 from omi_mcp.views.text import clean_name
@@ -65,8 +66,8 @@ UNKNOWN_USER = (
 class Found:
     """A search's answer, and how far the search could see.
 
-    `counts` are of what passes `filters`, leaving out the speaker. `newest` is False for a later page of a list by
-    date, which cannot hold the newest ones.
+    `counts` are of what passes `filters`, leaving out the speakers. `newest` is False for a later page of a list by
+    date, which cannot hold the newest ones. `heard` says of a search that found nothing where its speakers do speak.
     """
 
     results: Results
@@ -78,11 +79,12 @@ class Found:
     """What the person is called in transcripts, where that is known."""
     to_do: ToDo | None = None
     """What is known of items that are done, where open ones were asked for."""
+    heard: tuple[Heard, ...] = ()
 
     @property
     def unheard(self) -> int:
-        """Of how many it is not known yet whether the speaker asked for is in them."""
-        return self.counts.pending if self.filters.speaker else 0
+        """Of how many it is not known yet who speaks in them, where that was asked."""
+        return self.counts.pending if self.filters.speakers else 0
 
 
 @dataclass(frozen=True)
@@ -142,8 +144,8 @@ class Library:
         refresh: bool = False,
         report: Listener | None = None,
     ) -> Found:
-        """Find by words and filters; without words, the newest first. `folder` is an id or a name, and the speaker may
-        be "me".
+        """Find by words and filters; without words, the newest first. `folder` is an id or a name, and one of the
+        speakers may be "me".
 
         `refresh` looks for what is new however lately that was done. Where open items are asked for, those that are
         done by the account's own list are not among them, and those of it that belong to no conversation come along.
@@ -159,22 +161,24 @@ class Library:
         if filters.open_items and not offset:  # what changes meanwhile would shift later pages
             await account.sync.refresh_items(anew=refresh)
 
-        def look() -> tuple[Results, Counts, People, ToDo | None]:
+        def look() -> tuple[Results, Counts, People, ToDo | None, tuple[Heard, ...]]:
             people = self._people(account)
-            wanted = _filter_speaker(filters, people)
+            wanted = _filter_speakers(filters, people)
             to_do = None
             if filters.open_items:
                 results, loose = search_to_do(account.store, query, wanted, limit=limit, offset=offset)
                 to_do = replace(account.sync.to_do(), loose=loose)
             else:
                 results = search(account.store, query, wanted, limit=limit, offset=offset)
-            return results, reach(account.store, filters), people, to_do
+            asked = [name for name, *_ in filters.speakers]
+            heard = who_speaks(account.store, asked, wanted) if asked and not results.total else ()
+            return results, reach(account.store, filters), people, to_do, heard
 
-        results, counts, people, to_do = await database.run(look)
+        results, counts, people, to_do, heard = await database.run(look)
         if counts.pending:
             await account.sync.fetch_first(filters.start, filters.end)
         newest = not offset or bool(query.strip())
-        return Found(results, counts, account.sync.progress(), filters, newest, people.user, to_do)
+        return Found(results, counts, account.sync.progress(), filters, newest, people.user, to_do, heard)
 
     async def get(self, conversation_id: str, *, transcript: bool = True) -> Reading:
         """One conversation, from the mirror where it has what is asked for, else from the API.
@@ -206,10 +210,12 @@ class Library:
         """Where in `text` (from, to) the words stand that a search takes for those of `query`."""
         return occurrences(query, text)
 
-    async def find_in(self, conversation_id: str, words: str, limit: int) -> tuple[Hit, ...]:
-        """The best moments for `words` inside one conversation that `get` has returned before, best first."""
+    async def find_in(self, conversation_id: str, words: str, limit: int, speaker: Person = ()) -> tuple[Hit, ...]:
+        """The best moments for `words` inside one conversation that `get` has returned before, best first; in what
+        `speaker` says, where one is named.
+        """
         account = await self._account.open()
-        return await database.run(find_in, account.store, conversation_id, words, limit)
+        return await database.run(find_in, account.store, conversation_id, words, limit, speaker)
 
     async def people(self) -> People:
         """Who speaks in the conversations that are copied, and which of them is the user. Asks nothing of the API."""
@@ -486,13 +492,12 @@ def _speaker_called(wanted: str, speakers: Sequence[Speaker]) -> Speaker:
     raise InvalidRequest("speaker", f"no single one is called so in this conversation. Speakers: {known}")
 
 
-def _filter_speaker(filters: Filters, people: People) -> Filters:
-    if filters.speaker is None:
-        return filters
-    speaker = people.meant(filters.speaker)
-    if speaker is None:
-        raise InvalidRequest("speaker", UNKNOWN_USER)
-    return replace(filters, speaker=speaker)
+def _filter_speakers(filters: Filters, people: People) -> Filters:
+    """`filters` with every name that each of the speakers goes by."""
+    meant = [people.meant(name) for name, *_ in filters.speakers]
+    if None in meant:
+        raise InvalidRequest("speakers", UNKNOWN_USER)
+    return replace(filters, speakers=tuple(filter(None, meant)))
 
 
 def _filter_folder(filters: Filters, folder: str, folders: Sequence[Folder]) -> Filters:

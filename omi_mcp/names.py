@@ -2,16 +2,18 @@
 
 Case, width, accents and spacing do not count, and a word of a name stands for the whole.
 
-The API does not say which speaker is the user: their own speech carries the name of their profile, or `User` where
-that has none. So it is the name in the settings, or the one who is heard in most conversations by far.
+The API does not say which speaker is the user: their own speech carries the name of their profile, or `User` while
+that has none. So it is the name in the settings, or the one who is heard in most conversations by far; and whoever it
+is, what `User` says is theirs too.
 """
 
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from difflib import SequenceMatcher
+from itertools import chain, takewhile
 
 RECENT = 100
 """Conversations looked at, the newest: enough to tell, and a changed profile name is soon known."""
@@ -21,8 +23,15 @@ ENOUGH = 3
 
 PROFILE_FALLBACK = "User"
 
+ALIKE = 0.7
+"""How much of a word has to be the same, letter by letter, for a name to be the one that was meant."""
+
+Person = tuple[str, ...]
+"""The names that one person goes by in transcripts, each whole or a word of it."""
+
 _UNNAMED = re.compile(r"speaker(?: ?\d+|_\d+)?", re.IGNORECASE)
 _ONESELF = frozenset({"me", "i", "myself", "you", "user", "the user"})
+_FALLBACK = PROFILE_FALLBACK.lower()
 
 
 def fold(text: str) -> str:
@@ -39,14 +48,40 @@ def unaccented(text: str) -> str:
 
 
 def is_called(name: str, wanted: str) -> bool:
-    """Whether `wanted` is this name or one or more words of it."""
-    return f" {unaccented(wanted)} " in f" {unaccented(name)} "
+    """Whether `wanted` is this name or one or more words of it. `User` is whole: others are called User Interface."""
+    sought, known = unaccented(wanted), unaccented(name)
+    return sought == known or (sought != _FALLBACK and f" {sought} " in f" {known} ")
 
 
 def those_called(names: Iterable[str], wanted: str) -> list[str]:
     """Which of `names` are `wanted`; where none is, those of which it is a word."""
     partly = [name for name in names if is_called(name, wanted)]
     return [name for name in partly if unaccented(name) == unaccented(wanted)] or partly
+
+
+def people_asked(names: Iterable[str]) -> tuple[Person, ...]:
+    """Persons by the names they were asked for by, each once; several may be in one text, with commas between them."""
+    asked = [name.strip() for each in names for name in each.split(",") if name.strip()]
+    return tuple({unaccented(name): (name,) for name in reversed(asked)}.values())[::-1]
+
+
+def nearest(wanted: str, names: Mapping[str, int], most: int) -> list[str]:
+    """Those of folded `names` that can be meant by `wanted`, the likeliest first; of equals who is heard more often."""
+    sought = unaccented(wanted).split()
+
+    def alike(name: str) -> float:
+        return max((_alike(one, other) for one in sought for other in name.split()), default=0.0)
+
+    found = {name: likeness for name in names if (likeness := alike(name)) >= ALIKE}
+    return sorted(found, key=lambda name: (-found[name], -names[name], name))[:most]
+
+
+def _alike(one: str, other: str) -> float:
+    """The share of two words that is the same."""
+    compared = SequenceMatcher(None, one, other, autojunk=False)
+    if compared.real_quick_ratio() < ALIKE or compared.quick_ratio() < ALIKE:
+        return 0.0
+    return compared.ratio()
 
 
 @dataclass(frozen=True)
@@ -62,30 +97,45 @@ class People:
 
     @classmethod
     def of(cls, conversations: Iterable[Sequence[str]], called: str | None = None) -> "People":
-        """From the names of the speakers of each conversation."""
+        """From the names of the speakers of each conversation, the newest first."""
         heard = [set(names) for names in conversations if names]
-        counts = Counter(chain.from_iterable(heard))
-        ranking = [(name, count) for name, count in counts.most_common() if not _UNNAMED.fullmatch(name)]
-        names = tuple(name for name, _ in ranking)
+        names = tuple(name for name, _ in _heard_most(heard))
         if called is not None:
             own = next((name for name in names if is_called(name, called)), None)
             return cls(names, own or (PROFILE_FALLBACK if PROFILE_FALLBACK in names else called), called)
-        (first, most), (_, next_most) = [*ranking, ("", 0), ("", 0)][:2]
-        stands_out = most >= ENOUGH and 3 * most >= 2 * len(heard) and most >= 2 * next_most
-        return cls(names, first if stands_out else PROFILE_FALLBACK if PROFILE_FALLBACK in names else None)
+        if PROFILE_FALLBACK not in names:
+            return cls(names, _standing_out(heard))
+        # The profile may have been named since: then nobody was ever heard beside `User` whose name it is.
+        since = list(takewhile(lambda speakers: PROFILE_FALLBACK not in speakers, heard))
+        beside = set().union(*(speakers for speakers in heard if PROFILE_FALLBACK in speakers))
+        own = _standing_out(since) or _standing_out(heard)
+        return cls(names, PROFILE_FALLBACK if own is None or own in beside else own)
 
-    def meant(self, speaker: str) -> str | None:
-        """The name in transcripts that `speaker` stands for; None for the user where that is not known."""
+    def meant(self, speaker: str) -> Person | None:
+        """The names in transcripts that `speaker` stands for; None for the user where that is not known."""
         if not self.means_user(speaker):
-            return speaker
-        if unaccented(speaker) in ("you", "user") and (self.user is None or PROFILE_FALLBACK in self.names):
-            return PROFILE_FALLBACK
-        return self.user
+            part = self.user is not None and is_called(self.user, speaker)
+            return (speaker, PROFILE_FALLBACK) if part else (speaker,)
+        if self.user is None:
+            return (PROFILE_FALLBACK,) if unaccented(speaker) in ("you", _FALLBACK) else None
+        return tuple(dict.fromkeys((self.user, PROFILE_FALLBACK)))
 
     def means_user(self, speaker: str) -> bool:
-        """Whether `speaker` stands for the person: "me", "you" or their name in the settings. Whoever is really called
-        that is not meant."""
+        """Whether `speaker` stands for the person: "me", "you" or their own name, in transcripts or in the settings.
+        Somebody else who is really called that is not meant."""
         wanted = unaccented(speaker)
-        if any(unaccented(name) == wanted for name in self.names):
-            return False
-        return wanted in _ONESELF or (self.called is not None and wanted == unaccented(self.called))
+        if wanted == _FALLBACK or any(name and wanted == unaccented(name) for name in (self.user, self.called)):
+            return True
+        return wanted in _ONESELF and not any(unaccented(name) == wanted for name in self.names)
+
+
+def _heard_most(heard: Iterable[Iterable[str]]) -> list[tuple[str, int]]:
+    """Names, and in how many conversations each is heard, most first."""
+    counts = Counter(chain.from_iterable(heard))
+    return [(name, count) for name, count in counts.most_common() if not _UNNAMED.fullmatch(name)]
+
+
+def _standing_out(heard: Sequence[Iterable[str]]) -> str | None:
+    """Who is heard in most conversations by far."""
+    (first, most), (_, next_most) = [*_heard_most(heard), ("", 0), ("", 0)][:2]
+    return first if most >= ENOUGH and 3 * most >= 2 * len(heard) and most >= 2 * next_most else None

@@ -101,7 +101,7 @@ def register(server: MCPServer[AppContext]) -> None:
         return (
             f"Prepare me for this person or topic: {subject}.\n"
             "1. Call search_conversations with it as query (add synonyms and related words), and, if it is a person, "
-            "a second time as speaker without a query.\n"
+            "a second time in speakers without a query.\n"
             "2. For the three to five most relevant and the most recent, call get_conversation with find set to the "
             "subject.\n"
             "3. Tell me: how we know each other or where the topic stands, what was decided last and what changed "

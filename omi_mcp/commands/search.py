@@ -5,6 +5,7 @@ import argparse
 from omi_mcp import front
 from omi_mcp.api.models import known_categories
 from omi_mcp.mirror.types import Filters
+from omi_mcp.names import people_asked
 from omi_mcp.terminal import DONE, USAGE, CommandFailed, Session, argument, run_command
 from omi_mcp.views.models import ActionItem, ConversationCard, ConversationDetail
 from omi_mcp.views.text import enumerated
@@ -17,7 +18,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--start", metavar="DATE", help="began on or after: 2025-03-14, 'last week', '3 days ago', ...")
     parser.add_argument("--end", metavar="DATE", help="began on or before; a day, month or year counts to its end")
     parser.add_argument("--period", metavar="PERIOD", help="both in one: 'last week', 'june 2025', 'since monday', ...")
-    parser.add_argument("--speaker", metavar="NAME", help="this person speaks in it; a first name does")
+    parser.add_argument(
+        "--speaker",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="this person speaks in it, and says the words; a first name does, me is you; can be given again: all of "
+        "them speak in it",
+    )
     parser.add_argument(
         "--category", metavar="NAME", action="append", default=[], help="of this category; can be given again"
     )
@@ -48,7 +56,7 @@ async def main(session: Session, options: argparse.Namespace) -> int:
         end=wanted.last,
         categories=categories,
         starred=options.starred,
-        speaker=options.speaker or None,
+        speakers=people_asked(options.speaker),
         open_items=options.open_items,
     )
     query = " ".join(options.words)

@@ -7,6 +7,7 @@ from typing import Literal
 
 from omi_mcp.api.models import ActionItem, Conversation, ListedItem
 from omi_mcp.database import FileWarning as FileWarning  # a value like the others here
+from omi_mcp.names import Person
 
 TranscriptState = Literal["stored", "none", "pending", "locked"]
 """`stored`: segments are here; `none`: the API says there are none; `pending`: not fetched yet; `locked`: by plan."""
@@ -45,8 +46,8 @@ class Stored:
 class Filters:
     """What a conversation must satisfy to be ranked or listed at all; None and () mean no condition.
 
-    `start` and `end` are inclusive and apply to `began`. `speaker` is a whole name or one word of it, without
-    regard to case and accents.
+    `start` and `end` are inclusive and apply to `began`. All of `speakers` speak in it, each under any of their names;
+    words are then looked for in what they say themselves.
     """
 
     start: datetime | None = None
@@ -54,7 +55,7 @@ class Filters:
     categories: tuple[str, ...] = ()
     folder_id: str | None = None
     starred: bool | None = None
-    speaker: str | None = None
+    speakers: tuple[Person, ...] = ()
     open_items: bool = False
     """Something of it is still to do."""
 
@@ -116,6 +117,29 @@ class ToDo:
     read: datetime | None
     refused: Literal["scope", "absent"] | None
     loose: tuple[ListedItem, ...] = ()
+
+
+@dataclass(frozen=True)
+class Span:
+    """So many conversations, the first and the last of which began then."""
+
+    conversations: int
+    first: datetime
+    last: datetime
+
+
+@dataclass(frozen=True)
+class Heard:
+    """Of one who was asked for, or of all of them together: where they speak.
+
+    `asked` are the names as they were asked for; `everywhere` is None where they speak nowhere. `within` are the
+    conversations that pass the other filters too. `alike` are known names near to one that nobody has.
+    """
+
+    asked: tuple[str, ...]
+    everywhere: Span | None
+    within: int
+    alike: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

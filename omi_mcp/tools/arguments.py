@@ -41,7 +41,7 @@ WindowSize = Annotated[
     Annotated[int, Field(ge=budgets.WINDOW_MIN, le=budgets.WINDOW_MAX)] | None, BeforeValidator(_not_zero)
 ]
 Switch = bool | None
-Categories = Annotated[list[str] | None, BeforeValidator(_comma_list)]
+Names = Annotated[list[str] | None, BeforeValidator(_comma_list)]
 
 
 @contextmanager

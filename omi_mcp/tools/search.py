@@ -12,7 +12,8 @@ from pydantic import Field
 from omi_mcp import front
 from omi_mcp.api.models import known_categories
 from omi_mcp.mirror.types import Filters, Progress
-from omi_mcp.tools.arguments import MAX_LIMIT, Categories, PageSize, Switch, Words, checked, time_range
+from omi_mcp.names import people_asked
+from omi_mcp.tools.arguments import MAX_LIMIT, Names, PageSize, Switch, Words, checked, time_range
 from omi_mcp.tools.calls import WAITING, Ctx, answering, app_of, reply
 from omi_mcp.views.cards import Detail
 from omi_mcp.views.models import SearchAnswer
@@ -39,10 +40,12 @@ async def search_conversations(
     ] = None,
     start: Annotated[Words, Field(description="Instead of period: first day or moment, e.g. 2025-03-14T09:30")] = None,
     end: Annotated[Words, Field(description="Last day or moment, inclusive")] = None,
-    categories: Annotated[Categories, Field(description="Any of these, e.g. work, health, family")] = None,
+    categories: Annotated[Names, Field(description="Any of these, e.g. work, health, family")] = None,
     folder: Annotated[Words, Field(description="Folder name or id")] = None,
     starred: Annotated[Switch, Field(description="true: only starred ones")] = None,
-    speaker: Annotated[Words, Field(description="Only conversations in which this person speaks; me: the user")] = None,
+    speakers: Annotated[
+        Names, Field(description="All of these speak in it, and query is what they say; me: the user")
+    ] = None,
     open_items: Annotated[
         Switch,
         Field(description="true: what is still to do: open action items with due dates; query, period narrow it"),
@@ -59,16 +62,17 @@ async def search_conversations(
     wanted = time_range(ctx, start, end, period)
     with checked("categories"):
         known = known_categories(categories or ())
+    asked = people_asked(speakers or ())
     filters = Filters(
         start=wanted.first,
         end=wanted.last,
         categories=known,
         starred=starred or None,
-        speaker=speaker,
+        speakers=asked,
         open_items=bool(open_items),
     )
     binding = _binding(
-        query or "", start, end, period, filters.categories, folder, filters.starred, speaker, filters.open_items
+        query or "", start, end, period, filters.categories, folder, filters.starred, asked, filters.open_items
     )
     offset = _offset(cursor, binding) if cursor else 0
     copied = 0

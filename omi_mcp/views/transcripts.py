@@ -106,6 +106,10 @@ class Transcript:
                 return shown  # whatever they are called on this side
         return next((speaker for speaker in self.speakers if name and speaker == speaker_name(name)), None)
 
+    def speaks(self, name: str) -> bool:
+        """Whether somebody of that name says anything."""
+        return bool(self._called(name))
+
     def hits_of(self, speaker: str | None, hits: Iterable[Hit]) -> list[Hit]:
         """Those of the hits that lie in the transcript, of `speaker` alone where one is named, and no more than fit."""
         names = self._called(speaker or None)

@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import anyio
 from mcp import Client
 from mcp.types import CallToolResult, TextContent
 
@@ -72,3 +73,10 @@ async def refusal(client: Client, tool: str, **arguments: Any) -> str:
     result = await client.call_tool(tool, arguments)
     assert result.is_error, text_of(result)
     return text_of(result)
+
+
+async def copied(client: Client, transcripts: int) -> None:
+    """Wait until so many transcripts can be searched."""
+    with anyio.fail_after(20):
+        while (await call(client, "search_conversations", limit=1))["coverage"]["transcripts"] < transcripts:
+            await anyio.lowlevel.checkpoint()

@@ -2,9 +2,8 @@
 
 from typing import Any
 
-import anyio
 import pytest
-from hosting import Connect, call, refusal, talk
+from hosting import Connect, call, copied, refusal, talk
 from mcp.types import PromptReference
 
 from omi_mcp.sandbox import Sandbox
@@ -29,7 +28,7 @@ async def test_who_speaks_in_most_conversations_is_me(connect: Connect, sandbox:
     sandbox.load([*MAYAS, BESIDES])
     async with connect() as client:
         await copied(client, 5)
-        answer = await call(client, "search_conversations", query="boats", speaker=me)
+        answer = await call(client, "search_conversations", query="boats", speakers=me)
         assert answer["user"] == "Maya"
         assert answer["matched"] == 4
         assert {hit["speaker"] for card in answer["conversations"] for hit in card["hits"][:1]} == {"Maya"}
@@ -44,7 +43,7 @@ async def test_who_has_no_name_in_the_profile_is_you(connect: Connect, sandbox: 
     async with connect() as client:
         await copied(client, 2)
         for me in ("me", "You", "user"):
-            answer = await call(client, "search_conversations", speaker=me)
+            answer = await call(client, "search_conversations", speakers=me)
             assert [card["id"] for card in answer["conversations"]] == ["talk"]
             assert "user" not in answer  # "You" tells itself
             read = await call(client, "get_conversation", conversation_id="talk", speaker=me)
@@ -56,7 +55,7 @@ async def test_a_name_in_the_settings_is_the_user_whoever_speaks_most(connect: C
     async with connect(user_name="Tom") as client:
         await copied(client, 5)
         assert "(Tom)" in (client.instructions or "")
-        answer = await call(client, "search_conversations", speaker="me")
+        answer = await call(client, "search_conversations", speakers="me")
         assert ([card["id"] for card in answer["conversations"]], answer["user"]) == (["besides"], "Tom")
 
 
@@ -64,14 +63,14 @@ async def test_the_own_name_finds_the_user_whom_the_service_calls_user(connect: 
     sandbox.load([spoken("talk", "User", "Ben"), BESIDES])
     async with connect(user_name="Ana Lima") as client:
         await copied(client, 2)
-        assert (await call(client, "search_conversations", speaker="Ana Lima"))["matched"] == 1
+        assert (await call(client, "search_conversations", speakers="Ana Lima"))["matched"] == 1
 
 
 async def test_who_is_really_called_me_is_found(connect: Connect, sandbox: Sandbox) -> None:
     sandbox.load([*MAYAS, spoken("imported", "Me", "Ben", days_ago=5)])
     async with connect() as client:
         await copied(client, 5)
-        answer = await call(client, "search_conversations", speaker="me")
+        answer = await call(client, "search_conversations", speakers="me")
         assert [card["id"] for card in answer["conversations"]] == ["imported"]
 
 
@@ -80,7 +79,7 @@ async def test_nobody_is_taken_for_the_user_on_thin_evidence(connect: Connect, s
     async with connect() as client:
         await copied(client, 6)
         assert "user" not in await call(client, "search_conversations")
-        said = await refusal(client, "search_conversations", speaker="me")
+        said = await refusal(client, "search_conversations", speakers="me")
         assert "OMI_MCP_USER_NAME" in said
 
 
@@ -103,9 +102,3 @@ async def test_people_and_periods_are_completed(connect: Connect, sandbox: Sandb
             await client.get_prompt("catch_up", {"period": period})
         assert await completed(client, "follow_ups", "period", "last w") == ["last week", "last weekend"]
         assert await completed(client, "follow_ups", "period", "month") == ["this month", "last month"]
-
-
-async def copied(client: Any, transcripts: int) -> None:
-    with anyio.fail_after(20):
-        while (await call(client, "search_conversations", limit=1))["coverage"]["transcripts"] < transcripts:
-            await anyio.lowlevel.checkpoint()

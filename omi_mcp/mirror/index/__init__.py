@@ -5,7 +5,7 @@
 
 from omi_mcp.mirror.index import fts, lexicon
 from omi_mcp.mirror.index.fts import SearchUnavailable
-from omi_mcp.mirror.index.passages import MONTHS, WEEKDAYS, Passage, head_fields, in_words
+from omi_mcp.mirror.index.passages import MONTHS, WEEKDAYS, Passage, Piece, head_fields, in_words
 from omi_mcp.mirror.index.words import (
     Word,
     folded_words,
@@ -22,6 +22,7 @@ __all__ = [
     "MONTHS",
     "WEEKDAYS",
     "Passage",
+    "Piece",
     "SearchUnavailable",
     "Word",
     "folded_words",

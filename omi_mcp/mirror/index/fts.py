@@ -99,10 +99,7 @@ def replace_transcript(connection: sqlite3.Connection, row: int, segments: Seque
 
 def texts(connection: sqlite3.Connection, entries: Iterable[int]) -> Iterator[tuple[int, str]]:
     """The indexed text of these entries, in no order."""
-    wanted = json.dumps(list(entries))
-    for entry, body in connection.execute(
-        "select entry, body from texts where entry in (select value from json_each(?))", (wanted,)
-    ):
+    for entry, body in _packed(connection, entries):
         yield entry, indexed_text(body)
 
 
@@ -159,11 +156,10 @@ def sizes(connection: sqlite3.Connection, rows: Iterable[int]) -> dict[int, int]
     return {row: (entry & LAST_PASSAGE) + 1 for row, entry in connection.execute(last, (json.dumps(list(rows)),))}
 
 
-def passages(connection: sqlite3.Connection, entries: Iterable[int]) -> Iterator[Passage]:
+def passages(connection: sqlite3.Connection, entries: Sequence[int]) -> Iterator[Passage]:
     """These passages, in the order of `entries`."""
-    for entry in entries:
-        (body,) = connection.execute("select body from texts where entry = ?", (entry,)).fetchone()
-        yield unpack(body)
+    found = dict(_packed(connection, entries).fetchall())
+    return (unpack(found[entry]) for entry in entries)
 
 
 def stored_passages(connection: sqlite3.Connection, row: int) -> Iterator[Passage]:
@@ -181,6 +177,11 @@ def by_words_spoken(segments: Iterable[Segment]) -> list[str]:
     for segment in segments:
         spoken[segment.speaker] += len(segment.text.split())
     return [name for name, _ in spoken.most_common()]
+
+
+def _packed(connection: sqlite3.Connection, entries: Iterable[int]) -> sqlite3.Cursor:
+    kept = "select entry, body from texts where entry in (select value from json_each(?))"
+    return connection.execute(kept, (json.dumps(list(entries)),))
 
 
 def _bodies(

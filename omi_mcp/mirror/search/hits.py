@@ -7,14 +7,11 @@ from omi_mcp.api.models import Conversation
 from omi_mcp.mirror.index import Passage, head_fields, is_torn, words
 from omi_mcp.mirror.search.matcher import Occurrence, TermMatcher
 from omi_mcp.mirror.search.query import parse
+from omi_mcp.mirror.search.voices import EVERYBODY, Voices
 from omi_mcp.mirror.types import Hit
-from omi_mcp.names import is_called
 
 SNIPPET_CHARACTERS = 200
 CUT = "..."
-
-_PREFERRED = 1_000.0
-"""Added to the worth of a segment that the wanted speaker says: more than any words are worth."""
 
 
 def occurrences(query: str, text: str) -> list[tuple[int, int]]:
@@ -23,17 +20,17 @@ def occurrences(query: str, text: str) -> list[tuple[int, int]]:
 
 
 def best_hits(
-    matcher: TermMatcher, transcript: Iterable[Passage], limit: int, speaker: str | None = None
+    matcher: TermMatcher, transcript: Iterable[Passage], limit: int, voices: Voices = EVERYBODY
 ) -> tuple[Hit, ...]:
     """The best hits of a transcript, at most one of each passage, best first."""
-    valued = [each for passage in transcript if (each := _best_hit(matcher, passage, speaker)) is not None]
+    valued = [each for passage in transcript if (each := _best_hit(matcher, passage, voices)) is not None]
     valued.sort(key=lambda each: -each[0])
     return tuple(hit for _, hit in valued[:limit])
 
 
-def transcript_hit(matcher: TermMatcher, passage: Passage, speaker: str | None = None) -> Hit | None:
-    """The best hit of a passage, from a segment of `speaker` where one matches; None when no word is found."""
-    valued = _best_hit(matcher, passage, speaker)
+def transcript_hit(matcher: TermMatcher, passage: Passage, voices: Voices = EVERYBODY) -> Hit | None:
+    """The best hit of a passage, in what `voices` say; None when no word is found."""
+    valued = _best_hit(matcher, passage, voices)
     return None if valued is None else valued[1]
 
 
@@ -56,17 +53,15 @@ def snippet(matcher: TermMatcher, text: str, found: Sequence[Occurrence]) -> str
     return f"{CUT if start else ''}{' '.join(text[start:end].split())}{CUT if end < len(text) else ''}"
 
 
-def _best_hit(matcher: TermMatcher, passage: Passage, speaker: str | None) -> tuple[float, Hit] | None:
+def _best_hit(matcher: TermMatcher, passage: Passage, voices: Voices) -> tuple[float, Hit] | None:
     """The best hit of a passage with its worth."""
     best, chosen = 0.0, None
-    for piece in passage:
+    for piece in voices.own(passage):
         found = matcher.find(piece.text)
         if not found:
             continue
         named = {each.term for each in matcher.find(piece.speaker)}
         value = matcher.value(found) + matcher.worth(named - {each.term for each in found})
-        if speaker is not None and (is_called(piece.speaker, speaker) or is_called(piece.label, speaker)):
-            value += _PREFERRED
         if value > best:
             best, chosen = value, (piece, found)
     if chosen is None:

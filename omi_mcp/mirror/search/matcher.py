@@ -48,6 +48,12 @@ class TermMatcher:
             pairs += [(one, synonym) for one, other in pairs if other in deciding and one not in deciding]
         return cls(weights, tuple(dict.fromkeys(pair for pair in pairs if pair[0] != pair[1])))
 
+    @staticmethod
+    def stems_of(term: Term) -> tuple[str, ...]:
+        """The index terms of its words."""
+        known = stems(term.words)
+        return tuple(known[word] for word in term.words if word in known)
+
     def recognise(self, folded: Collection[str]) -> dict[str, str]:
         """The sought term of each folded word that is one."""
         lines = "\n".join(folded)

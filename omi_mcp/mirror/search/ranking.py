@@ -18,9 +18,9 @@ from omi_mcp.mirror.index import folded_words, fts, in_words, storable
 from omi_mcp.mirror.search.expansion import Expansion
 from omi_mcp.mirror.search.matcher import TermMatcher
 from omi_mcp.mirror.search.query import Query, Term, any_of, count, day_words
+from omi_mcp.mirror.search.voices import EVERYBODY, OwnWords, Voices, own_words, speaking
 from omi_mcp.mirror.store import moment, ticks
 from omi_mcp.mirror.types import Filters
-from omi_mcp.names import unaccented
 
 FOLLOWING = 0.3
 """What the second and third best entries of a conversation add to its best."""
@@ -30,6 +30,10 @@ WHOLE = 0.4
 """What a conversation adds as one text, in which each of these entries that holds a term is one occurrence of it."""
 HEAD = 0.1
 """What a head adds to a conversation whose best entry is a passage."""
+OWN = 0.5
+"""What counts of a passage is, so far, what the speakers asked for say in it themselves, and for the rest the whole."""
+UNSAID = 0.5
+"""What is left of a conversation in which the speakers asked for say nothing of it: others wrote it down."""
 DAY = 0.75
 """What each word adds that names the conversation's day, month or year."""
 
@@ -57,11 +61,13 @@ _K1, _B = 1.2, 0.75  # as FTS5's bm25()
 
 @dataclass(frozen=True)
 class Scope:
-    """The conversations that may be found: a condition on rows of `conversations`, and its values."""
+    """The conversations that may be found: a condition on rows of `conversations`, and its values; and whose words in
+    them."""
 
     condition: str
     values: tuple[object, ...]
     everything: bool
+    voices: Voices = EVERYBODY
 
     @classmethod
     def of(cls, connection: sqlite3.Connection, filters: Filters) -> Self:
@@ -84,10 +90,10 @@ class Scope:
             clauses.append("starred = 1" if filters.starred else "starred is not 1")
         if filters.open_items:
             clauses.append("open_items > 0")
-        if filters.speaker is not None:
-            clauses.append("row in (select row from speaks where speaker in (select value from json_each(?)))")
-            values.append(json.dumps(_speakers(connection, filters.speaker)))
-        return cls(" and ".join(clauses), tuple(values), everything=len(clauses) == 1)
+        for clause, speakers in speaking(connection, filters.speakers):
+            clauses.append(clause)
+            values.append(speakers)
+        return cls(" and ".join(clauses), tuple(values), len(clauses) == 1, Voices(filters.speakers))
 
 
 @dataclass(frozen=True)
@@ -159,37 +165,45 @@ def rank(connection: sqlite3.Connection, expansion: Expansion, scope: Scope, fir
     rarity = _rarity(connection, expansion.counts)
     matcher = TermMatcher.of(query, rarity)
     phrases = tuple(phrase for phrase in query.phrases if not _is_everywhere(connection, phrase))
-    leading = (*phrases, *_leading(query, expansion.counts))
-    if not leading:
+    telling = (*phrases, *_leading(query, expansion.counts))
+    if not telling:
         matching = Matching.of(query.phrases[:1], query.phrases, scope)
         return Ranking((), _total(connection, matching), matching, matcher, {}, {})
-    matching = Matching.of(leading, query.phrases, scope)
-    scores = _entries(connection, matching)
-    if not scores and len(leading) < len(query.everything):
-        leading = query.everything
+    for leading in (telling, query.everything):
         matching = Matching.of(leading, query.phrases, scope)
         scores = _entries(connection, matching)
+        read_all = len(scores) < MOST_ENTRIES
+        own = _own_words(connection, scores, leading, matcher, rarity, scope.voices)
+        if scores or len(leading) == len(query.everything):
+            break
     others_asked = tuple(term for term in query.everything if term not in leading)
     supporting = TermMatcher.of(Query(others_asked, synonyms=query.synonyms), rarity)
     best_score = max(scores.values(), default=0.0)
     promising = {entry for entry in islice(scores, LOOKED_INTO) if scores[entry] >= PROMISING * best_score}
     places: Places
-    if len(matcher.weights) == 1 and not supporting.weights:
+    if scope.voices:
+        places = fts.places(connection, matcher.weights, [entry for entry in scores if _is_written(entry)])
+        places |= {entry: said.places for entry, said in own.items()}
+    elif len(matcher.weights) == 1 and not supporting.weights:
         places = {entry: [(0, term)] for entry in promising for term in matcher.weights}  # where it is tells nothing
     elif _has_more_postings(connection, expansion, CHEAPER_POSTINGS * len(promising)):
         places = _places_read(connection, promising, matcher)
     else:
         places = fts.places(connection, matcher.weights, promising)
-    lengths = fts.lengths(connection, places) if supporting.weights else {}
+    lengths: dict[int, int] = fts.lengths(connection, places) if supporting.weights else {}
+    lengths |= {entry: said.length for entry, said in own.items()}
     held = _look_into(places, lengths, scores, matcher, supporting)
     worths = _worths(held, fts.sizes(connection, held), matcher)
     found: defaultdict[int, list[int]] = defaultdict(list)
     for _, entry in sorted((-score, entry) for entry, score in scores.items()):
         found[entry >> fts.ENTRY_BITS].append(entry)
     totals = _totals(found, scores, worths)
+    if scope.voices:
+        unsaid = [row for row, entries in found.items() if all(map(_is_written, entries))]
+        totals |= {row: UNSAID * totals[row] for row in unsaid}
     if day_worths := _day_worths(query, rarity):
         _add_days(connection, totals, day_worths)
-    total = _total(connection, matching) if len(scores) == MOST_ENTRIES else len(found)
+    total = len(found) if read_all else _total(connection, matching)
     return Ranking(_ordered(connection, totals, first), total, matching, matcher, found, scores)
 
 
@@ -223,6 +237,32 @@ def _entries(connection: sqlite3.Connection, matching: Matching) -> dict[int, fl
         f" order by score desc, rowid limit {MOST_ENTRIES}"
     )
     return dict(connection.execute(statement, matching.values).fetchall())
+
+
+def _own_words(
+    connection: sqlite3.Connection,
+    scores: dict[int, float],
+    leading: Sequence[Term],
+    matcher: TermMatcher,
+    rarity: Mapping[Term, float],
+    voices: Voices,
+) -> Mapping[int, OwnWords]:
+    """Make what `voices` say themselves count, and take out the passages in which that is nothing."""
+    if not voices:
+        return {}
+    own = own_words(connection, [entry for entry in scores if not _is_written(entry)], matcher, voices)
+    usual = sum(said.length for said in own.values()) / max(1, len(own))
+    sought = {term: matcher.stems_of(term) for term in leading}
+    for entry in [entry for entry in scores if not _is_written(entry)]:
+        said = own.pop(entry, None)
+        times = {term: said.times(stems) for term, stems in sought.items()} if said else {}
+        if said is None or not any(times.values()):
+            del scores[entry]
+            continue
+        own[entry] = said
+        worth = math.fsum(rarity[term] * _saturated(each, said.length / usual) for term, each in times.items())
+        scores[entry] += OWN * (worth - scores[entry])
+    return own
 
 
 def _total(connection: sqlite3.Connection, matching: Matching) -> int:
@@ -340,10 +380,3 @@ def _day_worths(query: Query, rarity: Mapping[Term, float]) -> dict[str, float]:
 def _is_written(entry: int) -> bool:
     """Whether the service wrote it; the other entries are passages."""
     return entry & _NUMBER < fts.FIRST_PASSAGE
-
-
-def _speakers(connection: sqlite3.Connection, name: str) -> list[int]:
-    """The speakers for whom `is_called` holds: names are stored as it compares them."""
-    wanted = f" {storable(unaccented(name))} "
-    named = connection.execute("select speaker from speakers where instr(' ' || name || ' ', ?)", (wanted,))
-    return [speaker for (speaker,) in named]
