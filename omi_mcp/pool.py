@@ -33,6 +33,9 @@ MOST_CALLS = 16
 PATIENCE_SECONDS = 5.0
 """How long a request waits for another library to close, where all are in use."""
 
+MOST_WAITING = 4
+"""Requests of one account that do."""
+
 IDLE = timedelta(minutes=30)
 """How long a library that nobody uses stays open."""
 
@@ -80,6 +83,14 @@ class _Open:
         return self.app.settings.account
 
 
+@dataclass(eq=False)
+class _Waiting:
+    """A request that waits for another library to close."""
+
+    account_id: str
+    turn: anyio.Event = field(default_factory=anyio.Event)
+
+
 class LibraryPool:
     """The libraries of the accounts that `accounts` knows; `settings` are those of the process.
 
@@ -103,7 +114,7 @@ class LibraryPool:
         self._most = most
         self._all: set[_Open] = set()
         self._current: dict[str, _Open] = {}
-        self._waiting: deque[anyio.Event] = deque()
+        self._waiting: deque[_Waiting] = deque()
         self._tasks: TaskGroup | None = None
 
     async def run(self) -> None:
@@ -182,7 +193,7 @@ class LibraryPool:
                     raise Busy(own=True, seconds=2)
                 opened.calls.add(scope)
                 return opened
-            await self._wait_for_place(deadline)
+            await self._wait_for_place(settings.account, deadline)
 
     def _begin(self, settings: Settings) -> _Open:
         if self._tasks is None:
@@ -233,9 +244,9 @@ class LibraryPool:
 
     def _wake(self) -> None:
         if self._waiting:
-            self._waiting.popleft().set()
+            self._waiting.popleft().turn.set()
 
-    async def _wait_for_place(self, deadline: float) -> None:
+    async def _wait_for_place(self, account_id: str, deadline: float) -> None:
         """Have the library close whose last use is longest ago; return when a place may be free.
 
         Raises:
@@ -243,22 +254,24 @@ class LibraryPool:
         """
         if len(self._waiting) >= self._most:
             raise Busy(own=False, seconds=10)
+        if sum(waiting.account_id == account_id for waiting in self._waiting) >= MOST_WAITING:
+            raise Busy(own=True, seconds=10)
         leaving = sum(opened.leaves.is_set() for opened in self._all)
         idle = [opened for opened in self._current.values() if not opened.calls]
         if idle and leaving <= len(self._waiting):
             self._retire(min(idle, key=lambda opened: opened.used))
-        turn = anyio.Event()
-        self._waiting.append(turn)
+        waiting = _Waiting(account_id)
+        self._waiting.append(waiting)
         with anyio.CancelScope(deadline=deadline):
             try:
-                await turn.wait()
+                await waiting.turn.wait()
             except anyio.get_cancelled_exc_class():
-                if turn.is_set():
+                if waiting.turn.is_set():
                     self._wake()  # for the next one
                 else:
-                    self._waiting.remove(turn)
+                    self._waiting.remove(waiting)
                 raise
-        if not turn.is_set():
+        if not waiting.turn.is_set():
             log.warning("a request was refused: %s", self)
             raise Busy(own=False, seconds=10)
 
