@@ -54,6 +54,9 @@ environment:
   OMI_MCP_STRUCTURED    off: answer in text only, for hosts that show both forms to the model
   OMI_MCP_HTTP_TOKEN    bearer token of --transport http; default: one that is made and kept in a file
   OMI_MCP_OAUTH_ISSUER  accept this issuer's tokens instead; with _AUDIENCE and _SUBJECT (docs/hosts.md)
+  OMI_MCP_PUBLIC_URL    where hosts on the web reach --transport http; people sign in there with their Omi keys;
+                        with _INVITE or _OPEN (docs/hosting.md)
+  OMI_MCP_SECRET_KEY    what their keys are encrypted with, or _SECRET_KEY_FILE; default: one that is made and kept
   OMI_MCP_LOG_LEVEL     DEBUG, INFO, WARNING (default) or ERROR; the log goes to standard error
 
 exit codes: 0 done, 1 failed, 2 wrong usage or setting, 3 not all could be done now, 130/143 stopped by a signal

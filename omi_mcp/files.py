@@ -1,5 +1,6 @@
 """Files of a person's that must never be left half written, nor become readable by others."""
 
+import errno
 import os
 import tempfile
 from contextlib import suppress
@@ -29,6 +30,26 @@ def replace(path: Path, content: bytes, *, mode: int = 0o600) -> None:
         with suppress(OSError):
             temporary.unlink()
         raise
+
+
+def made_once(path: Path, content: str) -> str:
+    """The text in `path`, which is made of `content` where there is no such file. Only the owner can read it.
+
+    Raises:
+        OSError: it cannot be read or made, or other users could have read it.
+        ValueError: it is not ASCII text.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        with os.fdopen(handle, "w", encoding="ascii") as new:
+            new.write(content + "\n")
+            new.flush()
+            os.fsync(new.fileno())
+    text = path.read_text(encoding="ascii").strip()
+    if not is_private(path):
+        raise PermissionError(errno.EACCES, "other users can read it")
+    return text
 
 
 def is_private(path: Path) -> bool:

@@ -1,5 +1,6 @@
 """Every setting, read once from the environment. A wrong value is refused by name, with what is accepted."""
 
+import base64
 import codecs
 import difflib
 import hashlib
@@ -28,6 +29,11 @@ ANYONE = "*"
 
 Choice = TypeVar("Choice", bound=str)
 
+MIN_INVITE = 8
+"""Characters of an invitation: attempts are limited, so that these are beyond guessing."""
+
+_HEADER = re.compile(r"[A-Za-z0-9-]+")
+
 _SCOPE = re.compile(r"[!#-\[\]-~]+")
 """RFC 6749, 3.3: `scope-token`."""
 
@@ -36,10 +42,12 @@ NAMES = frozenset(
         "OMI_API_BASE_URL",
         "OMI_API_KEY",
         "OMI_API_KEY_FILE",
+        "OMI_MCP_ADDRESS_HEADER",
         "OMI_MCP_ALLOW_DELETE",
         "OMI_MCP_DATA_DIR",
         "OMI_MCP_HTTP_HOSTS",
         "OMI_MCP_HTTP_TOKEN",
+        "OMI_MCP_INVITE",
         "OMI_MCP_LOG_LEVEL",
         "OMI_MCP_MIRROR",
         "OMI_MCP_OAUTH_AUDIENCE",
@@ -47,7 +55,11 @@ NAMES = frozenset(
         "OMI_MCP_OAUTH_READ_SCOPE",
         "OMI_MCP_OAUTH_SCOPE",
         "OMI_MCP_OAUTH_SUBJECT",
+        "OMI_MCP_OPEN",
+        "OMI_MCP_PUBLIC_URL",
         "OMI_MCP_READ_ONLY",
+        "OMI_MCP_SECRET_KEY",
+        "OMI_MCP_SECRET_KEY_FILE",
         "OMI_MCP_STRUCTURED",
         "OMI_MCP_TIMEZONE",
         "OMI_MCP_USER_NAME",
@@ -153,12 +165,29 @@ class OAuth:
 
 
 @dataclass(frozen=True)
+class SignInSettings:
+    """How people sign in to this server with their own Omi keys. The invitation and the secrets are not in `repr()`."""
+
+    public_url: str
+    """Where hosts and browsers reach this server, without a path or a slash at the end."""
+    invite: str | None = field(default=None, repr=False)
+    """What a person has to know to sign in."""
+    open: bool = False
+    """Whether everyone who has an Omi key is meant to be let in; at loopback addresses everyone there is."""
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    """What keys are encrypted with: the first is used, the others still read. Without any, one is made and kept."""
+    address_header: str | None = None
+    """Where the proxy in front writes the address of who asks."""
+
+
+@dataclass(frozen=True)
 class HttpAccess:
     """Who may connect over HTTP. `token` is kept out of `repr()`; `hosts` are names this server is also called by."""
 
     token: str | None = field(default=None, repr=False)
     oauth: OAuth | None = None
     hosts: tuple[str, ...] = ()
+    sign_in: SignInSettings | None = None
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "HttpAccess":
@@ -177,7 +206,14 @@ class HttpAccess:
                 "OMI_MCP_HTTP_TOKEN: means nothing beside OMI_MCP_OAUTH_ISSUER, whose tokens are accepted instead. "
                 "Unset one of them."
             )
-        return cls(token=token, oauth=oauth, hosts=_listed(given, "OMI_MCP_HTTP_HOSTS"))
+        sign_in = _sign_in(given)
+        if sign_in is not None and (token is not None or oauth is not None):
+            other = "OMI_MCP_OAUTH_ISSUER" if token is None else "OMI_MCP_HTTP_TOKEN"
+            raise SettingsError(
+                f"{other}: means nothing beside OMI_MCP_PUBLIC_URL, where people sign in with their Omi keys instead. "
+                "Unset one of them."
+            )
+        return cls(token=token, oauth=oauth, hosts=_listed(given, "OMI_MCP_HTTP_HOSTS"), sign_in=sign_in)
 
 
 def is_set(env: Mapping[str, str], name: str) -> bool:
@@ -239,6 +275,72 @@ def _unquoted(value: str) -> str:
     """Docker's env files and some hosts' forms keep the quotes around a value."""
     quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
     return value[1:-1].strip() if quoted else value
+
+
+def _sign_in(env: Mapping[str, str]) -> SignInSettings | None:
+    if "OMI_MCP_PUBLIC_URL" not in env:
+        for name in ("INVITE", "OPEN", "ADDRESS_HEADER"):
+            if f"OMI_MCP_{name}" in env:
+                raise SettingsError(f"OMI_MCP_{name}: means nothing without OMI_MCP_PUBLIC_URL.")
+        return None
+    url = _secure_url(env, "OMI_MCP_PUBLIC_URL").rstrip("/")
+    if urlsplit(url).path:
+        raise SettingsError(
+            "OMI_MCP_PUBLIC_URL: has a path. Accepted: an address without one, such as https://omi.example.com; "
+            "hosts connect to /mcp below it."
+        )
+    invite, anyone = env.get("OMI_MCP_INVITE"), _switch(env, "OMI_MCP_OPEN", default=False)
+    if invite is not None and anyone:
+        raise SettingsError("OMI_MCP_OPEN: means nothing beside OMI_MCP_INVITE. Unset one of them.")
+    if invite is not None and len(invite) < MIN_INVITE:
+        raise SettingsError(f"OMI_MCP_INVITE: too short. Accepted: {MIN_INVITE} characters and more.")
+    if not (invite or anyone or is_loopback(urlsplit(url).hostname or "")):
+        raise SettingsError(
+            "OMI_MCP_PUBLIC_URL: others can reach this address. Set OMI_MCP_INVITE to a code that people must know to "
+            "sign in, or OMI_MCP_OPEN=on (--open) to let in everyone who has an Omi key."
+        )
+    header = env.get("OMI_MCP_ADDRESS_HEADER")
+    if header is not None and not _HEADER.fullmatch(header):
+        raise SettingsError(
+            "OMI_MCP_ADDRESS_HEADER: not the name of a header. Accepted: the one in which your proxy writes the "
+            "address of who asks, such as X-Forwarded-For or CF-Connecting-IP."
+        )
+    return SignInSettings(public_url=url, invite=invite, open=anyone, secrets=secret_keys(env), address_header=header)
+
+
+def secret_keys(env: Mapping[str, str]) -> tuple[str, ...]:
+    """What the keys of those who signed in are encrypted with, the newest first; empty where none is set.
+
+    Raises:
+        SettingsError: what is set is no secret, or cannot be read.
+    """
+    env = _given(env)
+    if "OMI_MCP_SECRET_KEY" in env:
+        name, text = "OMI_MCP_SECRET_KEY", env["OMI_MCP_SECRET_KEY"]
+    elif "OMI_MCP_SECRET_KEY_FILE" in env:
+        name, file = "OMI_MCP_SECRET_KEY_FILE", _path(env, "OMI_MCP_SECRET_KEY_FILE")
+        try:
+            text = file.read_text("utf-8")
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+            raise SettingsError(f"{name}: {file} cannot be read ({reason}).") from None
+    else:
+        return ()
+    secrets = tuple(re.split(r"[\s,]+", text.strip(" \t\r\n,")))
+    if not all(is_secret(secret) for secret in secrets):
+        raise SettingsError(
+            f"{name}: not a secret. Accepted: 32 random bytes in URL-safe base64 (44 characters), several with commas "
+            "or line breaks between; `openssl rand -base64 32 | tr +/ -_` makes one."
+        )
+    return secrets
+
+
+def is_secret(text: str) -> bool:
+    """Whether `text` is 32 bytes in URL-safe base64."""
+    try:
+        return len(text) == 44 and len(base64.b64decode(text, altchars=b"-_", validate=True)) == 32
+    except ValueError:
+        return False
 
 
 def _oauth(env: Mapping[str, str]) -> OAuth | None:

@@ -14,7 +14,10 @@ from omi_mcp.transports import port_number, stdio
 
 if TYPE_CHECKING:  # a start over stdio does not load it
     import httpx
+    from starlette.applications import Starlette
 
+FOR_HTTP = ("host", "port", "public_url", "invite", "open")
+"""The options that say how to serve over HTTP."""
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8765
@@ -37,6 +40,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help=f"port to serve http at; 0 takes a free one (default {DEFAULT_PORT})",
     )
     parser.add_argument(
+        "--public-url",
+        metavar="URL",
+        help="with http: where hosts on the web reach this server, such as https://omi.example.com; people then sign "
+        "in to it with their Omi keys (default: OMI_MCP_PUBLIC_URL)",
+    )
+    coming_in = parser.add_mutually_exclusive_group()
+    coming_in.add_argument(
+        "--invite",
+        metavar="CODE",
+        help="what people have to know to sign in; better in OMI_MCP_INVITE, as other users see a command's arguments",
+    )
+    coming_in.add_argument("--open", action="store_true", help="let everyone sign in who has an Omi key")
+    parser.add_argument(
         "--profile",
         choices=get_args(Profile),
         default="full",
@@ -45,14 +61,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    # A host's entry says all that it needs; over HTTP it is a person who starts this.
-    saved = options.transport == "http" and not options.demo
-    settings = replace(environment.settings(saved=saved), profile=options.profile)
     if options.transport == "http":
-        host = DEFAULT_HOST if options.host is None else options.host
-        return _serve_http(settings, host, DEFAULT_PORT if options.port is None else options.port, demo=options.demo)
-    if options.host is not None or options.port is not None:
-        raise SettingsError("--host and --port are for --transport http")
+        return _run_http(options)
+    given = [name for name in FOR_HTTP if getattr(options, name) not in (None, False)]
+    if given:
+        names = " and ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise SettingsError(f"{names} {'is' if len(given) == 1 else 'are'} for --transport http")
+    settings = replace(environment.settings(saved=False), profile=options.profile)  # a host's entry says all it needs
     if sys.stdin.isatty():
         print(
             "omi-mcp is waiting for an MCP host on standard input; Ctrl-C stops it. "
@@ -67,10 +82,23 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _serve_http(settings: Settings, host: str, port: int, *, demo: bool) -> int:
+def _run_http(options: argparse.Namespace) -> int:
     from omi_mcp.transports import http  # a start over stdio does not wait for the HTTP server
 
-    access = HttpAccess.from_env(os.environ)
+    arguments = {"PUBLIC_URL": options.public_url, "INVITE": options.invite, "OPEN": "on" if options.open else None}
+    access = HttpAccess.from_env(
+        {**os.environ, **{f"OMI_MCP_{name}": value for name, value in arguments.items() if value is not None}}
+    )
+    if access.sign_in is not None and options.demo:
+        raise SettingsError(
+            "--demo: means nothing beside a public URL, where people sign in with their own keys. To try that without "
+            "an account, run `omi-mcp sandbox` and set OMI_API_BASE_URL to it."
+        )
+    host = DEFAULT_HOST if options.host is None else options.host
+    port = DEFAULT_PORT if options.port is None else options.port
+    # Over HTTP it is a person who starts this; but where people sign in, the keys are theirs.
+    settings = environment.settings(saved=access.sign_in is None and not options.demo)
+    settings = replace(settings, profile=options.profile)
     try:
         listener = http.listen(host, port)
     except OSError as error:
@@ -78,29 +106,45 @@ def _serve_http(settings: Settings, host: str, port: int, *, demo: bool) -> int:
         return 1
     with listener:
         port = listener.getsockname()[1]
-        policy = http.access_policy(access, host, port, settings.data_dir)
-        settings, transport = _sample(settings) if demo else (settings, None)
-        server = build_server(
-            settings,
-            transport=transport,
-            auth=policy.auth,
-            token_verifier=policy.verifier,
-            caller=policy.caller,
-        )
-        server.register()
         name = f"[{host}]" if ":" in host else host
+        if access.sign_in is not None:
+            from omi_mcp.transports.hosted import hosted  # the pages' template engine is for those who serve them
+
+            opened = hosted(settings, access, host, port)
+            application = opened.app
+        else:
+            application = _own(settings, access, host, port, demo=options.demo)
         print(f"omi-mcp: serving http://{name}:{port}{http.PATH}; Ctrl-C stops it", file=sys.stderr)
-        if policy.token_file:
-            print(f"omi-mcp: hosts send the bearer token in {policy.token_file}", file=sys.stderr)
-        if access.oauth and ANYONE in access.oauth.subjects:
-            print(
-                f"omi-mcp: everyone with an account at {access.oauth.issuer} can read these conversations",
-                file=sys.stderr,
-            )
+        if access.sign_in is not None:
+            print(f"omi-mcp: add {access.sign_in.public_url}{http.PATH} to an assistant", file=sys.stderr)
         gc.freeze()
         gc.enable()
-        http.run(server, listener, policy)
+        http.run(application, listener)
     return 0
+
+
+def _own(settings: Settings, access: HttpAccess, host: str, port: int, *, demo: bool) -> "Starlette":
+    """What serves the account of the settings to whoever has a token."""
+    from omi_mcp.transports import http
+
+    policy = http.access_policy(access, host, port, settings.data_dir)
+    settings, transport = _sample(settings) if demo else (settings, None)
+    server = build_server(
+        settings,
+        transport=transport,
+        auth=policy.auth,
+        token_verifier=policy.verifier,
+        caller=policy.caller,
+    )
+    server.register()
+    if policy.token_file:
+        print(f"omi-mcp: hosts send the bearer token in {policy.token_file}", file=sys.stderr)
+    if access.oauth and ANYONE in access.oauth.subjects:
+        print(
+            f"omi-mcp: everyone with an account at {access.oauth.issuer} can read these conversations",
+            file=sys.stderr,
+        )
+    return http.app(server, policy.hosts, policy.scopes)
 
 
 def _sample(settings: Settings) -> tuple[Settings, "httpx.AsyncBaseTransport"]:

@@ -4,7 +4,6 @@ import asyncio
 import hmac
 import ipaddress
 import logging
-import os
 import re
 import secrets
 import socket
@@ -33,9 +32,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from omi_mcp.accounts import Caller
 from omi_mcp.clock import Clock
-from omi_mcp.files import is_private
+from omi_mcp.files import made_once
 from omi_mcp.server import OmiServer
-from omi_mcp.settings import HttpAccess, SettingsError, is_loopback
+from omi_mcp.settings import HttpAccess, Profile, SettingsError, is_loopback
 from omi_mcp.transports.oauth import JwtVerifier
 
 PATH = "/mcp"
@@ -81,11 +80,16 @@ class AccessPolicy:
     token_file: Path | None = None
     scopes: tuple[str, ...] = ()
     """What hosts ask the issuer for. Of two, the first is for tokens that may write."""
+    profile: Profile | None = None
+    """Which tools those get whose accounts signed in here; None where tokens stand for the one account there is."""
 
     def caller(self) -> Caller:
         """Who makes the request that is being answered, by its token."""
         token = get_access_token()
-        return Caller(may_write=token is not None and set(self.scopes[:1]) <= set(token.scopes))
+        may_write = token is not None and set(self.scopes[:1]) <= set(token.scopes)
+        if self.profile is None:
+            return Caller(may_write=may_write)
+        return Caller(token.subject if token else None, may_write, self.profile)
 
 
 class StaticToken:
@@ -120,9 +124,7 @@ def access_policy(
     Raises:
         SettingsError: other computers could connect, and nothing was set to keep strangers out.
     """
-    address, _, _ = host.partition("%")  # an IPv6 zone is not part of the name
-    bound = f"[{address}]" if ":" in host else host
-    names = [f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]", bound) if name]
+    names = _own_names(host, port)
     if access.oauth is not None:
         names.append(urlsplit(access.oauth.audience).netloc)
         scopes = tuple(scope for scope in (access.oauth.scope, access.oauth.read_scope) if scope)
@@ -140,6 +142,27 @@ def access_policy(
     # Without a resource URL the SDK publishes no OAuth metadata, which would send hosts to sign in somewhere.
     auth = AuthSettings(issuer_url=AnyHttpUrl(f"http://127.0.0.1:{port}"), resource_server_url=None)
     return AccessPolicy(auth, StaticToken(token), _allowed_hosts(names, access.hosts), token_file)
+
+
+def hosted_policy(
+    auth: AuthSettings,
+    verifier: TokenVerifier,
+    access: HttpAccess,
+    host: str,
+    port: int,
+    *,
+    scopes: tuple[str, ...],
+    profile: Profile,
+) -> AccessPolicy:
+    """Who may connect where people sign in to this server itself: whoever has a token that `verifier` knows."""
+    names = [*_own_names(host, port), urlsplit(str(auth.issuer_url)).netloc]
+    return AccessPolicy(auth, verifier, _allowed_hosts(names, access.hosts), scopes=scopes, profile=profile)
+
+
+def _own_names(host: str, port: int) -> list[str]:
+    address, _, _ = host.partition("%")  # an IPv6 zone is not part of the name
+    bound = f"[{address}]" if ":" in host else host
+    return [f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]", bound) if name]
 
 
 def _static_token(given: str | None, host: str, data_dir: Path) -> tuple[str, Path | None]:
@@ -194,24 +217,29 @@ def own_token(file: Path) -> str:
         SettingsError: the file cannot be used, or others could have read it.
     """
     try:
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with suppress(FileExistsError):
-            handle = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-            with os.fdopen(handle, "w", encoding="ascii") as new:
-                new.write(secrets.token_urlsafe(32) + "\n")
-        token = file.read_text(encoding="ascii").strip()
-        private = is_private(file)
+        token = made_once(file, secrets.token_urlsafe(32))
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a token"
-        raise SettingsError(f"The token file {file} cannot be used ({reason}).") from None
-    if len(token) < MIN_TOKEN or not private:
-        reason = "the token in it is too short" if private else "other users can read it"
-        raise SettingsError(f"The token file {file} cannot be used: {reason}. Delete it; a new one is made.")
+        raise SettingsError(f"The token file {file} cannot be used: {reason}.") from None
+    if len(token) < MIN_TOKEN:
+        raise SettingsError(
+            f"The token file {file} cannot be used: the token in it is too short. Delete it; a new one is made."
+        )
     return token
 
 
-def app(server: OmiServer, hosts: Iterable[str], scopes: Sequence[str] = ()) -> Starlette:
-    """The whole HTTP side of `server`, which was built with the policy's `auth`, `verifier` and `caller`."""
+def app(
+    server: OmiServer,
+    hosts: Iterable[str],
+    scopes: Sequence[str] = (),
+    *,
+    routes: Sequence[Route] = (),
+    shared: Iterable[str] = (),
+) -> Starlette:
+    """The whole HTTP side of `server`, which was built with the policy's `auth`, `verifier` and `caller`.
+
+    `routes` are those of signing in; pages of any origin may ask for the paths that are `shared`.
+    """
     server.custom_route(HEALTH, methods=["GET"])(_health)
     application = server.streamable_http_app(
         streamable_http_path=PATH,
@@ -225,15 +253,16 @@ def app(server: OmiServer, hosts: Iterable[str], scopes: Sequence[str] = ()) -> 
         application.router.routes[:0] = create_protected_resource_routes(
             auth.resource_server_url, [auth.issuer_url], list(scopes) or None
         )
+    application.router.routes.extend(routes)
     application.router.redirect_slashes = False  # it would lead from https behind a proxy to http
     paths = frozenset(route.path for route in application.routes if isinstance(route, Route))
-    application.add_middleware(_Guard, hosts=frozenset(hosts), paths=paths, scopes=scopes)
+    application.add_middleware(_Guard, hosts=frozenset(hosts), paths=paths, scopes=scopes, shared=frozenset(shared))
     return application
 
 
-def run(server: OmiServer, listener: socket.socket, policy: AccessPolicy) -> None:
+def run(application: ASGIApp, listener: socket.socket) -> None:
     """Serve until Ctrl-C or SIGTERM, from the main thread."""
-    uvicorn.Server(config(app(server, policy.hosts, policy.scopes))).run(sockets=[listener])
+    uvicorn.Server(config(application)).run(sockets=[listener])
 
 
 def config(application: ASGIApp, connection: type["Connection"] | None = None) -> uvicorn.Config:
@@ -301,24 +330,31 @@ class _Guard:
     """Checks the headers before anything else does, and names the scopes in challenges."""
 
     def __init__(
-        self, application: ASGIApp, hosts: frozenset[str], paths: frozenset[str], scopes: Sequence[str]
+        self,
+        application: ASGIApp,
+        hosts: frozenset[str],
+        paths: frozenset[str],
+        scopes: Sequence[str],
+        shared: frozenset[str],
     ) -> None:
         self._application = application
         self._hosts = hosts
         self._paths = paths
         self._scopes = " ".join(scopes)
+        self._shared = shared
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._application(scope, receive, send)
             return
-        if refusal := self._refusal(Headers(scope=scope)):
+        scope = self._at_its_path(scope)
+        if refusal := self._refusal(Headers(scope=scope), shared=scope["path"] in self._shared):
             await refusal(scope, receive, send)
             return
         with suppress(ClientDisconnect):
-            await self._application(self._at_its_path(scope), _whole(receive), self._naming_scopes(send))
+            await self._application(scope, _whole(receive), self._naming_scopes(send))
 
-    def _refusal(self, headers: Headers) -> Response | None:
+    def _refusal(self, headers: Headers, *, shared: bool) -> Response | None:
         """The answer to a Host or Origin of another server: a page of another site may have led a browser here."""
         if any(_CONTROL.search(value) for value in headers.values()):
             return PlainTextResponse("Invalid header", status_code=400)
@@ -327,13 +363,13 @@ class _Guard:
                 log.warning("a request to %s was refused: OMI_MCP_HTTP_HOSTS does not name it", _loggable(host))
                 return PlainTextResponse("Invalid Host header", status_code=421)
         for origin in headers.getlist("origin"):
-            if not self._is_own(origin):
+            if not (shared or self._is_own(origin)):
                 log.warning("a request of a page of %s was refused", _loggable(origin))
                 return PlainTextResponse("Invalid Origin header", status_code=403)
         return None
 
     def _is_own(self, origin: str) -> bool:
-        """Whether `origin` is this server. It serves no pages, but the conformance suite sends its own origin.
+        """Whether `origin` is this server: its pages to sign in at, and the conformance suite, send its own.
 
         At loopback addresses there is no TLS.
         """

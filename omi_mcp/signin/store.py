@@ -1,0 +1,459 @@
+"""Who signed in, what they connected, and what hosts hold of it: the file of signing in.
+
+Nothing in it opens anything by itself: Omi keys are encrypted, and of codes, tokens and secrets only hashes are kept.
+Every method blocks; call it through `database.run`. Times are aware UTC datetimes outside, seconds since 1970 inside.
+"""
+
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+from omi_mcp.database import Database
+
+FILE = "sign-in.sqlite3"
+
+CODE_LIFE = timedelta(minutes=5)
+SPENT_LIFE = timedelta(hours=1)
+"""How long a code that was used is remembered: a copy of it that turns up ends what came of it."""
+ACCESS_LIFE = timedelta(hours=1)
+REFRESH_LIFE = timedelta(days=90)
+"""How long a host may stay away before its person has to sign in again."""
+
+GRACE = timedelta(minutes=1)
+"""How long a refresh token that was replaced is still taken: hosts ask twice at once, or lose an answer and repeat."""
+
+UNUSED_LIFE = timedelta(days=1)
+"""How long the registration of a host is kept with which nobody has signed in."""
+MOST_UNUSED = 1_000
+"""Of those; the oldest give way."""
+MOST_GRANTS = 50
+"""Of one account; the ones that were used longest ago give way."""
+MOST_REPLACED = 50
+"""Refresh tokens of one grant that are remembered as replaced."""
+SWEEP = timedelta(minutes=1)
+"""Between two looks for what is out of date."""
+TOUCH = timedelta(minutes=1)
+"""How exactly the last use of a grant is known: not every request has to write."""
+
+_SCHEMA = """
+    create table if not exists hosts(
+        id text primary key,
+        metadata text not null,
+        secret blob,
+        made real not null,
+        signed_in real
+    ) without rowid;
+    create index if not exists host_unused on hosts(made) where signed_in is null;
+    create table if not exists accounts(
+        id text primary key,
+        mark blob not null unique,
+        base_url text not null,
+        key text not null,
+        timezone text not null,
+        made real not null,
+        used real not null,
+        refused real
+    ) without rowid;
+    create table if not exists grants(
+        id text primary key,
+        account text not null references accounts(id) on delete cascade,
+        host text not null,
+        name text not null,
+        place text not null,
+        scopes text not null,
+        resource text not null,
+        made real not null,
+        used real
+    ) without rowid;
+    create index if not exists grant_account on grants(account);
+    create index if not exists grant_host on grants(host);
+    create table if not exists codes(
+        hash blob primary key,
+        grant_id text not null references grants(id) on delete cascade,
+        challenge text not null,
+        redirect_uri text not null,
+        explicit integer not null,
+        expires real not null,
+        spent real
+    ) without rowid;
+    create index if not exists code_grant on codes(grant_id);
+    create index if not exists code_expires on codes(expires);
+    create table if not exists tokens(
+        hash blob primary key,
+        grant_id text not null references grants(id) on delete cascade,
+        refreshes integer not null,
+        allows text not null,
+        expires real not null,
+        replaced real
+    ) without rowid;
+    create index if not exists token_grant on tokens(grant_id);
+    create index if not exists token_expires on tokens(expires);
+"""
+
+
+@dataclass(frozen=True)
+class KnownAccount:
+    """Who signed in. `key` is encrypted; `refused` is since when Omi does not take it any more."""
+
+    id: str
+    base_url: str
+    key: str
+    timezone: str
+    made: datetime
+    used: datetime
+    refused: datetime | None
+
+
+@dataclass(frozen=True)
+class Grant:
+    """What a person allowed a host. `place` is where its redirects lead; `used` None: it has not fetched its tokens."""
+
+    id: str
+    account: str
+    host: str
+    name: str
+    place: str
+    scopes: tuple[str, ...]
+    resource: str
+    made: datetime
+    used: datetime | None
+
+
+@dataclass(frozen=True)
+class Code:
+    """An authorization code that was not used yet."""
+
+    grant: Grant
+    challenge: str
+    redirect_uri: str
+    explicit: bool
+    expires: datetime
+
+
+@dataclass(frozen=True)
+class Token:
+    grant: Grant
+    scopes: tuple[str, ...]
+    expires: datetime
+
+
+class Store:
+    """The tables. Thread-safe; each method is one short transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self._swept = datetime.min.replace(tzinfo=UTC)
+        database.prepare(_create)
+
+    # Hosts that registered, and those whose document somebody signed in with.
+
+    def add_host(self, host_id: str, metadata: str, secret: bytes | None, now: datetime) -> None:
+        with self.database.writing() as connection:
+            self._sweep(connection, now)
+            connection.execute("insert into hosts values (?, ?, ?, ?, null)", (host_id, metadata, secret, _s(now)))
+            connection.execute(
+                "delete from hosts where signed_in is null and id in "
+                "(select id from hosts where signed_in is null order by made desc, id limit -1 offset ?)",
+                (MOST_UNUSED,),
+            )
+
+    def host(self, host_id: str) -> tuple[str, bytes | None] | None:
+        """Its metadata and the hash of its secret."""
+        row = self._one("select metadata, secret from hosts where id = ?", host_id)
+        return None if row is None else (row["metadata"], row["secret"])
+
+    # Accounts.
+
+    def account(self, account_id: str) -> KnownAccount | None:
+        row = self._one("select * from accounts where id = ?", account_id)
+        return None if row is None else _account(row)
+
+    def account_marked(self, marks: Iterable[bytes]) -> KnownAccount | None:
+        """The account of the key with one of these marks."""
+        for mark in marks:
+            if row := self._one("select * from accounts where mark = ?", mark):
+                return _account(row)
+        return None
+
+    def accounts(self) -> list[KnownAccount]:
+        with self.database.reading() as connection:
+            return [_account(row) for row in connection.execute("select * from accounts order by made, id")]
+
+    def keep_account(
+        self, account_id: str | None, mark: bytes, base_url: str, key: str, timezone: str, now: datetime
+    ) -> str:
+        """The id of the account, new where it is None, with this key, which Omi has just taken."""
+        with self.database.writing(durable=True) as connection:
+            if account_id is None:
+                # Someone else may have signed in with the same key at the same moment.
+                row = connection.execute("select id from accounts where mark = ?", (mark,)).fetchone()
+                account_id = row["id"] if row else str(uuid4())
+            connection.execute(
+                "insert into accounts values (?, ?, ?, ?, ?, ?, ?, null) on conflict(id) do update set mark = "
+                "excluded.mark, base_url = excluded.base_url, key = excluded.key, timezone = excluded.timezone, "
+                "used = excluded.used, refused = null",
+                (account_id, mark, base_url, key, timezone, _s(now), _s(now)),
+            )
+        return account_id
+
+    def set_timezone(self, account_id: str, timezone: str) -> None:
+        with self.database.writing(durable=True) as connection:
+            connection.execute("update accounts set timezone = ? where id = ?", (timezone, account_id))
+
+    def refuse_account(self, account_id: str, key: str, now: datetime) -> None:
+        """Omi no longer takes this key, as it is kept; another one is not meant."""
+        with self.database.writing() as connection:
+            connection.execute(
+                "update accounts set refused = ? where id = ? and key = ? and refused is null",
+                (_s(now), account_id, key),
+            )
+
+    def replace_keys(self, replaced: Iterable[tuple[str, str, bytes, str]]) -> None:
+        """Of each: the account, its key as it was kept, and the mark and the key it gets."""
+        with self.database.writing(durable=True) as connection:
+            for account_id, before, mark, key in replaced:
+                connection.execute(
+                    "update accounts set mark = ?, key = ? where id = ? and key = ?", (mark, key, account_id, before)
+                )
+
+    def forget_account(self, account_id: str) -> bool:
+        """Delete the account with all it granted. False where there is none."""
+        with self.database.writing(durable=True) as connection:
+            return connection.execute("delete from accounts where id = ?", (account_id,)).rowcount > 0
+
+    # Grants, their codes and their tokens.
+
+    def grants(self, account_id: str) -> list[Grant]:
+        """Those that hosts use, the newest first."""
+        with self.database.reading() as connection:
+            rows = connection.execute(
+                "select * from grants where account = ? and used is not null order by made desc, id", (account_id,)
+            )
+            return [_grant(row) for row in rows]
+
+    def add_grant(self, grant: Grant, code: bytes, details: Code, metadata: str, now: datetime) -> None:
+        """A grant and the code with which its host fetches tokens; what is known of the host stays from here on."""
+        with self.database.writing(durable=True) as connection:
+            self._sweep(connection, now)
+            connection.execute(
+                "insert into hosts values (?, ?, null, ?, ?) on conflict(id) do update set metadata = "
+                "excluded.metadata, signed_in = excluded.signed_in",
+                (grant.host, metadata, _s(now), _s(now)),
+            )
+            connection.execute(
+                "insert into grants values (?, ?, ?, ?, ?, ?, ?, ?, null)",
+                (
+                    grant.id,
+                    grant.account,
+                    grant.host,
+                    grant.name,
+                    grant.place,
+                    " ".join(grant.scopes),
+                    grant.resource,
+                    _s(now),
+                ),
+            )
+            connection.execute(
+                "delete from grants where id in (select id from grants where account = ? "
+                "order by coalesce(used, made) desc, id limit -1 offset ?)",
+                (grant.account, MOST_GRANTS),
+            )
+            connection.execute(
+                "insert into codes values (?, ?, ?, ?, ?, ?, null)",
+                (
+                    code,
+                    grant.id,
+                    details.challenge,
+                    details.redirect_uri,
+                    details.explicit,
+                    _s(details.expires),
+                ),
+            )
+
+    def code(self, hashed: bytes, now: datetime) -> Code | None:
+        """The code, if it can be used. One that was used before ends what came of it: somebody has copied it."""
+        if self._one("select 1 from codes where hash = ?", hashed) is None:
+            return None  # a guess takes no turn among those who write
+        with self.database.writing() as connection:
+            return _usable(connection, hashed, now)
+
+    def use_code(self, hashed: bytes, access: bytes, refresh: bytes, now: datetime) -> Grant | None:
+        """Take tokens for a code; None when it cannot be used, as in `code`."""
+        with self.database.writing(durable=True) as connection:
+            code = _usable(connection, hashed, now)
+            if code is None:
+                return None
+            connection.execute(
+                "update codes set spent = ?, expires = ? where hash = ?", (_s(now), _s(now + SPENT_LIFE), hashed)
+            )
+            _issue(connection, code.grant, access, refresh, code.grant.scopes, now)
+            return code.grant
+
+    def access(self, hashed: bytes, now: datetime) -> Token | None:
+        """The access token, if it is in date. Notes the use."""
+        row = self._one(
+            "select grants.*, allows, expires from tokens join grants on grants.id = grant_id "
+            "where hash = ? and not refreshes and expires >= ?",
+            hashed,
+            _s(now),
+        )
+        if row is None:
+            return None
+        if _s(now) - row["used"] >= TOUCH.total_seconds():
+            with self.database.writing() as connection:
+                _touch(connection, row["id"], row["account"], now)
+        return _token(row)
+
+    def refresh(self, hashed: bytes, now: datetime) -> Token | None:
+        """The refresh token, if it may be used. One that was replaced longer ago ends its grant: it was stolen."""
+        if self._one("select 1 from tokens where hash = ?", hashed) is None:
+            return None
+        with self.database.writing() as connection:
+            return _refreshable(connection, hashed, now)
+
+    def use_refresh(
+        self, hashed: bytes, scopes: tuple[str, ...], access: bytes, refresh: bytes, now: datetime
+    ) -> Grant | None:
+        """Take new tokens for a refresh token; None when it may not be used, as in `refresh`."""
+        with self.database.writing(durable=True) as connection:
+            token = _refreshable(connection, hashed, now)
+            if token is None:
+                return None
+            connection.execute("update tokens set replaced = ? where hash = ? and replaced is null", (_s(now), hashed))
+            _issue(connection, token.grant, access, refresh, scopes, now)
+            return token.grant
+
+    def end_grant(self, grant_id: str, account_id: str | None = None) -> bool:
+        """End a grant, of that account where one is given, with all its tokens. False where there is none."""
+        with self.database.writing(durable=True) as connection:
+            return (
+                connection.execute(
+                    "delete from grants where id = ? and account = coalesce(?, account)", (grant_id, account_id)
+                ).rowcount
+                > 0
+            )
+
+    def grant_of(self, hashed: bytes) -> Grant | None:
+        """Whose token this is, in date or not."""
+        row = self._one("select grants.* from tokens join grants on grants.id = grant_id where hash = ?", hashed)
+        return None if row is None else _grant(row)
+
+    def _sweep(self, connection: sqlite3.Connection, now: datetime) -> None:
+        """Delete what is out of date."""
+        if now - self._swept < SWEEP:
+            return
+        self._swept = now
+        connection.execute("delete from tokens where expires < ?", (_s(now),))
+        connection.execute("delete from codes where expires < ?", (_s(now),))
+        # Its tokens have all run out, or nobody ever fetched them.
+        connection.execute(
+            "delete from grants where made < ? and not exists (select 1 from tokens where grant_id = grants.id)",
+            (_s(now - CODE_LIFE),),
+        )
+        connection.execute("delete from hosts where signed_in is null and made < ?", (_s(now - UNUSED_LIFE),))
+        connection.execute(
+            "delete from hosts where signed_in < ? and not exists (select 1 from grants where host = hosts.id)",
+            (_s(now - REFRESH_LIFE),),
+        )
+
+    def _one(self, statement: str, *values: object) -> sqlite3.Row | None:
+        with self.database.reading() as connection:
+            row: sqlite3.Row | None = connection.execute(statement, values).fetchone()
+            return row
+
+
+def _create(connection: sqlite3.Connection) -> None:
+    for statement in _SCHEMA.split(";"):
+        connection.execute(statement)
+
+
+def _usable(connection: sqlite3.Connection, hashed: bytes, now: datetime) -> Code | None:
+    row = connection.execute(
+        "select * from codes join grants on grants.id = grant_id where hash = ? and expires >= ?", (hashed, _s(now))
+    ).fetchone()
+    if row is None:
+        return None
+    if row["spent"] is not None:
+        connection.execute("delete from grants where id = ?", (row["id"],))
+        return None
+    return Code(_grant(row), row["challenge"], row["redirect_uri"], bool(row["explicit"]), _d(row["expires"]))
+
+
+def _refreshable(connection: sqlite3.Connection, hashed: bytes, now: datetime) -> Token | None:
+    row = connection.execute(
+        "select grants.*, allows, expires, replaced from tokens join grants on grants.id = grant_id "
+        "where hash = ? and refreshes and expires >= ?",
+        (hashed, _s(now)),
+    ).fetchone()
+    if row is None:
+        return None
+    if row["replaced"] is not None and _s(now) - row["replaced"] > GRACE.total_seconds():
+        connection.execute("delete from grants where id = ?", (row["id"],))
+        return None
+    return _token(row)
+
+
+def _issue(
+    connection: sqlite3.Connection, grant: Grant, access: bytes, refresh: bytes, scopes: tuple[str, ...], now: datetime
+) -> None:
+    """Keep a pair of tokens; `scopes` are the access token's."""
+    for hashed, refreshes, allows, life in (
+        (access, False, scopes, ACCESS_LIFE),
+        (refresh, True, grant.scopes, REFRESH_LIFE),
+    ):
+        connection.execute(
+            "insert into tokens values (?, ?, ?, ?, ?, null)",
+            (hashed, grant.id, refreshes, " ".join(allows), _s(now + life)),
+        )
+    connection.execute("delete from tokens where grant_id = ? and expires < ?", (grant.id, _s(now)))
+    connection.execute(
+        "delete from tokens where hash in (select hash from tokens where grant_id = ? and replaced is not null "
+        "order by replaced desc limit -1 offset ?)",
+        (grant.id, MOST_REPLACED),
+    )
+    _touch(connection, grant.id, grant.account, now)
+
+
+def _touch(connection: sqlite3.Connection, grant_id: str, account_id: str, now: datetime) -> None:
+    connection.execute("update grants set used = ? where id = ?", (_s(now), grant_id))
+    connection.execute("update accounts set used = ? where id = ?", (_s(now), account_id))
+
+
+def _account(row: sqlite3.Row) -> KnownAccount:
+    return KnownAccount(
+        id=row["id"],
+        base_url=row["base_url"],
+        key=row["key"],
+        timezone=row["timezone"],
+        made=_d(row["made"]),
+        used=_d(row["used"]),
+        refused=None if row["refused"] is None else _d(row["refused"]),
+    )
+
+
+def _grant(row: sqlite3.Row) -> Grant:
+    return Grant(
+        id=row["id"],
+        account=row["account"],
+        host=row["host"],
+        name=row["name"],
+        place=row["place"],
+        scopes=tuple(row["scopes"].split()),
+        resource=row["resource"],
+        made=_d(row["made"]),
+        used=None if row["used"] is None else _d(row["used"]),
+    )
+
+
+def _token(row: sqlite3.Row) -> Token:
+    return Token(_grant(row), tuple(row["allows"].split()), _d(row["expires"]))
+
+
+def _s(moment: datetime) -> float:
+    return moment.timestamp()
+
+
+def _d(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

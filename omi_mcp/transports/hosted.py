@@ -1,0 +1,73 @@
+"""The server on the web: many people, each signed in with a key of their own."""
+
+from dataclasses import dataclass
+
+import httpx
+from starlette.applications import Starlette
+
+from omi_mcp.clock import Clock, SystemClock
+from omi_mcp.pool import LibraryPool
+from omi_mcp.server import build_server
+from omi_mcp.settings import HttpAccess, Settings, SettingsError, is_loopback
+from omi_mcp.signin import SCOPES, SHARED, SignIn
+from omi_mcp.signin.documents import Documents
+from omi_mcp.transports import http
+
+
+@dataclass(frozen=True)
+class Hosted:
+    """What answers, and what has to be closed after it."""
+
+    app: Starlette
+    sign_in: SignIn
+    pool: LibraryPool
+
+
+def hosted(
+    settings: Settings,
+    access: HttpAccess,
+    host: str,
+    port: int,
+    *,
+    clock: Clock | None = None,
+    transport: httpx.AsyncBaseTransport | None = None,
+    documents: Documents | None = None,
+) -> Hosted:
+    """The server at `host` and `port`, for whoever signs in. `transport` reaches the Omi API in place of the network.
+
+    Blocks. Raises:
+        SettingsError: strangers could sign in without being meant to, or the files cannot be used.
+    """
+    signing_in = access.sign_in
+    if signing_in is None:
+        raise SettingsError("OMI_MCP_PUBLIC_URL: needed where people sign in.")
+    if not (is_loopback(host) or signing_in.invite or signing_in.open):
+        raise SettingsError(
+            f"--host {host} lets other computers connect. Set OMI_MCP_INVITE to a code that people must know to sign "
+            "in, or OMI_MCP_OPEN=on (--open) to let in everyone who has an Omi key."
+        )
+    clock = clock or SystemClock()
+    sign_in = SignIn(
+        settings,
+        signing_in,
+        resource=signing_in.public_url + http.PATH,
+        clock=clock,
+        transport=transport,
+        documents=documents,
+    )
+    pool = LibraryPool(sign_in.people, settings, clock, transport=transport)
+    policy = http.hosted_policy(
+        sign_in.auth, sign_in.provider, access, host, port, scopes=SCOPES, profile=settings.profile
+    )
+    server = build_server(
+        settings,
+        clock,
+        transport=transport,
+        auth=policy.auth,
+        token_verifier=policy.verifier,
+        caller=policy.caller,
+        libraries=pool,
+    )
+    server.register()
+    app = http.app(server, policy.hosts, policy.scopes, routes=sign_in.routes(pool.forget), shared=SHARED)
+    return Hosted(app, sign_in, pool)

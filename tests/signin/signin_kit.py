@@ -1,0 +1,252 @@
+"""What the tests of signing in share: the server on the web, a host that connects to it, and a person's browser."""
+
+import base64
+import hashlib
+import html
+import re
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+from zoneinfo import ZoneInfo
+
+import anyio
+import httpx
+
+from omi_mcp.sandbox import Sandbox
+from omi_mcp.settings import HttpAccess, Settings, SignInSettings
+from omi_mcp.signin.documents import Documents
+from omi_mcp.transports.hosted import Hosted, hosted
+
+PUBLIC = "https://omi.example.com"
+RESOURCE = f"{PUBLIC}/mcp"
+INVITE = "come-in-please"
+REDIRECT = "https://assistant.example/callback"
+ACCEPT = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
+
+
+class MovedClock:
+    """The machine's clock, moved on by hand."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta(0)
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+    async def sleep(self, seconds: float) -> None:
+        await anyio.sleep(seconds)
+
+
+@dataclass
+class Web:
+    """The server, as the rest of the world reaches it."""
+
+    opened: Hosted
+    clock: MovedClock
+
+    def client(self, address: str = "203.0.113.7", **options: Any) -> httpx.AsyncClient:
+        transport = httpx.ASGITransport(self.opened.app, client=(address, 50_000))
+        return httpx.AsyncClient(transport=transport, base_url=PUBLIC, **options)
+
+
+@asynccontextmanager
+async def on_the_web(
+    sandbox: Sandbox,
+    data_dir: Path,
+    *,
+    omi: httpx.AsyncBaseTransport | None = None,
+    documents: httpx.AsyncBaseTransport | None = None,
+    addresses: tuple[str, ...] = ("93.184.216.34",),
+    clock: MovedClock | None = None,
+    settings: dict[str, Any] | None = None,
+    **access: Any,
+) -> AsyncIterator[Web]:
+    """The whole server at `PUBLIC`, over the sandbox; `documents` answers for every name, which is at `addresses`."""
+    clock = clock or MovedClock()
+
+    async def resolve(name: str) -> list[str]:
+        return list(addresses)
+
+    given: dict[str, Any] = {
+        "timezone": ZoneInfo("UTC"),
+        "data_dir": data_dir,
+        "base_url": sandbox.base_url,
+        "mirror": "memory",
+    }
+    opened = hosted(
+        Settings(**(given | (settings or {}))),
+        HttpAccess(sign_in=SignInSettings(**({"public_url": PUBLIC, "open": True} | access))),
+        "127.0.0.1",
+        8765,
+        clock=clock,
+        transport=omi or sandbox.transport(),
+        documents=Documents(clock, resolve=resolve, transport=documents or httpx.MockTransport(_nothing)),
+    )
+    try:
+        async with opened.app.router.lifespan_context(opened.app):
+            yield Web(opened, clock)
+    finally:
+        opened.sign_in.close()
+
+
+def _nothing(_: httpx.Request) -> httpx.Response:
+    return httpx.Response(404)
+
+
+@dataclass
+class TestHost:
+    """A host, which registered with `registration` or has a document at its id."""
+
+    __test__ = False
+
+    web: Web
+    id: str
+    redirect: str = REDIRECT
+    secret: str | None = None
+    basic: bool = False
+    verifier: str = field(default_factory=lambda: secrets.token_urlsafe(48))
+
+    @classmethod
+    async def registered(cls, web: Web, **registration: Any) -> "TestHost":
+        given = {
+            "client_name": "Assistant",
+            "redirect_uris": [REDIRECT],
+            "token_endpoint_auth_method": "none",
+        } | registration
+        async with web.client() as client:
+            answer = await client.post("/register", json=given)
+        assert answer.status_code == 201, answer.text
+        made = answer.json()
+        return cls(
+            web,
+            made["client_id"],
+            redirect=given["redirect_uris"][0],
+            secret=made.get("client_secret"),
+            basic=given["token_endpoint_auth_method"] == "client_secret_basic",
+        )
+
+    def request(self, **changes: Any) -> dict[str, str]:
+        """The parameters of its authorization request."""
+        challenge = base64.urlsafe_b64encode(hashlib.sha256(self.verifier.encode()).digest()).decode().rstrip("=")
+        given = {
+            "response_type": "code",
+            "client_id": self.id,
+            "redirect_uri": self.redirect,
+            "code_challenge": challenge,
+            "code_challenge_method": "S256",
+            "state": "state-of-the-host",
+            "resource": RESOURCE,
+        } | changes
+        return {name: value for name, value in given.items() if value is not None}
+
+    async def tokens(self, code: str, **changes: Any) -> httpx.Response:
+        given = {
+            "grant_type": "authorization_code",
+            "code": code,
+            "redirect_uri": self.redirect,
+            "code_verifier": self.verifier,
+            "resource": RESOURCE,
+        } | changes
+        return await self.ask("/token", **given)
+
+    async def refreshed(self, token: str, **changes: Any) -> httpx.Response:
+        return await self.ask("/token", **({"grant_type": "refresh_token", "refresh_token": token} | changes))
+
+    async def ask(self, path: str, **form: Any) -> httpx.Response:
+        """A form of the host's, with its id and secret as it has them."""
+        form = {name: value for name, value in form.items() if value is not None}
+        auth = httpx.BasicAuth(self.id, self.secret or "") if self.basic else None
+        if not self.basic:
+            form = {"client_id": self.id} | ({"client_secret": self.secret} if self.secret else {}) | form
+        async with self.web.client() as client:
+            return await client.post(path, data=form, auth=auth)
+
+
+class Browser:
+    """A person's browser, without script."""
+
+    def __init__(self, web: Web, *, address: str = "198.51.100.4") -> None:
+        self.client = web.client(address, follow_redirects=True)
+
+    async def opened(self, host: TestHost, **changes: Any) -> httpx.Response:
+        """The page to sign in at, where the host sends the person."""
+        return await self.client.get("/authorize", params=host.request(**changes))
+
+    async def sent(self, page: httpx.Response, form: int = 0, **fields: str | None) -> httpx.Response:
+        """The answer to a form of the page, with what the person puts in."""
+        action, hidden = forms(page)[form]
+        filled = {name: value for name, value in (hidden | fields).items() if value is not None}
+        return await self.client.post(action, data=filled, headers={"Origin": PUBLIC})
+
+    async def signed_in(self, host: TestHost, key: str, *, access: str = "write", **fields: str) -> str:
+        """The code that the host gets."""
+        page = await self.opened(host)
+        left = await self.sent(page, **({"key": key, "access": access, "timezone": "Europe/Berlin"} | fields))
+        return answer_to_host(left)["code"]
+
+    async def connections(self, key: str) -> httpx.Response:
+        """The page of what is connected."""
+        return await self.sent(await self.client.get("/connections"), key=key)
+
+
+def forms(page: httpx.Response) -> list[tuple[str, dict[str, str]]]:
+    """Where each form goes, and its hidden fields."""
+    found = []
+    for action, body in re.findall(r'<form method="post" action="([^"]+)"[^>]*>(.*?)</form>', page.text, re.DOTALL):
+        hidden = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', body)
+        found.append((action, {name: html.unescape(value) for name, value in hidden}))
+    return found
+
+
+def leads_to(page: httpx.Response) -> str:
+    """Where the page sends the browser."""
+    found = re.search(r'<meta http-equiv="refresh" content="0;url=([^"]+)">', page.text)
+    assert found, page.text
+    return html.unescape(found[1])
+
+
+def answer_to_host(page: httpx.Response, redirect: str = REDIRECT) -> dict[str, str]:
+    """What the host is told by the way back."""
+    url = leads_to(page)
+    assert url.partition("?")[0] == redirect
+    return dict(parse_qsl(urlsplit(url).query))
+
+
+async def connected(web: Web, key: str, *, access: str = "write", host: TestHost | None = None) -> dict[str, Any]:
+    """The tokens of a host whose person signed in."""
+    host = host or await TestHost.registered(web)
+    code = await Browser(web).signed_in(host, key, access=access)
+    answer = await host.tokens(code)
+    assert answer.status_code == 200, answer.text
+    made: dict[str, Any] = answer.json()
+    return made
+
+
+async def listed(web: Web, token: str | None) -> httpx.Response:
+    """The answer to a request of a host with this token, of 2026."""
+    return await _rpc(web, token, "tools/list", {})
+
+
+async def called(web: Web, token: str, tool: str, **arguments: Any) -> httpx.Response:
+    return await _rpc(web, token, "tools/call", {"name": tool, "arguments": arguments})
+
+
+async def _rpc(web: Web, token: str | None, method: str, params: dict[str, Any]) -> httpx.Response:
+    meta = {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+        "io.modelcontextprotocol/clientInfo": {"name": "host", "version": "1"},
+    }
+    headers = {**ACCEPT, "MCP-Protocol-Version": "2026-07-28", "Mcp-Method": method}
+    if "name" in params:
+        headers["Mcp-Name"] = params["name"]
+    if token is not None:
+        headers["Authorization"] = f"Bearer {token}"
+    body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": {**params, "_meta": meta}}
+    async with web.client() as client:
+        return await client.post("/mcp", json=body, headers=headers)
