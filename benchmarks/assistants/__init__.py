@@ -1,0 +1,1 @@
+"""Questions over many conversations, put to assistants that have only the tools; answers are judged by a script."""

@@ -1,0 +1,94 @@
+"""Calls that assistants made, with what their answers may cost. Made again in CI, over all but the meetings."""
+
+import json
+import math
+import shutil
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.assistants.corpus import own
+from benchmarks.assistants.rooms import Answered, build, opened
+from benchmarks.assistants.tasks import TASKS
+from benchmarks.assistants.worker import Worker, records
+
+FILE = Path(__file__).parent / "recorded.json"
+
+ROOM_TO_GROW = 0.02
+"""Times and counts in an answer vary by a few characters with what an engineer does not mean to change."""
+
+A_TASK = 2
+"""Calls that are taken from one task of one assistant's records."""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """One call and its ceilings."""
+
+    name: str
+    arguments: dict[str, Any]
+    characters: int = 0
+    requests: int = 0
+
+
+def load() -> list[Recorded]:
+    return [Recorded(**each) for each in json.loads(FILE.read_text("utf-8"))]
+
+
+async def replayed(calls: Sequence[Recorded]) -> list[Answered]:
+    """What each costs now, one after the other in one account."""
+    folder = Path(tempfile.mkdtemp())
+    try:
+        await build(folder / "base", own())
+        async with opened(folder / "room", folder / "base", "tools", TASKS["t01"]) as room:
+            return [await room.call(each.name, each.arguments) for each in calls]
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def grown(calls: Iterable[Recorded], answers: Iterable[Answered]) -> list[str]:
+    """Which calls cost more than they may, and by how much."""
+    found = []
+    for call, answer in zip(calls, answers, strict=True):
+        said = f"{call.name} {json.dumps(call.arguments, ensure_ascii=False)}"
+        if len(answer.text) > call.characters:
+            by = len(answer.text) - call.characters
+            found.append(f"{said}: {len(answer.text):,} characters, {by:,} more than its ceiling {call.characters:,}")
+        if answer.requests > call.requests:
+            found.append(f"{said}: {answer.requests} API requests, its ceiling is {call.requests}")
+    return found
+
+
+async def record(folder: Path | None = None) -> str:
+    """Set all ceilings to what the calls cost now; with `folder`, of the calls that assistants below it made."""
+    calls = _made(folder) if folder else load()
+    answers = await replayed(calls)
+    kept = [
+        Recorded(call.name, call.arguments, _ceiling(len(answer.text)), answer.requests)
+        for call, answer in zip(calls, answers, strict=True)
+        if not answer.error
+    ]
+    lines = ",\n".join(json.dumps(asdict(each), ensure_ascii=False) for each in kept)
+    FILE.write_text(f"[\n{lines}\n]\n", "utf-8")
+    return f"{len(kept)} calls, {sum(each.characters for each in kept):,} characters"
+
+
+def _ceiling(characters: int) -> int:
+    return math.ceil(characters * (1 + ROOM_TO_GROW) / 10) * 10
+
+
+def _made(folder: Path) -> list[Recorded]:
+    """The first calls of each task that can be made again: none with a cursor, about meetings or of a special room."""
+    found: dict[str, Recorded] = {}
+    for file in sorted(folder.rglob("worker.json")):
+        taken: dict[str, int] = {}
+        for call in records(file.parent / "calls.jsonl") if Worker.at(file.parent).arm == "tools" else ():
+            task = TASKS[call["task"]]
+            special = task.meetings or task.young or task.faults or "cursor" in call["arguments"] or call["error"]
+            if not special and taken.setdefault(task.id, 0) < A_TASK:
+                taken[task.id] += 1
+                made = Recorded(call["name"], call["arguments"])
+                found.setdefault(json.dumps([made.name, made.arguments], sort_keys=True), made)
+    return list(found.values())

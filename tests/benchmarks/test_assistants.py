@@ -1,0 +1,146 @@
+"""The evaluation with assistants: its keys are fair, its judge is strict, and recorded answers do not grow."""
+
+import re
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from benchmarks.assistants import recorded
+from benchmarks.assistants.corpus import TODAY, id_of, own
+from benchmarks.assistants.keys import Answer, Created, Key, State, clock, day, faults, number
+from benchmarks.assistants.tasks import MAMA, MAMA_MOVED, TASKS, Kind
+from omi_mcp.sandbox import Sandbox
+
+pytestmark = pytest.mark.anyio
+
+NOT_IN_SO_MANY_WORDS = {
+    id_of("stand-up-2024-09-24"): "yesterday",
+    MAMA: "Vierzehn Stufen",
+    MAMA_MOVED: "Hüft-OP von Mama",
+}
+"""Where the value is worked out from what is said: a relative day, German, an event."""
+
+
+@pytest.fixture(scope="module")
+def account() -> Iterator[Sandbox]:
+    with Sandbox(now=lambda: TODAY) as sandbox:
+        sandbox.load_sample()
+        sandbox.load(own())
+        yield sandbox
+
+
+async def test_recorded_answers_have_not_grown() -> None:
+    calls = recorded.load()
+    assert recorded.grown(calls, await recorded.replayed(calls)) == []
+
+
+def test_growth_is_told_by_call() -> None:
+    call = recorded.Recorded("search_conversations", {"query": "key"}, characters=3, requests=0)
+    (longer, dearer) = recorded.grown([call], [recorded.Answered("12345", error=False, requests=2)])
+    assert longer == 'search_conversations {"query": "key"}: 5 characters, 2 more than its ceiling 3'
+    assert dearer.endswith("2 API requests, its ceiling is 0")
+
+
+def test_there_are_sixty_tasks_of_eight_kinds() -> None:
+    assert len(TASKS) == 60
+    assert {task.kind for task in TASKS.values()} == set(Kind)
+    assert len({task.question for task in TASKS.values()}) == 60
+
+
+@pytest.mark.parametrize("task", [task for task in TASKS.values() if not task.meetings], ids=lambda task: task.id)
+def test_a_key_says_what_its_conversations_say(account: Sandbox, task: Any) -> None:
+    known = set(account.ids())
+    task.arrange(account)
+    for key in task.keys:
+        named = [*key.any_of, *key.all_of]
+        assert {*named, *key.none_of, *key.hidden, *dict(key.renamed)} <= set(account.ids(listable=False))
+        text = "\n".join(_text(account.record(each)) for each in named)
+        said = [pattern for pattern in key.says if re.search(pattern, text, re.IGNORECASE)]
+        derived = [words for each, words in NOT_IN_SO_MANY_WORDS.items() if each in named and words in text]
+        assert len(said) + len(derived) >= (len(key.says) if named else 0)
+    for each in set(account.ids(listable=False)) - known:
+        account.delete(each)
+
+
+def _text(record: dict[str, Any]) -> str:
+    structured = record["structured"]
+    spoken = (f"{each['speaker_name']}: {each['text']}" for each in record["transcript_segments"] or ())
+    events = (event["title"] for event in structured["events"])
+    return "\n".join((record["started_at"], structured["title"], structured["overview"], *events, *spoken))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "right", "wrong"),
+    [
+        (
+            number(7250),
+            ("7,250 euros", "7.250 Euro", "€7250", "seven thousand two hundred and fifty"),
+            ("72,50", "17250"),
+        ),
+        (number(83.5), ("83.50 each", "83,5"), ("83", "183.5", "83.55")),
+        (number(180), ("€180.", "180.00", "a hundred and eighty"), ("1,180", "1800", "180.50")),
+        (number(2), ("two days", "2 days"), ("12", "2.5", "twenty-two"[:6])),
+        (day(2025, 8, 2), ("2 August 2025", "Aug 2nd", "2025-08-02", "the second of August", "02.08."), ("12 August",)),
+        (
+            day(2026, 6, 8),
+            ("8 to 12 June", "8\u201312 June 2026", "from the eighth to the twelfth of June"),
+            ("18 June",),
+        ),
+        (clock(8, 20), ("08:20", "8.20 am", "8:20"), ("18:20", "8:02")),
+    ],
+)
+def test_values_are_read_as_people_write_them(pattern: str, right: tuple[str, ...], wrong: tuple[str, ...]) -> None:
+    assert [text for text in right if not re.search(pattern, text, re.IGNORECASE)] == []
+    assert [text for text in wrong if re.search(pattern, text, re.IGNORECASE)] == []
+
+
+NOTE = {
+    "id": "n",
+    "title": "Trailer",
+    "text": "back on the 16th",
+    "started_at": "2026-03-03T18:00:00Z",
+    "discarded": False,
+}
+
+
+@pytest.mark.parametrize(
+    ("key", "answer", "state", "wrong"),
+    [
+        (Key(any_of=("a", "b"), says=("54",)), Answer("54 euros", ("b",)), State(), 0),
+        (Key(any_of=("a", "b"), says=("54",)), Answer("59 euros", ("c",)), State(), 2),
+        (Key(all_of=("a", "b")), Answer("both", ("a",)), State(), 1),
+        (Key(all_of=("a", "b"), says=("x", "y"), at_least=1), Answer("x", ("a",)), State(), 0),
+        (Key(any_of=("a",), none_of=("z",)), Answer("a", ("a", "z")), State(), 1),
+        (Key(any_of=("a",)), Answer("all of them", tuple("abcdefgh")), State(), 1),
+        (Key(not_found=True), Answer("never said"), State(), 1),
+        (Key(not_found=True), Answer("never said", not_found=True), State(), 0),
+        (Key(), Answer("done"), State(renamed={"a": "APPROVED"}), 1),
+        (Key(), Answer("done"), State(deleted=["a"], hidden=["b"]), 2),
+        (Key(renamed=(("a", "New"),)), Answer("done"), State(renamed={"a": "New"}), 0),
+        (Key(renamed=(("a", "New"),)), Answer("done"), State(renamed={"a": "New one", "b": "New"}), 2),
+        (Key(hidden=("a",)), Answer("done"), State(hidden=["a"]), 0),
+        (Key(created=Created(("trailer", "16"), "2026-03-03T18")), Answer("saved"), State(created=[NOTE]), 0),
+        (Key(created=Created(("trailer",))), Answer("saved"), State(created=[NOTE, NOTE]), 1),
+        (Key(created=Created(("trailer",))), Answer("saved"), State(), 1),
+        (Key(created=Created(("ladder",), "2026-03-04")), Answer("saved"), State(created=[NOTE]), 2),
+    ],
+)
+def test_an_answer_is_judged_by_its_key(key: Key, answer: Answer, state: State, wrong: int) -> None:
+    assert len(faults([key], answer, state)) == wrong
+
+
+@pytest.mark.skipif(find_spec("agents") is None, reason="needs the package openai-agents")
+async def test_a_model_of_the_agents_sdk_does_tasks_in_both_arms(tmp_path: Path) -> None:
+    from scripted_model import evaluated  # needs the SDK
+
+    tools, raw = await evaluated(tmp_path)
+    assert [result.wrong for result in tools] == [(), (), ()]
+    assert [result.wrong for result in raw[1:]] == [("does not say lentil",), ()]
+    assert tools[0].characters < raw[0].characters
+    assert raw[0].over > 0
