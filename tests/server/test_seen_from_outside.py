@@ -6,6 +6,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
@@ -14,8 +15,9 @@ from http_kit import TOKEN, listening, running
 from omi_mcp.commands.doctor.findings import Finding
 from omi_mcp.commands.doctor.outside import examine
 from omi_mcp.sandbox import Sandbox
-from omi_mcp.settings import HttpAccess, OAuth
+from omi_mcp.settings import HttpAccess, OAuth, Settings, SignInSettings
 from omi_mcp.transports import http
+from omi_mcp.transports.hosted import hosted
 
 pytestmark = pytest.mark.anyio
 
@@ -23,6 +25,7 @@ ORIGIN = "https://omi.example.com"
 URL = f"{ORIGIN}/mcp"
 ISSUER = "https://login.example.com/tenant"
 FIXED = HttpAccess(token=TOKEN, hosts=("omi.example.com",))
+SIGN_IN = HttpAccess(sign_in=SignInSettings(public_url=ORIGIN, open=True))
 FOREIGN = HttpAccess(oauth=OAuth(ISSUER, URL, frozenset({"owner"}), scope="omi"))
 
 Change = Callable[[httpx.Request], httpx.Response | None]
@@ -68,11 +71,24 @@ def issuer(request: httpx.Request) -> httpx.Response:
     return httpx.Response(404)
 
 
+@pytest.fixture(autouse=True)
+def _short_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most of these tests have a proxy that hands on whole answers only."""
+    monkeypatch.setattr(http, "PART_SECONDS", 0.05)
+
+
 @asynccontextmanager
 async def served(tmp_path: Path, access: HttpAccess) -> AsyncIterator[httpx.AsyncBaseTransport]:
     sandbox = Sandbox()
-    async with running(sandbox, tmp_path, access) as app:
-        yield httpx.ASGITransport(app)
+    if access.sign_in is None:
+        async with running(sandbox, tmp_path, access) as app:
+            yield httpx.ASGITransport(app)
+    else:
+        settings = Settings(timezone=ZoneInfo("UTC"), data_dir=tmp_path, base_url=sandbox.base_url)
+        opened = hosted(settings, access, "127.0.0.1", 8765, transport=sandbox.transport())
+        async with opened.app.router.lifespan_context(opened.app):
+            yield httpx.ASGITransport(opened.app)
+        opened.sign_in.close()
     sandbox.close()
 
 
@@ -84,6 +100,21 @@ async def seen(transport: httpx.AsyncBaseTransport, url: str = ORIGIN) -> dict[s
 
 def problems(found: dict[str, Finding]) -> list[str]:
     return [check for check, finding in found.items() if finding.level == "problem"]
+
+
+async def test_a_server_to_sign_in_at_is_gone_through_up_to_the_page(tmp_path: Path) -> None:
+    async with served(tmp_path, SIGN_IN) as server:
+        proxy = Proxy(server)
+        found = await seen(proxy)
+    assert problems(found) == []
+    assert [found[check].level for check in ("registration", "page", "redirects", "token endpoint")] == ["ok"] * 4
+    registered = [json.loads(request.content) for request in proxy.sent if request.url.path == "/register"]
+    assert {host["token_endpoint_auth_method"] for host in registered} == {
+        "none",
+        "client_secret_post",
+        "client_secret_basic",
+    }
+    assert {uri for host in registered for uri in host["redirect_uris"]} == {"https://doctor.invalid/callback"}
 
 
 async def test_of_a_fixed_token_it_says_which_hosts_can_connect(tmp_path: Path) -> None:
@@ -159,6 +190,106 @@ def only(path: str, answer: httpx.Response) -> Change:
 
 def limited(request: httpx.Request) -> httpx.Response | None:
     return httpx.Response(413, text="<html>") if len(request.content) > 100_000 else None
+
+
+def rewritten(path: str, **changes: object) -> Answered:
+    def answer(request: httpx.Request, response: httpx.Response) -> httpx.Response:
+        if request.url.path != path:
+            return response
+        return httpx.Response(response.status_code, json=json.loads(response.content) | changes)
+
+    return answer
+
+
+def warned(request: httpx.Request) -> httpx.Response | None:
+    """Some tunnels show people a page of their own first."""
+    if "Mozilla" not in request.headers["user-agent"]:
+        return None
+    return httpx.Response(200, html="<h1>You are about to visit</h1><form></form>")
+
+
+AS = "/.well-known/oauth-authorization-server"
+
+BROKEN_SIGN_IN: dict[str, tuple[Change | None, Answered | None, str, str]] = {
+    "no metadata of the resource": (
+        only("/.well-known/oauth-protected-resource/mcp", httpx.Response(404)),
+        None,
+        "resource",
+        "status 404",
+    ),
+    "another resource": (
+        None,
+        rewritten("/.well-known/oauth-protected-resource/mcp", resource=f"{ORIGIN}/"),
+        "resource",
+        "calls itself https://omi.example.com/;",
+    ),
+    "no metadata of the server": (only(AS, httpx.Response(404)), None, "authorization server", "no metadata"),
+    "another issuer": (None, rewritten(AS, issuer=f"{ORIGIN}/"), "authorization server", "calls itself"),
+    "http behind https": (
+        None,
+        rewritten(AS, token_endpoint="http://omi.example.com/token"),
+        "authorization server",
+        "token_endpoint",
+    ),
+    "an endpoint elsewhere": (
+        None,
+        rewritten(AS, authorization_endpoint="https://127.0.0.1:8765/authorize"),
+        "authorization server",
+        "not at https://omi.example.com",
+    ),
+    "no S256": (None, rewritten(AS, code_challenge_methods_supported=[]), "authorization server", "S256"),
+    "secrets only": (
+        None,
+        rewritten(AS, token_endpoint_auth_methods_supported=["client_secret_post"]),
+        "authorization server",
+        "none, client_secret_basic",
+    ),
+    "no documents": (
+        None,
+        rewritten(AS, client_id_metadata_document_supported=False),
+        "authorization server",
+        "make themselves known",
+    ),
+    "a page of the tunnel's": (warned, None, "page", "another page"),
+    "a page without its policy": (None, without("content-security-policy"), "page", "frame-ancestors"),
+    "a page in a cache": (None, without("cache-control"), "page", "no-store"),
+    "a door to everywhere": (
+        lambda request: (
+            httpx.Response(302, headers={"location": request.url.params["redirect_uri"]})
+            if "elsewhere" in str(request.url)
+            else None
+        ),
+        None,
+        "redirects",
+        "no host registered",
+    ),
+    "no forms": (only("/token", httpx.Response(405, html="no")), None, "token endpoint", "status 405"),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN_SIGN_IN)
+async def test_what_keeps_people_from_signing_in_is_told_by_name(tmp_path: Path, what: str) -> None:
+    request, answer, check, said = BROKEN_SIGN_IN[what]
+    async with served(tmp_path, SIGN_IN) as server:
+        found = await seen(Proxy(server, request, answer))
+    assert check in problems(found)
+    assert said in found[check].found
+
+
+async def test_a_server_started_for_another_address_is_told(tmp_path: Path) -> None:
+    elsewhere = SignInSettings(public_url="https://other.example.com", open=True)
+    async with served(tmp_path, HttpAccess(sign_in=elsewhere, hosts=("omi.example.com",))) as server:
+        found = await seen(Proxy(server))
+    assert problems(found) == ["challenge"]
+    assert "https://other.example.com" in found["challenge"].found
+    assert f"--public-url {ORIGIN}" in (found["challenge"].remedy or "")
+
+
+async def test_registrations_that_are_refused_for_now_are_no_problem(tmp_path: Path) -> None:
+    async with served(tmp_path, SIGN_IN) as server:
+        found = await seen(Proxy(server, only("/register", httpx.Response(429, headers={"retry-after": "77"}))))
+    assert problems(found) == []
+    assert "in 77 s" in (found["registration"].remedy or "")
 
 
 BROKEN: dict[str, tuple[Change | None, Answered | None, str, str]] = {

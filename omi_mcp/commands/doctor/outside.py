@@ -554,8 +554,6 @@ def _unguarded(headers: httpx.Headers, origin: str) -> Sequence[str]:
         missing.append("frame-ancestors 'none' (Content-Security-Policy)")
     if "default-src" not in policy:
         missing.append("default-src (Content-Security-Policy)")
-    if "form-action" in policy and f"https://{urlsplit(RETURN).netloc}" not in policy["form-action"]:
-        missing.append("leave to go back to the host (form-action: browsers stop at the redirect)")
     if "no-store" not in headers.get("cache-control", ""):
         missing.append("Cache-Control: no-store")
     if headers.get("x-content-type-options", "").lower() != "nosniff":
