@@ -30,6 +30,7 @@ COMMANDS = {
     "sync": "copy everything that is not copied yet, and show how far it is",
     "mirror": "show or delete the searchable copy on this computer",
     "demo": "play a short session with the sample library and show every call and answer",
+    "accounts": "show who has signed in to the server on the web, forget somebody, or change the secret",
     "sandbox": "run a stand-in for the Omi Developer API on this computer",
     "completion": "print what lets a shell complete commands and options",
 }

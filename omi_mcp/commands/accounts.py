@@ -1,0 +1,211 @@
+"""`omi-mcp accounts`: who has signed in to the server on the web, for whoever runs it. Never what is in an account."""
+
+import argparse
+import json
+import os
+import sqlite3
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from omi_mcp import database, dates, environment
+from omi_mcp.account import delete_files
+from omi_mcp.clock import SystemClock
+from omi_mcp.settings import Settings, secret_keys
+from omi_mcp.signin import People, Vault, open_store
+from omi_mcp.signin.store import FILE, Grant, KnownAccount, Store
+from omi_mcp.signin.vault import FILE as SECRET
+from omi_mcp.signin.vault import Rotation
+from omi_mcp.terminal import DONE, FAILED, USAGE, CommandFailed, Terminal, confirm
+
+FORGET = (
+    "Forget an account: its key, what it connected, its copy, and the names given in it, at once. Nothing changes at "
+    "Omi. Its hosts are refused from their next request on, also by a server that is running; the person can sign in "
+    "again."
+)
+ROTATE = (
+    "Encrypt every key anew. Where the secret lies in the data folder, a new one takes its place, and a server that is "
+    "running takes it by itself. With a secret of your own (OMI_MCP_SECRET_KEY, OMI_MCP_SECRET_KEY_FILE) put the new "
+    "one before the old, restart the server, run this with the same setting, and take the old one out. Nobody signs in "
+    "again."
+)
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="list in JSON")
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", dest="action", description="Without one, list.")
+    forget = actions.add_parser("forget", help="forget an account", description=FORGET)
+    forget.add_argument("id", metavar="ID", help="the id that the list shows, or its beginning")
+    forget.add_argument("--yes", action="store_true", help="do not ask")
+    actions.add_parser("rotate", help="encrypt the keys with a new secret", description=ROTATE)
+
+
+def run(options: argparse.Namespace) -> int:
+    out, err = Terminal(sys.stdout), Terminal(sys.stderr)
+    settings = replace(environment.settings(saved=False), api_key=None)
+    try:
+        with _opened(settings) as store:
+            if options.action == "forget":
+                return forget(settings, store, options, out)
+            if options.action == "rotate":
+                return rotate(settings, store, out)
+            return listed(settings, store, out, as_json=options.json)
+    except CommandFailed as failure:
+        err.fail(str(failure))
+        return failure.code
+    except (sqlite3.Error, database.Damaged, OSError) as error:
+        err.fail(f"the files in {settings.data_dir} cannot be used ({error}).")
+        return FAILED
+
+
+@contextmanager
+def _opened(settings: Settings) -> Iterator[Store]:
+    """The file of signing in, of a server that has one."""
+    file = settings.data_dir / FILE
+    if not file.exists():
+        raise CommandFailed(
+            f"nobody has signed in to a server whose folder is {settings.data_dir}. "
+            "Set OMI_MCP_DATA_DIR to the server's"
+        )
+    if hasattr(os, "geteuid") and os.geteuid() != (owner := file.stat().st_uid):
+        # What another user makes beside the file, the server could not open any more.
+        raise CommandFailed(f"{file} is another user's: run this as the one the server runs as (number {owner})", USAGE)
+    store = open_store(settings.data_dir)
+    try:
+        yield store
+    finally:
+        store.database.close()
+
+
+def listed(settings: Settings, store: Store, out: Terminal, *, as_json: bool) -> int:
+    own = secret_keys(os.environ)
+    people = None  # without the server's secret it cannot be told whether that reads the keys; none is made here
+    if own or (settings.data_dir / SECRET).exists():
+        people = People(store, Vault.open(settings.data_dir, own), settings, SystemClock())
+    found = [_facts(settings, people, account, store.grants(account.id)) for account in store.accounts()]
+    if as_json:
+        out.print(json.dumps(found, ensure_ascii=False, indent=2))
+        return DONE
+    out.print(f"{len(found)} {'account' if len(found) == 1 else 'accounts'} in {settings.data_dir}")
+    for facts in found:
+        out.print()
+        _print(facts, out)
+    return DONE
+
+
+def _facts(settings: Settings, people: People | None, account: KnownAccount, grants: list[Grant]) -> dict[str, Any]:
+    own = replace(settings, account_id=account.id)
+    size = sum(_size(file) for kept in (own.mirror_file, own.account_file) for file in database.files(kept))
+    key = "refused" if account.refused else "kept"
+    if people is not None and people.current_mark(account) is None:
+        key = "unreadable"
+    if account.base_url != settings.base_url:
+        key = "of another address"
+
+    def local(moment: datetime | None) -> str | None:
+        return None if moment is None else dates.local(moment, settings.timezone).isoformat(timespec="minutes")
+
+    return {
+        "id": account.id,
+        "since": local(account.made),
+        "used": local(account.used),
+        "key": key,
+        "refused": local(account.refused),
+        "bytes": size,
+        "hosts": [
+            {
+                "name": grant.name,
+                "place": grant.place,
+                "writes": "write" in grant.scopes,
+                "since": local(grant.made),
+                "used": local(grant.used),
+            }
+            for grant in grants
+        ],
+    }
+
+
+KEYS = {
+    "refused": "Omi does not accept its key any more, since {refused}: the person has to sign in again",
+    "unreadable": "its key was encrypted with another secret: put that back, or the person has to sign in again",
+    "of another address": "its key is for another address of the API (OMI_API_BASE_URL), and is not used",
+}
+
+
+def _print(facts: dict[str, Any], out: Terminal) -> None:
+    since, used = (str(facts[name])[:16].replace("T", " ") for name in ("since", "used"))
+    out.print(f"{out.paint(facts['id'], 'bold')}  since {since}, last used {used}, {facts['bytes'] / 1e6:.1f} MB")
+    if trouble := KEYS.get(facts["key"]):
+        out.print("  " + out.paint(trouble.format(refused=str(facts["refused"])[:16].replace("T", " ")), "yellow"))
+    for host in facts["hosts"]:
+        may = "reads and writes" if host["writes"] else "reads"
+        used = str(host["used"])[:16].replace("T", " ")
+        out.print(f"  {host['name'] or 'a host without a name'} ({host['place']}): {may}, last used {used}")
+    if not facts["hosts"]:
+        out.print("  no host is connected")
+
+
+def forget(settings: Settings, store: Store, options: argparse.Namespace, out: Terminal) -> int:
+    matching = [account for account in store.accounts() if account.id.startswith(options.id) and options.id]
+    if len(matching) != 1:
+        found = f"{len(matching)} accounts begin" if matching else "no account begins"
+        raise CommandFailed(f"{found} with {options.id!r}; omi-mcp accounts lists them. Nothing was forgotten")
+    (account,) = matching
+    if not options.yes:
+        if not sys.stdin.isatty():
+            raise CommandFailed("accounts forget: say --yes where nobody can be asked. Nothing was forgotten", USAGE)
+        if not confirm(f"Forget {account.id}: its key, what it connected, its copy and the names given in it? [y/N] "):
+            raise CommandFailed("Nothing was forgotten")
+    store.forget_account(account.id)  # first what opens it, so that nothing opens the copy again
+    try:
+        delete_files(replace(settings, account_id=account.id))
+    except OSError:
+        out.print("Its copy is open, and goes when the running server closes it, within a minute.")
+    out.print(f"Forgotten: {account.id}. A server that is running refuses its hosts from their next request on.")
+    return DONE
+
+
+def rotate(settings: Settings, store: Store, out: Terminal) -> int:
+    own = secret_keys(os.environ)
+    if own:
+        if len(own) == 1:
+            out.print("One secret is set, so there is none to change to: put a new one before it first.")
+        rotation = None
+        vault = Vault(own)
+    elif not (settings.data_dir / SECRET).exists():
+        raise CommandFailed(
+            f"there is no secret in {settings.data_dir}; set OMI_MCP_SECRET_KEY or OMI_MCP_SECRET_KEY_FILE as the "
+            "server has it",
+            USAGE,
+        )
+    else:
+        rotation = Rotation(settings.data_dir)
+        vault = rotation.begin()
+    people = People(store, vault, settings, SystemClock())
+    renewed, unreadable = people.rotate()
+    if rotation is not None:
+        people.rotate()  # those that a running server encrypted with the old one meanwhile
+        rotation.end()
+    out.print(f"{_keys(renewed)} encrypted with the {'first secret that is set' if own else 'new secret'}.")
+    if unreadable:
+        out.print(f"{_keys(unreadable)} of another secret and could not be read: these people sign in again.")
+    if own and len(own) > 1:
+        out.print("Now take the other secrets out of the setting and restart the server.")
+    elif not own:
+        out.print("The old one is gone. A server that is running takes the new one by itself.")
+    return DONE
+
+
+def _keys(count: int) -> str:
+    return f"{count} {'key is' if count == 1 else 'keys are'}"
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError:  # it has gone since it was listed
+        return 0
