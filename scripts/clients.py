@@ -1,5 +1,7 @@
 """Connect clients that nobody here wrote: each lists, calls and reads, over stdio and HTTP where it can.
 
+Some sign in as a host on the web does, with a person's part played in a real Chromium.
+
 Each has an environment of its own in the cache folder, made on first use with what the package registries serve. With
 `--if-possible` a client that cannot be had is no failure. A name as argument runs that client only.
 """
@@ -8,6 +10,7 @@ import argparse
 import math
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -16,6 +19,7 @@ import venv
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -25,10 +29,11 @@ PROJECT = Path(__file__).resolve().parents[1]
 PROGRAMS = Path(__file__).with_name("clients")
 CACHE = platformdirs.user_cache_path("omi-mcp-clients", appauthor=False)
 
-Transport = Literal["stdio", "http"]
+Transport = Literal["stdio", "http", "sign-in"]
 BOTH: tuple[Transport, ...] = ("stdio", "http")
 
 TOKEN = "a-token-for-clients-on-this-computer"
+KEY = "omi_dev_for-clients-on-this-computer"
 
 OF_THEIR_TIME = "pydantic<2.12"
 """The older SDKs use what later releases of it no longer have."""
@@ -56,6 +61,9 @@ CLIENTS = (
     Client("fastmcp", "fastmcp_client.py", ("fastmcp==4.1.0",)),
     Client("TypeScript SDK 1", "typescript_1.mjs", ("@modelcontextprotocol/sdk@1.32.2",)),
     Client("TypeScript SDK 2", "typescript_2.mjs", ("@modelcontextprotocol/client@2.4.0",)),
+    Client("mcp 2, signing in", "signing_in.py", (), ("sign-in",)),
+    Client("TypeScript SDK 1, signing in", "signing_in_1.mjs", ("@modelcontextprotocol/sdk@1.32.2",), ("sign-in",)),
+    Client("TypeScript SDK 2, signing in", "signing_in_2.mjs", ("@modelcontextprotocol/client@2.4.0",), ("sign-in",)),
     Client("google-genai", "google_genai.py", ("google-genai==3.4.0", "mcp==1.30.0"), ("stdio",)),
     Client("pydantic-ai", "pydantic_agents.py", ("pydantic-ai-slim[mcp]==2.68.0",)),
     Client("langchain", "langchain_tools.py", ("langchain-mcp-adapters==0.3.2",)),
@@ -64,6 +72,9 @@ CLIENTS = (
     Client("Claude Code", "claude_code.mjs", ("@anthropic-ai/claude-code@2.1.330",)),
     Client("Gemini CLI", "gemini_cli.mjs", ("@google/gemini-cli@0.61.0",)),
 )
+
+
+SERVER = [sys.executable, "-m", "omi_mcp"]
 
 
 class Unavailable(Exception):
@@ -85,6 +96,8 @@ def main() -> int:
             skipped += 1
             continue
         try:
+            if "sign-in" in client.transports:
+                check_browser()
             command = [*interpreter(client), str(program_file(client)), *client.options]
         except (Unavailable, OSError, subprocess.SubprocessError) as error:
             print(f"== {client.name}: cannot be had ({error})", flush=True)
@@ -104,10 +117,10 @@ def attempt(command: list[str], transport: Transport) -> str | None:
     """What is wrong, if anything. The program gets a home of its own, and the server as arguments."""
     with tempfile.TemporaryDirectory(prefix="omi-mcp-client-") as home:
         environment = {**os.environ, "HOME": home, "OMI_MCP_DATA_DIR": f"{home}/data", "OMI_MCP_MIRROR": "memory"}
-        with server(transport, environment) as arguments:
+        with signed_in_to(environment) if transport == "sign-in" else server(transport, environment) as arguments:
             try:
                 run = subprocess.run(
-                    [*command, transport, *arguments],
+                    [*command, *arguments],
                     cwd=home,
                     env=environment,
                     stdin=subprocess.DEVNULL,
@@ -122,20 +135,34 @@ def attempt(command: list[str], transport: Transport) -> str | None:
 @contextmanager
 def server(transport: Transport, environment: dict[str, str]) -> Iterator[list[str]]:
     """The sample library: the command that starts it, or the address and token of one that runs."""
-    command = [sys.executable, "-m", "omi_mcp", "--demo"]
+    command = [*SERVER, "--demo"]
     if transport == "stdio":
-        yield command
+        yield ["stdio", *command]
         return
-    running = subprocess.Popen(
-        [*command, "--transport", "http", "--port", "0"],
-        env={**environment, "OMI_MCP_HTTP_TOKEN": TOKEN},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    environment = {**environment, "OMI_MCP_HTTP_TOKEN": TOKEN}
+    with saying([*command, "--transport", "http", "--port", "0"], environment) as url:
+        yield ["http", url, TOKEN]
+
+
+@contextmanager
+def signed_in_to(environment: dict[str, str]) -> Iterator[list[str]]:
+    """The address of a server that takes a person's key, such a key, and what plays the person."""
+    with saying([*SERVER, "sandbox", "--port", "0", "--key", KEY, "--limits", "off"], environment) as api:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        serving = [*SERVER, "--transport", "http", "--port", str(port), "--public-url", f"http://127.0.0.1:{port}"]
+        with saying(serving, {**environment, "OMI_API_BASE_URL": api}) as url:
+            yield [url, KEY, sys.executable, str(PROGRAMS / "browser.py")]
+
+
+@contextmanager
+def saying(command: list[str], environment: dict[str, str]) -> Iterator[str]:
+    """Runs a server, and yields the first address that it says it serves at."""
+    running = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
-        assert running.stderr is not None
-        said = next(line for line in running.stderr if "http://" in line)
-        yield [said[said.index("http://") :].split(";")[0].strip(), TOKEN]
+        assert running.stdout is not None
+        said = next(line for line in running.stdout if "http://" in line)
+        yield said[said.index("http://") :].split(";")[0].strip()
     finally:
         running.terminate()
         running.communicate(timeout=20)
@@ -167,6 +194,12 @@ def interpreter(client: Client) -> list[str]:
         subprocess.run([*installer, *client.packages], timeout=INSTALL_SECONDS, check=True, stdin=subprocess.DEVNULL)
         done.touch()
     return command
+
+
+def check_browser() -> None:
+    """Raises Unavailable where nobody can be played."""
+    if find_spec("playwright") is None or not (shutil.which("chromium") or os.environ.get("CHROMIUM")):
+        raise Unavailable("it takes playwright and a Chromium, as Debian's package brings it")
 
 
 def program_file(client: Client) -> Path:

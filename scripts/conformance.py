@@ -1,6 +1,7 @@
 """Run the official conformance suite, the Inspector and the bundle validator against this server, on this computer.
 
 The suite runs twice: over what this server offers, and over the suite's own reference tools on the same server class.
+Its scenarios for authorization servers, and the Inspector's own sign-in, run where a Chromium can play the person.
 They are npm packages and need Node 22.19 or later; where Node is older, npm brings one (Linux on x86-64). What they
 bring is kept in the cache folder. With `--if-possible` it is no failure when they cannot be had.
 """
@@ -22,13 +23,15 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import clients
 import conformance_reference
+import httpx
 import platformdirs
 import uvicorn
 from mcp.types import Completion
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from omi_mcp.clock import SystemClock
+from omi_mcp.accounts import Caller
 from omi_mcp.sandbox import Sandbox
 from omi_mcp.server import OmiServer, build_server
 from omi_mcp.settings import HttpAccess, Settings
@@ -50,8 +53,13 @@ OLDEST_NODE = (22, 19)
 SAMPLE_ID = "4b753b9f-7c3c-5959-90fa-079b468d069a"
 """A conversation of the sample library with a transcript."""
 
+INSPECTOR = {"MCP_AUTO_OPEN_ENABLED": "true", "BROWSER": "true", "MCP_INSPECTOR_SECRET_STORE": "file"}
+"""It says the address to sign in at only where it may open a browser; `true` opens none."""
+
 TOKEN = "the-conformance-suite-cannot-send-one"
 STEP_SECONDS = 300
+LONGEST_LINE = 16 * 1024 * 1024
+"""Bytes: a list may be one line of JSON."""
 
 
 def main() -> int:
@@ -78,16 +86,24 @@ class Step:
     name: str
     command: list[str]
     holds: Callable[[Any], None] | None = None
+    person: tuple[str, ...] = ()
+    """What plays the person, with the address to sign in at, which the command says."""
 
 
 async def check(tools: "Tools") -> int:
     passed = failed = 0
     with tempfile.TemporaryDirectory() as home:
-        environment = {**tools.environment, "HOME": home}
+        environment = {**tools.environment, "HOME": home, **INSPECTOR}
         async with AsyncExitStack() as serving:
             ours = await serving.enter_async_context(our_server(Path(home)))
             reference = await serving.enter_async_context(reference_server(Path(home)))
-            for step in steps(ours, reference):
+            try:
+                clients.check_browser()
+                signing_in = signing_in_steps(*serving.enter_context(clients.signed_in_to(environment)))
+            except clients.Unavailable as error:
+                print(f"signing in is left out: {error}", flush=True)
+                signing_in = []
+            for step in [*steps(ours, reference), *signing_in]:
                 print(f"\n== {step.name}", flush=True)
                 problem = await attempt(step, tools.found(step.command), environment)
                 passed, failed = passed + (problem is None), failed + (problem is not None)
@@ -98,24 +114,74 @@ async def check(tools: "Tools") -> int:
 
 async def attempt(step: Step, command: list[str], environment: dict[str, str]) -> str | None:
     """What is wrong, if anything."""
-    pipe = None if step.holds is None else asyncio.subprocess.PIPE
-    run = await asyncio.create_subprocess_exec(*command, cwd=PROJECT, env=environment, stdout=pipe)
+    read = step.holds is not None or step.person
+    pipe = asyncio.subprocess.PIPE if read else None
+    run = await asyncio.create_subprocess_exec(
+        *command,
+        cwd=PROJECT,
+        env=environment,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=pipe,
+        stderr=pipe,
+        limit=LONGEST_LINE,
+    )
     try:
-        printed, _ = await asyncio.wait_for(run.communicate(), STEP_SECONDS)
-    except TimeoutError:
+        printed, said = await asyncio.wait_for(
+            asyncio.gather(heard(run.stdout, step), heard(run.stderr, step)), STEP_SECONDS
+        )
+        await run.wait()
+    except (TimeoutError, AssertionError) as error:
         run.kill()
         await run.wait()
-        return f"no end within {STEP_SECONDS} seconds"
+        return str(error) or f"no end within {STEP_SECONDS} seconds"
     if run.returncode:
-        print((printed or b"").decode(), flush=True)
+        print((printed + said).decode(), flush=True)
         return f"exit code {run.returncode}"
-    if step.holds is not None:
+    if step.holds is None:
+        print(printed.decode(), end="", flush=True)
+    else:
         try:
             step.holds(json.loads(printed)["result"])
         except (ValueError, LookupError, AssertionError) as error:
             print(printed.decode(), flush=True)
             return f"{type(error).__name__}: {error}"
     return None
+
+
+async def heard(stream: asyncio.StreamReader | None, step: Step) -> bytes:
+    """All that is said in `stream`. Where that is an address to sign in at, somebody does."""
+    lines: list[bytes] = []
+    if stream is not None:
+        async for line in stream:
+            lines.append(line)
+            if step.person and (address := re.search(r"http://[^\s\"]+/authorize\?[^\s\"]+", line.decode())):
+                person = await asyncio.create_subprocess_exec(*step.person, address[0])
+                assert await person.wait() == 0, "the browser was not led back"
+    return b"".join(lines)
+
+
+def signing_in_steps(url: str, key: str, *browser: str) -> list[Step]:
+    """`url` takes `key`; `browser` is the command that plays its person."""
+    origin = url.removesuffix(http.PATH)
+    person = (*browser, key, "write")
+    with http.listen("127.0.0.1", 0) as free:
+        port = str(free.getsockname()[1])
+    host = {
+        "client_name": "The conformance suite",
+        "redirect_uris": [f"http://127.0.0.1:{port}/callback"],
+        "token_endpoint_auth_method": "none",
+    }
+    client = httpx.post(f"{origin}/register", json=host).raise_for_status().json()["client_id"]
+    suite = ["conformance", "authorization", "--url", origin, "--client-id", client, "--port", port, "--resource", url]
+    inspector = ["mcp-inspector", "--cli", url, "--method", "tools/list", "--format", "json", "--relogin"]
+    back = ["--callback-url", f"http://127.0.0.1:{port}/callback"]
+    return [
+        Step("conformance, authorization", suite, person=person),
+        *(
+            Step(f"inspector signing in {era}", [*inspector, *back, "--protocol-era", era], lean_tools, person)
+            for era in ERAS
+        ),
+    ]
 
 
 def steps(ours: str, reference: str) -> list[Step]:
@@ -189,6 +255,7 @@ def a_find(printed: Any) -> None:
 class ReferenceServer(OmiServer):
     """The server's class, over what the suite calls by name in place of a library."""
 
+    _not_in_full = frozenset[str]()
     _registered_names = False
 
     def register(self) -> Any:
@@ -203,8 +270,15 @@ class ReferenceServer(OmiServer):
 class NoLibrary:
     """What requests to the reference server are served with: nothing."""
 
-    async def start(self, _: object) -> None:
-        pass
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    @asynccontextmanager
+    async def serving(self, _: Caller) -> AsyncIterator["NoLibrary"]:
+        yield self
+
+    async def settings(self, _: Caller) -> Settings:
+        return self._settings
 
 
 @asynccontextmanager
@@ -219,13 +293,14 @@ async def our_server(data_dir: Path) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def reference_server(data_dir: Path) -> AsyncIterator[str]:
+    settings = settings_for(data_dir, Sandbox())
+
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[NoLibrary]:
-        yield NoLibrary()
+        yield NoLibrary(settings)
 
     def build(auth: dict[str, Any]) -> OmiServer:
-        settings = settings_for(data_dir, Sandbox())
-        server = ReferenceServer(settings, SystemClock(), None, "reference", version="1", lifespan=lifespan, **auth)
+        server = ReferenceServer(settings, "reference", version="1", lifespan=lifespan, **auth)
         server.completion()(server.complete)
         return server
 
