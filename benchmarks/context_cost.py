@@ -3,8 +3,8 @@
     python benchmarks/context_cost.py
 
 Conversations of 5 to 120 minutes at 150 words a minute (turns of about 18 seconds, as in a meeting; a livelier one is
-shown besides), lists of 10 and 50, a search of 10 with hits, and the tool definitions. Exits with 1 when a bar is
-missed. Deterministic.
+shown besides), placed reads, lists of 10 and 50, a search of 10 with hits, and the tool definitions. Exits with 1 when
+a bar is missed. Deterministic.
 """
 
 import json
@@ -34,6 +34,7 @@ MINUTES = (5, 30, 60, 120)
 OVERHEAD_BAR = 0.10
 HOUR_PAGES_BAR = 4
 SEARCH_BAR = 6_000
+PLACED_BAR = 2_700
 DEFINITIONS_BAR = 16_000
 
 SENTENCES = (
@@ -141,6 +142,23 @@ async def lists(report: Report, client: Client, api: httpx.AsyncClient) -> None:
     report.bar("a search of 10 with hits", len(found), SEARCH_BAR)
 
 
+async def places(report: Report, client: Client, conversation_id: str) -> None:
+    """A look at one place, in the smallest window there is; what is around it has been read or is not wanted."""
+    report.row("placed read of 2,000", "text", "in all")
+    opened = json.loads(await ask(client, "get_conversation", conversation_id=conversation_id))
+    for place in (
+        {"segment": 200},
+        {"at": "00:31:00"},
+        {"find": "discount Rotterdam battery ferry"},
+        {"find": "night shift", "speaker": "Marta"},
+        {"cursor": opened["transcript"]["next_cursor"]},
+    ):
+        read = await ask(client, "get_conversation", conversation_id=conversation_id, max_chars=2_000, **place)
+        name = " and ".join(place)
+        report.row(name, f"{len(json.loads(read)['transcript']['text']):,}", f"{len(read):,}")
+        report.bar(f"a placed read by {name}", len(read), PLACED_BAR)
+
+
 async def definitions(report: Report, client: Client) -> None:
     tools = {
         tool.name: len(
@@ -179,6 +197,7 @@ async def main() -> int:
         ):
             await transcripts(report, client, api, calm, held_to_bars=True)
             await transcripts(report, client, api, lively, held_to_bars=False)
+            await places(report, client, calm["120 minutes"]["id"])
             await lists(report, client, api)
             await definitions(report, client)
     for missed in report.missed:

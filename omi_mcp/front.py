@@ -49,8 +49,8 @@ async def read(
     cursor: str | None = None,
     speaker: str | None = None,
 ) -> Opened:
-    """A conversation, opened at the first of the places that is given: the best hit for the words of `find`, `at` so
-    many seconds, a `segment` or a `cursor`; at its start where the words are not said.
+    """A conversation, opened a little before the first of the places that is given: the best hit for the words of
+    `find`, `at` so many seconds, a `segment`; or just at a `cursor`; at its start where the words are not said.
 
     Raises:
         Misused: there is no such place in it, or no such speaker.
@@ -97,13 +97,15 @@ def _place(
         start = transcript.at_segment(0, speaker or None)
         argument = "at"
         if at:
-            return transcript.at_time(at, start.speaker)
+            return transcript.leading_to(transcript.at_time(at, start.speaker))
         argument = "segment"
         if segment:
-            return transcript.at_segment(segment, start.speaker)
+            return transcript.leading_to(transcript.at_segment(segment, start.speaker))
     except ValueError as error:
         raise Misused(argument, str(error)) from None
-    return transcript.at_hit(hits[0], start.speaker) if hits else start
+    if hits and hits[0].segment is not None:
+        return transcript.leading_to(transcript.at_segment(hits[0].segment, start.speaker))
+    return start
 
 
 def search_answer(

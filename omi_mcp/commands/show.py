@@ -11,14 +11,18 @@ from omi_mcp.mirror.types import Stored
 from omi_mcp.terminal import DONE, FAILED, USAGE, CommandFailed, Session, argument, run_command
 from omi_mcp.views.cards import detail_card
 from omi_mcp.views.models import ConversationDetail
-from omi_mcp.views.transcripts import speaker_name
+from omi_mcp.views.transcripts import MARK, speaker_name
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("id", metavar="ID", help="the id that search shows, or its beginning")
     place = parser.add_mutually_exclusive_group()
-    place.add_argument("--at", metavar="TIME", help="transcript from this time on: 00:41:00, 41:00, 2460 or 41m")
-    place.add_argument("--segment", type=int, metavar="N", help="transcript from this segment on, counted from 0")
+    place.add_argument(
+        "--at", metavar="TIME", help="transcript from just before this time: 00:41:00, 41:00, 2460 or 41m"
+    )
+    place.add_argument(
+        "--segment", type=int, metavar="N", help="transcript from just before this segment, counted from 0"
+    )
     place.add_argument("--find", metavar="WORDS", help="transcript from just before these words are said")
     place.add_argument("--no-transcript", action="store_true", help="only the summary")
     parser.add_argument("--speaker", metavar="NAME", help="only what this person says")
@@ -53,7 +57,8 @@ async def main(session: Session, options: argparse.Namespace) -> int:
     if options.find and why is None and not opened.hits:
         who = "this person does not say" if options.speaker else "nobody says"
         raise CommandFailed(f"--find: {who} these words in this conversation", FAILED)
-    for part in _summary(session, card):
+    placed = opened.place.mark is not None
+    for part in (*_heading(session, card), *(() if placed else _summary(session, card)), ""):
         session.out.print(part)
     if why is None:
         for line in opened.transcript.window(opened.place, sys.maxsize).text.splitlines():
@@ -62,11 +67,15 @@ async def main(session: Session, options: argparse.Namespace) -> int:
     return DONE
 
 
-def _summary(session: Session, card: ConversationDetail) -> Iterator[str]:
+def _heading(session: Session, card: ConversationDetail) -> Iterator[str]:
     paint = session.out.paint
     yield from (paint(card.title, "bold"), paint(facts(card), "dim"), paint(card.id, "dim"))
     if card.hidden:
         yield paint(f"Hidden from lists and search; `omi-mcp restore {card.id}` brings it back.", "yellow")
+
+
+def _summary(session: Session, card: ConversationDetail) -> Iterator[str]:
+    paint = session.out.paint
     if card.overview:
         yield f"\n{card.overview}"
     if card.action_items:
@@ -82,14 +91,14 @@ def _summary(session: Session, card: ConversationDetail) -> Iterator[str]:
         yield f"  {f'{event.start[:10]} {event.start[11:16]} ' if event.start else ''}{event.title}"
     if card.events_left_out:
         yield f"  and {card.events_left_out} more"
-    yield ""
 
 
 def _turn(session: Session, line: str) -> str:
     """A line of a transcript, `[hh:mm:ss] Name: words`, with its parts set apart."""
-    stamp, _, rest = line.partition("] ")
+    mark = session.out.paint(MARK, "yellow") if line.startswith(MARK) else ""
+    stamp, _, rest = line.removeprefix(MARK).partition("] ")
     name, _, words = rest.partition(": ")
-    return f"{session.out.paint(f'{stamp}]', 'dim')} {session.out.paint(f'{name}:', 'cyan')} {words}"
+    return f"{mark}{session.out.paint(f'{stamp}]', 'dim')} {session.out.paint(f'{name}:', 'cyan')} {words}"
 
 
 def _segments(stored: Stored) -> list[dict[str, Any]] | None:

@@ -10,7 +10,7 @@ from omi_mcp import dates, front
 from omi_mcp.tools.arguments import ConversationId, Index, WindowSize, Words, checked
 from omi_mcp.tools.calls import Ctx, answering, app_of, reply
 from omi_mcp.views import budgets
-from omi_mcp.views.cards import detail_card, heading_card, hit
+from omi_mcp.views.cards import detail_card, heading_card, moments
 from omi_mcp.views.models import ConversationDetail
 from omi_mcp.views.notes import RECORDED_SPEECH
 from omi_mcp.views.transcripts import user_name
@@ -18,8 +18,9 @@ from omi_mcp.views.transcripts import user_name
 DESCRIPTION = """\
 Read one conversation: summary, action items, events and a window of its transcript. Open the window where it matters: \
 find (words; opens at the best passage and lists other moments), at (time), segment (from a search hit), or cursor to \
-page on; speaker shows only that person's turns. Check transcript.covers: it tells which part you have. Do not page \
-through a whole long transcript to find something: use find. include_transcript=false gives the summary alone."""
+page on: then without the summary, the place marked >>. speaker shows only that person's turns. Check \
+transcript.covers: it tells which part you have. Do not page through a long transcript to find something: use find. \
+include_transcript=false gives the summary alone, with every action item."""
 
 HIDDEN = "This conversation is hidden (discarded): not in lists or search. discard with restore=true brings it back."
 
@@ -60,19 +61,22 @@ async def get_conversation(
             speaker=speaker,
         )
     zone = app.settings.timezone
-    notes = [HIDDEN] if opened.stored.hidden else []
+    notes = [HIDDEN] if opened.stored.hidden and not given else []
     if opened.absence is not None:
         notes.append(opened.absence.model)
         return reply(ctx, detail_card(opened.stored, zone).model_copy(update={"note": " ".join(notes)}))
     if find and not opened.hits:
         notes.append("None of the words of find occur in this transcript; it opens at the start.")
-    window = opened.transcript.window(opened.place, max_chars or (budgets.FIND_WINDOW if find else budgets.WINDOW))
+    size = max_chars or (budgets.FIND_WINDOW if find else budgets.WINDOW)
+    listed = moments(opened.hits, size // budgets.MOMENTS)
+    window = opened.transcript.window(opened.place, size - sum(budgets.json_size(each.dump()) + 1 for each in listed))
     shown = {
-        "moments": [hit(found) for found in opened.hits] or None,
+        "moments": listed or None,
         "transcript": opened.transcript.view(window),
         "note": " ".join([*notes, RECORDED_SPEECH]),
     }
-    if cursor:  # whoever pages on has the card already
-        return reply(ctx, heading_card(opened.stored, zone).model_copy(update=shown))
-    card = detail_card(opened.stored, zone, opened.transcript.speakers)
+    speakers = opened.transcript.speakers
+    if given:
+        return reply(ctx, heading_card(opened.stored, zone, speakers).model_copy(update=shown))
+    card = detail_card(opened.stored, zone, speakers, most_items=budgets.CARD_ITEMS)
     return reply(ctx, card.model_copy(update=shown | {"user": user_name(opened.user)}))

@@ -31,6 +31,10 @@ EVERYONE = 40
 SNIPPET = 220
 HITS = 8
 """How many places `find` lists."""
+MOMENTS = 4
+"""They take this part of the window at most, and the text what they leave."""
+CARD_ITEMS = 5
+"""Action items shown with a transcript; without it, all that fit in `ITEMS`."""
 
 OVERVIEW = 4_000
 ITEM = 300

@@ -15,7 +15,7 @@ from omi_mcp.views.transcripts import speaker_name
 Detail = Literal["concise", "full"]
 UNTITLED = "(untitled)"
 
-Part = TypeVar("Part", ActionItem, Event)
+Part = TypeVar("Part", ActionItem, Event, Hit)
 
 
 class _Heading(TypedDict):
@@ -94,11 +94,14 @@ def _cuts(count: int, sizes: Sequence[budgets.CardSize]) -> Iterator[tuple[int, 
         yield index, smallest
 
 
-def detail_card(stored: mirror.Stored, zone: tzinfo, speakers: Sequence[str] = ()) -> ConversationDetail:
+def detail_card(
+    stored: mirror.Stored, zone: tzinfo, speakers: Sequence[str] = (), *, most_items: int | None = None
+) -> ConversationDetail:
     """The whole card, without `moments`, `transcript` and `note`. `speakers` as the transcript names them."""
     conversation = stored.conversation
     structured = conversation.structured
-    items, items_left_out = _bounded(_action_items(structured.action_items, zone), budgets.ITEMS)
+    written = _action_items(structured.action_items, zone)
+    items, _ = _bounded(written[:most_items], budgets.ITEMS)
     events, events_left_out = _bounded([_event(event, zone) for event in structured.events], budgets.EVENTS)
     return ConversationDetail(
         **_heading(stored, zone),
@@ -109,15 +112,29 @@ def detail_card(stored: mirror.Stored, zone: tzinfo, speakers: Sequence[str] = (
         speakers_left_out=max(0, len(_names(speakers)) - budgets.EVERYONE) or None,
         overview=budgets.excerpt(clean_prose(structured.overview), budgets.OVERVIEW) or None,
         action_items=items,
-        action_items_left_out=items_left_out,
+        action_items_left_out=len(written) - len(items or ()) or None,
         events=events,
         events_left_out=events_left_out,
     )
 
 
-def heading_card(stored: mirror.Stored, zone: tzinfo) -> ConversationDetail:
-    """Which conversation this is, for a reader who has its card already."""
-    return ConversationDetail(**_heading(stored, zone), hidden=stored.hidden or None)
+def heading_card(stored: mirror.Stored, zone: tzinfo, speakers: Sequence[str]) -> ConversationDetail:
+    """Which conversation this is, for a reader who wants one place in it."""
+    heading = _heading(stored, zone)
+    names = _names(speakers)
+    return ConversationDetail(
+        id=heading["id"],
+        title=heading["title"],
+        started=heading["started"],
+        hidden=stored.hidden or None,
+        speakers=names[: budgets.SPEAKERS] or None,
+        speakers_left_out=max(0, len(names) - budgets.SPEAKERS) or None,
+    )
+
+
+def moments(hits: Sequence[mirror.Hit], limit: int) -> list[Hit]:
+    """As many of the hits, best first, as fit in `limit` characters of JSON."""
+    return _bounded([hit(found) for found in hits], limit)[0] or []
 
 
 def hit(found: mirror.Hit) -> Hit:

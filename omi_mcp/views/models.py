@@ -64,7 +64,7 @@ class Heading(View):
     id: str
     title: str
     started: LocalTime
-    weekday: str
+    weekday: str | None = None
     minutes: int | None = None
     category: str | None = None
     folder: str | None = None
@@ -85,6 +85,7 @@ class ConversationCard(Heading):
 class TranscriptWindow(View):
     """A stretch of a transcript and where it lies in the whole."""
 
+    opened_at: Annotated[str | None, Field(description="The place asked for: its line begins with >>.")] = None
     text: str
     segments: Annotated[str, Field(description="First-last shown, counted from 0, of how many.")]
     covers: Annotated[str, Field(description="Time shown, from the start, of the whole.")]

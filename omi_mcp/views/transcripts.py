@@ -1,6 +1,7 @@
 """Transcripts as turns, read in windows that tile them exactly.
 
-One line is one turn: `[hh:mm:ss] Name: words`. Nothing that was said can start a line or look like such a time.
+One line is one turn: `[hh:mm:ss] Name: words`. Nothing that was said can start a line or look like such a time. In a
+window that was opened at a place, the line there begins with `MARK`.
 Segments are counted from 0 in time order, which is how a `Conversation` holds them.
 """
 
@@ -21,8 +22,10 @@ from omi_mcp.views import budgets
 from omi_mcp.views.models import TranscriptWindow
 from omi_mcp.views.text import clean_line, clean_name, enumerated
 
-LEAD_IN = 2
-"""Segments shown before the moment that was looked for."""
+LEAD_IN = 300
+"""Characters shown before a place that was asked for: what it answers is mostly said just before."""
+
+MARK = ">> "
 
 _STAMP = re.compile(r"\[(\s*\d{1,6}(?:\s*:\s*\d{1,6}){1,2}[^\[\]]{0,8})\]")
 _CONTINUED = " (continued)"
@@ -47,13 +50,15 @@ def user_name(user: str | None) -> str | None:
 class Place:
     """Where a window opens: before character `offset` of a segment's cleaned words.
 
-    It ends at `until` (segment, offset) at the latest, and shows only the turns of `speaker` when one is named.
+    It ends at `until` (segment, offset) at the latest, and shows only the turns of `speaker` when one is named. The
+    line of segment `mark` is marked, or the next one that is shown.
     """
 
     segment: int = 0
     offset: int = 0
     until: tuple[int, int] | None = None
     speaker: str | None = None
+    mark: int | None = None
 
 
 START = Place()
@@ -63,7 +68,8 @@ START = Place()
 class Window:
     """Turns from `first_segment` to `last_segment`, inclusive; either may be shown in part and go on in a neighbour.
 
-    `begins` and `ends` are the seconds it covers of `seconds`. `following` and `previous` are None at the ends.
+    `begins` and `ends` are the seconds it covers of `seconds`. `following` and `previous` are None at the ends, and
+    `marked`, a segment, where no line is marked.
     """
 
     text: str
@@ -75,6 +81,7 @@ class Window:
     seconds: float
     following: Place | None
     previous: Place | None
+    marked: int | None = None
 
 
 class Transcript:
@@ -116,10 +123,6 @@ class Transcript:
         said = [hit for hit in hits if hit.segment is not None and self._names[hit.segment] in names]
         return said[: budgets.HITS]
 
-    def at_hit(self, hit: Hit, speaker: str | None = None) -> Place:
-        """A little before the hit: what it answers is mostly said just before."""
-        return self.at_segment(max(0, (hit.segment or 0) - LEAD_IN), speaker)
-
     def at_segment(self, index: int, speaker: str | None = None) -> Place:
         """Raises ValueError outside the transcript, and for a speaker who is not in it."""
         if not 0 <= index < len(self):
@@ -136,6 +139,11 @@ class Transcript:
         if self._segments[index].end <= seconds and index + 1 < len(self):
             index += 1
         return self._only(speaker, Place(index))
+
+    def leading_to(self, place: Place) -> Place:
+        """A little before `place`, which is marked then."""
+        opening = self._previous(place, self._called(place.speaker), LEAD_IN) or place
+        return replace(opening, until=place.until, mark=place.segment)
 
     def at_cursor(self, cursor: str) -> Place:
         """Raises ValueError for a cursor of another conversation, or of a transcript that has changed since."""
@@ -161,17 +169,20 @@ class Transcript:
         names = self._called(place.speaker)
         end = place.until or (len(self), 0)
         page = _Page(max_chars)
+        marked = None
         index, offset = place.segment, place.offset
         while (index, offset) < end:
             if self._names[index] not in names:
                 page.interrupt()
             elif words := self._words(index)[offset : end[1] if index == end[0] else None]:
-                taken = page.add(self._segments[index], self._names[index], words, continued=offset > 0)
+                mark = place.mark is not None and index >= place.mark and marked is None
+                taken = page.add(self._segments[index], self._names[index], words, continued=offset > 0, marked=mark)
+                marked = index if mark and taken else marked
                 if taken < len(words):
                     offset += taken
                     break
             index, offset = (index, end[1]) if index == end[0] else (index + 1, 0)
-        following = self._following(replace(place, segment=index, offset=offset, until=None), names)
+        following = self._following(replace(place, segment=index, offset=offset, until=None, mark=None), names)
         last = len(self) - 1 if following is None else following.segment - (following.offset == 0)
         opening = self._segments[place.segment].start
         return Window(
@@ -184,11 +195,14 @@ class Transcript:
             seconds=self._seconds,
             following=following,
             previous=self._previous(place, names, max_chars),
+            marked=marked,
         )
 
     def view(self, window: Window) -> TranscriptWindow:
         covers = f"{format_offset(window.begins)}-{format_offset(window.ends)} of {format_offset(window.seconds)}"
+        marked = None if window.marked is None else self._segments[window.marked].start
         return TranscriptWindow(
+            opened_at=None if marked is None else f"{MARK}{format_offset(marked)}, segment {window.marked}",
             text=window.text,
             segments=f"{window.first_segment}-{window.last_segment} of {window.total}",
             covers=covers,
@@ -259,7 +273,7 @@ class Transcript:
             opening = None if opening is None else (0, 0)
         if opening is None:
             return None
-        return replace(place, segment=opening[0], offset=opening[1], until=(place.segment, place.offset))
+        return replace(place, segment=opening[0], offset=opening[1], until=(place.segment, place.offset), mark=None)
 
 
 class _Page:
@@ -282,10 +296,11 @@ class _Page:
         """Somebody speaks who is not shown: the next words are a new turn."""
         self._speaking = ""
 
-    def add(self, segment: Segment, name: str, words: str, *, continued: bool) -> int:
+    def add(self, segment: Segment, name: str, words: str, *, continued: bool, marked: bool) -> int:
         """How many characters of `words` were taken: all, a first part where none or little is left, or none."""
-        goes_on = name == self._speaking and self._run < budgets.RUN
-        lead = " " if goes_on else ("\n" if self._parts else "") + _head(segment, name, continued=continued)
+        goes_on = name == self._speaking and self._run < budgets.RUN and not marked
+        mark = MARK if marked else ""
+        lead = " " if goes_on else ("\n" if self._parts else "") + mark + _head(segment, name, continued=continued)
         room = self._room - len(lead)
         taken = len(words)
         if taken > room:

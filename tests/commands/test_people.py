@@ -20,10 +20,16 @@ def test_a_search_shows_the_moments_and_a_reading_opens_there(tmp_path: Path) ->
         assert "\x1b" not in found.out
         assert "1 of 2" in found.err
         read = await account.run("show", "harbour", "--find", "sentence-30")
-        assert read.out.splitlines()[-10].startswith("[00:07:37] Ana: At the harbour we counted sentence-30")
+        assert "About the harbour\n" in read.out
+        assert "Ana and Ben" not in read.out
+        (marked,) = (line for line in read.out.splitlines() if line.startswith(">> "))
+        assert marked.startswith(">> [00:07:37] Ana: At the harbour we counted sentence-30")
+        assert read.out.splitlines()[-10] == marked
         later = await account.run("show", "harbour", "--at", "9m", "--speaker", "ben")
-        assert [line[:14] for line in later.out.splitlines() if line.startswith("[")] == [
-            f"[{stamp}] Ben" for stamp in ("00:08:53", "00:09:24", "00:09:54")
+        assert [line[:17] for line in later.out.splitlines() if "] Ben: " in line][-3:] == [
+            ">> [00:08:53] Ben",
+            "[00:09:24] Ben: A",
+            "[00:09:54] Ben: A",
         ]
 
     live(story, tmp_path)
@@ -35,9 +41,9 @@ def test_a_reading_opens_at_the_words_of_the_speaker_that_is_named(tmp_path: Pat
         said["segments"][12]["text"] = "The price, the price: always the price."
         said["segments"][31]["text"] = "I can live with that price."
         account.sandbox.load([said])
-        for speaker, opening in (("Ana", "[00:02:32] Ana: "), ("Ben", "[00:07:22] Ben: ")):
+        for speaker, opening in (("Ana", "[00:03:03] Ana: "), ("Ben", "[00:07:52] Ben: ")):
             read = await account.run("show", "harbour", "--find", "price", "--speaker", speaker)
-            assert next(line for line in read.out.splitlines() if line.startswith("[")).startswith(opening)
+            assert next(line for line in read.out.splitlines() if line.startswith(">> ")).startswith(f">> {opening}")
         missing = await account.run("show", "harbour", "--find", "zeppelin", "--speaker", "Ben")
         assert (missing.code, "does not say these words" in missing.err) == (1, True)
         nobody = await account.run("show", "harbour", "--find", "price", "--speaker", "Zoe")

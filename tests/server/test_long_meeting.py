@@ -39,6 +39,7 @@ async def test_what_somebody_said_about_something_late_in_a_long_meeting_takes_t
         late = [moment for moment in opened["moments"] if parse_offset(moment["at"]) > half]
         (by_ben,) = (moment for moment in late if moment["speaker"] == "Ben")
         read = await ask("get_conversation", conversation_id=meeting["id"], segment=by_ben["segment"], max_chars=4_000)
-        assert "I changed my mind: take the ferry" in read["transcript"]["text"].splitlines()[0]
-        assert "then the ferry it is" in read["transcript"]["text"].splitlines()[1]
+        marked, answer = read["transcript"]["text"].split("\n>> ")[1].splitlines()[:2]
+        assert "I changed my mind: take the ferry" in marked
+        assert "then the ferry it is" in answer
         assert cost <= 25_000

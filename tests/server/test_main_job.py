@@ -24,7 +24,8 @@ async def test_a_search_brings_the_conversation_with_the_moment_it_was_said(conn
         assert "ferry" in moment["text"]
         assert moment["segment"] == 40
         opened = await call(client, "get_conversation", conversation_id=best["id"], segment=moment["segment"])
-        assert opened["transcript"]["text"].splitlines()[0].endswith("The ferry leaves from the northern pier at dawn")
+        marked = opened["transcript"]["text"].split(">> ")[1].splitlines()[0]
+        assert marked.endswith("The ferry leaves from the northern pier at dawn")
 
 
 async def test_a_word_that_was_read_as_another_is_named(connect: Connect, sandbox: Sandbox) -> None:
@@ -159,7 +160,7 @@ async def test_numbers_lists_and_switches_may_come_as_strings(connect: Connect, 
             )
             assert len(answer["conversations"]) <= 1
         read = await call(client, "get_conversation", conversation_id="harbour", segment="3", max_chars="2000")
-        assert read["transcript"]["segments"].startswith("3-")
+        assert read["transcript"]["opened_at"] == ">> 00:00:45, segment 3"
 
 
 async def test_an_unknown_argument_is_refused_by_name(connect: Connect) -> None:

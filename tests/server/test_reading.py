@@ -1,5 +1,8 @@
 """Reading one conversation: the window opens where it matters, and pages cost no more than what is new in them."""
 
+import json
+from typing import Any
+
 import pytest
 from hosting import Connect, call, refusal, talk
 
@@ -14,7 +17,10 @@ async def test_find_opens_just_before_the_moment_and_lists_the_others(connect: C
     async with connect() as client:
         read = await call(client, "get_conversation", conversation_id="harbour", find="ferry pier")
         assert [moment["segment"] for moment in read["moments"]] == [40, 200]
-        assert read["transcript"]["segments"].startswith("38-")
+        assert read["transcript"]["opened_at"] == ">> 00:10:00, segment 40"
+        before, _, after = read["transcript"]["text"].partition("\n>> [00:10:00] Ana: The ferry leaves")
+        assert 150 < len(before) <= 300
+        assert ">>" not in after
         assert len(read["transcript"]["text"]) <= 6_000
         assert read["transcript"]["previous_cursor"]
 
@@ -34,6 +40,32 @@ async def test_words_that_do_not_occur_are_told(connect: Connect, sandbox: Sandb
         read = await call(client, "get_conversation", conversation_id="harbour", find="zeppelin")
         assert "moments" not in read
         assert "None of the words" in read["note"]
+
+
+ITEMS = [{"description": f"Send the harbour master letter {number}"} for number in range(9)]
+
+
+async def test_a_place_is_read_without_the_summary_and_the_summary_without_the_tenth_item(
+    connect: Connect, sandbox: Sandbox
+) -> None:
+    sandbox.load([talk("harbour", minutes=60, words={40: "The ferry is late"}, action_items=ITEMS)])
+    async with connect() as client:
+
+        async def read(**place: object) -> dict[str, Any]:
+            return await call(client, "get_conversation", conversation_id="harbour", **place)
+
+        first = await read()
+        assert (len(first["action_items"]), first["action_items_left_out"]) == (5, 4)
+        assert len((await read(include_transcript=False))["action_items"]) == 9
+        cursor = first["transcript"]["next_cursor"]
+        for place in ({"segment": 40}, {"at": "10:00"}, {"find": "ferry"}, {"cursor": cursor}):
+            placed = await read(**place, max_chars=2000)
+            assert set(placed) - {"moments"} == {"id", "title", "started", "speakers", "transcript", "note"}
+            assert len(json.dumps(placed, separators=(",", ":"))) <= 2_700
+            if "cursor" not in place:
+                assert "\n>> [00:10:00] Ana: The ferry is late" in placed["transcript"]["text"]
+        back = await read(cursor=placed["transcript"]["previous_cursor"], max_chars=2000)
+        assert "opened_at" not in back["transcript"]
 
 
 async def test_paging_on_does_not_repeat_the_card(connect: Connect, sandbox: Sandbox) -> None:
