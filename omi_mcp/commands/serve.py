@@ -94,6 +94,12 @@ def _run_http(options: argparse.Namespace) -> int:
             "--demo: means nothing beside a public URL, where people sign in with their own keys. To try that without "
             "an account, run `omi-mcp sandbox` and set OMI_API_BASE_URL to it."
         )
+    if access.sign_in is not None and options.profile != "full":
+        raise SettingsError(
+            "--profile: means nothing beside a public URL. There the path tells which tools a host gets: "
+            + ", ".join(f"{path} for {profile}" for path, profile in http.PROFILES.items())
+            + "."
+        )
     host = DEFAULT_HOST if options.host is None else options.host
     port = DEFAULT_PORT if options.port is None else options.port
     # Over HTTP it is a person who starts this; but where people sign in, the keys are theirs.

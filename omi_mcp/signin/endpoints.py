@@ -44,13 +44,13 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 def auth_settings(issuer: str, resource: str) -> AuthSettings:
-    """How the SDK guards what people signed in to."""
+    """How the SDK guards what people signed in to; for which resource a token is, each path checks."""
     return AuthSettings.model_validate(  # from text, so that both stay as they were written
         {
             "issuer_url": issuer,
             "resource_server_url": resource,
             "required_scopes": [READ],
-            "validate_token_resource": True,
+            "validate_token_resource": False,
         }
     )
 
@@ -93,7 +93,7 @@ def routes(
 
     async def token(request: Request) -> Response:
         form = await _form(request)
-        if not provider.is_resource(form.get("resource")):
+        if provider.resource_meant(form.get("resource")) is None:
             return _error(400, "invalid_target", "resource is not this server")
         response: Response = await TokenHandler(provider, authenticator).handle(_with_form(request, form))
         return response

@@ -5,6 +5,7 @@ import binascii
 import hmac
 import re
 import secrets
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
@@ -51,7 +52,7 @@ _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
 
 @dataclass(frozen=True)
 class Asked:
-    """What a host asks a person for. `writing` says whether it asks to write too."""
+    """What a host asks a person for, at which of the server's addresses. `writing`: it asks to write too."""
 
     host: str
     redirect_uri: str
@@ -59,10 +60,14 @@ class Asked:
     challenge: str
     state: str | None
     writing: bool
+    resource: str
 
 
 class Provider(OAuthAuthorizationServerProvider[AuthorizationCode, RefreshToken, AccessToken]):
-    """The SDK's `OAuthAuthorizationServerProvider` over the store. `issuer` is also where the pages are."""
+    """The SDK's `OAuthAuthorizationServerProvider` over the store. `issuer` is also where the pages are.
+
+    Hosts connect to one of `resources`; the first is meant where they do not say to which.
+    """
 
     def __init__(
         self,
@@ -73,7 +78,7 @@ class Provider(OAuthAuthorizationServerProvider[AuthorizationCode, RefreshToken,
         clock: Clock,
         *,
         issuer: str,
-        resource: str,
+        resources: Sequence[str],
     ) -> None:
         self._store = store
         self._vault = vault
@@ -81,7 +86,8 @@ class Provider(OAuthAuthorizationServerProvider[AuthorizationCode, RefreshToken,
         self._documents = documents
         self._clock = clock
         self.issuer = issuer
-        self.resource = resource
+        self.resource = resources[0]
+        self._resources = resources
 
     async def get_client(self, client_id: str) -> Host | None:
         """The host with this id, its document fetched if it is known by one."""
@@ -121,7 +127,8 @@ class Provider(OAuthAuthorizationServerProvider[AuthorizationCode, RefreshToken,
             raise AuthorizeError("invalid_request", "code_challenge is not that of S256")
         if len(params.state or "") > LONGEST_STATE:
             raise AuthorizeError("invalid_request", f"state is longer than {LONGEST_STATE} characters")
-        if not self.is_resource(params.resource):
+        resource = self.resource_meant(params.resource)
+        if resource is None:
             raise AuthorizeError("invalid_target", "resource is not this server")
         asked = Asked(
             host=client.client_id,
@@ -130,6 +137,7 @@ class Provider(OAuthAuthorizationServerProvider[AuthorizationCode, RefreshToken,
             challenge=params.code_challenge,
             state=params.state,
             writing=params.scopes is None or WRITE in params.scopes,
+            resource=resource,
         )
         sealed = self._vault.seal(REQUEST, asdict(asked), self._clock.now())
         return f"{self.issuer}/signin?request={sealed}"
@@ -139,9 +147,15 @@ class Provider(OAuthAuthorizationServerProvider[AuthorizationCode, RefreshToken,
         content: dict[str, Any] = self._vault.open_sealed(REQUEST, sealed, self._clock.now(), life=REQUEST_LIFE)
         return Asked(**content)
 
-    def is_resource(self, resource: str | None) -> bool:
-        """Whether tokens for this resource are for this server; hosts write its address in several ways."""
-        return resource is None or resource.rstrip("/").lower() in (self.resource, self.issuer)
+    def resource_meant(self, resource: str | None) -> str | None:
+        """Which address of this server tokens are asked for; None where it is another's. Hosts write it in several
+        ways, or not at all."""
+        written = self.issuer if resource is None else resource.rstrip("/").lower()
+        return (
+            self.resource
+            if written == self.issuer
+            else next((each for each in self._resources if each == written), None)
+        )
 
     async def grant(self, asked: Asked, host: Host, account_id: str, *, writing: bool) -> str:
         """Allow the host what it asked for, or less. Where to send the person back, with a code for the host."""
@@ -154,7 +168,7 @@ class Provider(OAuthAuthorizationServerProvider[AuthorizationCode, RefreshToken,
             name=host.shown_name,
             place=hosts.place(asked.redirect_uri),
             scopes=(READ, WRITE) if writing and asked.writing else (READ,),
-            resource=self.resource,
+            resource=asked.resource,
             made=now,
             used=None,
         )
@@ -170,7 +184,7 @@ class Provider(OAuthAuthorizationServerProvider[AuthorizationCode, RefreshToken,
         self, client: OAuthClientInformationFull, authorization_code: str
     ) -> AuthorizationCode | None:
         code = await database.run(self._store.code, digest(authorization_code), self._clock.now())
-        if code is None or code.grant.host != client.client_id or code.grant.resource != self.resource:
+        if code is None or code.grant.host != client.client_id or code.grant.resource not in self._resources:
             return None
         return AuthorizationCode(
             code=authorization_code,
@@ -197,7 +211,7 @@ class Provider(OAuthAuthorizationServerProvider[AuthorizationCode, RefreshToken,
 
     async def load_refresh_token(self, client: OAuthClientInformationFull, refresh_token: str) -> RefreshToken | None:
         token = await database.run(self._store.refresh, digest(refresh_token), self._clock.now())
-        if token is None or token.grant.host != client.client_id or token.grant.resource != self.resource:
+        if token is None or token.grant.host != client.client_id or token.grant.resource not in self._resources:
             return None
         if not await self._people.served(token.grant.account):
             return None

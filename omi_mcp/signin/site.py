@@ -1,5 +1,6 @@
 """Signing in, whole: opened once for the server, beside it."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,12 +32,12 @@ class SignIn:
         settings: Settings,
         access: SignInSettings,
         *,
-        resource: str,
+        resources: Sequence[str],
         clock: Clock | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         documents: Documents | None = None,
     ) -> None:
-        """`resource` is what hosts connect to; `transport` reaches the Omi API in place of the network. Blocks.
+        """`resources` are what hosts connect to; `transport` reaches the Omi API in place of the network. Blocks.
 
         Raises:
             SettingsError: the file of signing in, or the secret, cannot be used.
@@ -55,9 +56,9 @@ class SignIn:
             documents or Documents(self._clock),
             self._clock,
             issuer=access.public_url,
-            resource=resource,
+            resources=resources,
         )
-        self.auth: AuthSettings = endpoints.auth_settings(access.public_url, resource)
+        self.auth: AuthSettings = endpoints.auth_settings(access.public_url, resources[0])
 
     def routes(self, forget: Forget) -> list[Route]:
         """What hosts and browsers ask; `forget` closes an account's library and deletes its files."""

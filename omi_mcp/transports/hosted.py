@@ -47,18 +47,17 @@ def hosted(
             "in, or OMI_MCP_OPEN=on (--open) to let in everyone who has an Omi key."
         )
     clock = clock or SystemClock()
+    resources = {signing_in.public_url + path: profile for path, profile in http.PROFILES.items()}
     sign_in = SignIn(
         settings,
         signing_in,
-        resource=signing_in.public_url + http.PATH,
+        resources=list(resources),
         clock=clock,
         transport=transport,
         documents=documents,
     )
     pool = LibraryPool(sign_in.people, settings, clock, transport=transport)
-    policy = http.hosted_policy(
-        sign_in.auth, sign_in.provider, access, host, port, scopes=SCOPES, profile=settings.profile
-    )
+    policy = http.hosted_policy(sign_in.auth, sign_in.provider, access, host, port, scopes=SCOPES, resources=resources)
     server = build_server(
         settings,
         clock,
@@ -69,5 +68,12 @@ def hosted(
         libraries=pool,
     )
     server.register()
-    app = http.app(server, policy.hosts, policy.scopes, routes=sign_in.routes(pool.forget), shared=SHARED)
+    app = http.app(
+        server,
+        policy.hosts,
+        policy.scopes,
+        resources=resources,
+        routes=sign_in.routes(pool.forget),
+        shared=SHARED,
+    )
     return Hosted(app, sign_in, pool)

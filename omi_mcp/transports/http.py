@@ -7,9 +7,9 @@ import logging
 import re
 import secrets
 import socket
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,12 +17,15 @@ import h11
 import httpx
 import uvicorn
 from mcp.server.auth.middleware.auth_context import get_access_token
+from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser, RequireAuthMiddleware
 from mcp.server.auth.provider import AccessToken, TokenVerifier
-from mcp.server.auth.routes import create_protected_resource_routes
+from mcp.server.auth.routes import build_resource_metadata_url, create_protected_resource_routes
 from mcp.server.auth.settings import AuthSettings
+from mcp.server.streamable_http_manager import StreamableHTTPASGIApp
 from mcp.server.transport_security import TransportSecuritySettings
 from pydantic import AnyHttpUrl
 from starlette.applications import Starlette
+from starlette.authentication import AuthCredentials, UnauthenticatedUser
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
@@ -38,6 +41,8 @@ from omi_mcp.settings import HttpAccess, Profile, SettingsError, is_loopback
 from omi_mcp.transports.oauth import JwtVerifier
 
 PATH = "/mcp"
+PROFILES: Mapping[str, Profile] = {PATH: "full", f"{PATH}/search-fetch": "search-fetch"}
+"""Where people sign in, which tools a connection has is told by the path that the host connects to."""
 HEALTH = "/health"
 
 BODY_LIMIT = 2 * 1024 * 1024
@@ -80,16 +85,18 @@ class AccessPolicy:
     token_file: Path | None = None
     scopes: tuple[str, ...] = ()
     """What hosts ask the issuer for. Of two, the first is for tokens that may write."""
-    profile: Profile | None = None
-    """Which tools those get whose accounts signed in here; None where tokens stand for the one account there is."""
+    resources: Mapping[str, Profile] = field(default_factory=dict)
+    """What tokens are for where people sign in here, and which tools each has; else they are for the one account."""
 
     def caller(self) -> Caller:
         """Who makes the request that is being answered, by its token."""
         token = get_access_token()
         may_write = token is not None and set(self.scopes[:1]) <= set(token.scopes)
-        if self.profile is None:
+        if not self.resources:
             return Caller(may_write=may_write)
-        return Caller(token.subject if token else None, may_write, self.profile)
+        if token is None:
+            return Caller(may_write=False)
+        return Caller(token.subject, may_write, self.resources[token.resource or ""])
 
 
 class StaticToken:
@@ -152,11 +159,11 @@ def hosted_policy(
     port: int,
     *,
     scopes: tuple[str, ...],
-    profile: Profile,
+    resources: Mapping[str, Profile],
 ) -> AccessPolicy:
     """Who may connect where people sign in to this server itself: whoever has a token that `verifier` knows."""
     names = [*_own_names(host, port), urlsplit(str(auth.issuer_url)).netloc]
-    return AccessPolicy(auth, verifier, _allowed_hosts(names, access.hosts), scopes=scopes, profile=profile)
+    return AccessPolicy(auth, verifier, _allowed_hosts(names, access.hosts), scopes=scopes, resources=resources)
 
 
 def _own_names(host: str, port: int) -> list[str]:
@@ -233,12 +240,14 @@ def app(
     hosts: Iterable[str],
     scopes: Sequence[str] = (),
     *,
+    resources: Iterable[str] = (),
     routes: Sequence[Route] = (),
     shared: Iterable[str] = (),
 ) -> Starlette:
     """The whole HTTP side of `server`, which was built with the policy's `auth`, `verifier` and `caller`.
 
-    `routes` are those of signing in; pages of any origin may ask for the paths that are `shared`.
+    Where people sign in here, `resources` are the addresses that hosts connect to, each with tokens of its own, and
+    `routes` those of signing in; pages of any origin may ask for the paths that are `shared`.
     """
     server.custom_route(HEALTH, methods=["GET"])(_health)
     application = server.streamable_http_app(
@@ -250,14 +259,41 @@ def app(
     auth = server.settings.auth
     if auth is not None and auth.resource_server_url is not None:
         # Before the SDK's own, which names no scope but those that every token must have.
-        application.router.routes[:0] = create_protected_resource_routes(
-            auth.resource_server_url, [auth.issuer_url], list(scopes) or None
-        )
+        for url in [AnyHttpUrl(resource) for resource in resources] or [auth.resource_server_url]:
+            application.router.routes[:0] = create_protected_resource_routes(
+                url, [auth.issuer_url], list(scopes) or None
+            )
+    application.router.routes[:0] = [_connected_to(resource, server) for resource in resources]
     application.router.routes.extend(routes)
     application.router.redirect_slashes = False  # it would lead from https behind a proxy to http
     paths = frozenset(route.path for route in application.routes if isinstance(route, Route))
     application.add_middleware(_Guard, hosts=frozenset(hosts), paths=paths, scopes=scopes, shared=frozenset(shared))
     return application
+
+
+def _connected_to(resource: str, server: OmiServer) -> Route:
+    """The path of one of several resources, before the one that the SDK has."""
+    url = AnyHttpUrl(resource)
+    auth = server.settings.auth
+    required = (auth.required_scopes if auth else None) or []
+    guarded = RequireAuthMiddleware(
+        StreamableHTTPASGIApp(server.session_manager), required, build_resource_metadata_url(url)
+    )
+    return Route(url.path or "/", endpoint=_ForResource(guarded, resource))
+
+
+class _ForResource:
+    """Takes only tokens that were made for this resource (RFC 8707, 2)."""
+
+    def __init__(self, application: ASGIApp, resource: str) -> None:
+        self._application = application
+        self._resource = resource
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        user = scope.get("user")
+        if isinstance(user, AuthenticatedUser) and user.access_token.resource != self._resource:
+            scope = {**scope, "user": UnauthenticatedUser(), "auth": AuthCredentials()}
+        await self._application(scope, receive, send)
 
 
 def run(application: ASGIApp, listener: socket.socket) -> None:

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 import anyio
 import httpx
 
-from omi_mcp.sandbox import Sandbox
+from omi_mcp.sandbox import Sandbox, Sandboxes
 from omi_mcp.settings import HttpAccess, Settings, SignInSettings
 from omi_mcp.signin.documents import Documents
 from omi_mcp.transports.hosted import Hosted, hosted
@@ -56,7 +56,7 @@ class Web:
 
 @asynccontextmanager
 async def on_the_web(
-    sandbox: Sandbox,
+    sandbox: Sandbox | Sandboxes,
     data_dir: Path,
     *,
     omi: httpx.AsyncBaseTransport | None = None,
