@@ -1,0 +1,350 @@
+"""Many accounts in one server process: is every answer the caller's own, and how long does it take?
+
+    python benchmarks/hosted_one_process.py [--accounts 200] [--assistants 32] [--minutes 10] [--conversations 60]
+
+`omi-mcp --transport http` serves people who signed in, as its own process; a sandbox with the service's real limits
+holds their accounts in this one. The assistants, each time for another account and in both protocol eras, search, read,
+list, attach, and sometimes create, with tokens of the server's own store. Every text of an account holds a word that is
+its own: an answer with another's, or without the caller's, is counted. In the end everything that was created is looked
+for in the sandbox. The last line is JSON; exits with 1 when anything was wrong.
+"""
+
+import argparse
+import json
+import os
+import random
+import re
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter, defaultdict
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import anyio
+import httpx
+import httpx2
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
+from mcp.types import TextContent
+
+from omi_mcp.sandbox import Sandbox, Sandboxes
+from omi_mcp.sandbox.serve import serving
+from omi_mcp.settings import Settings, SignInSettings
+from omi_mcp.signin import SignIn
+from omi_mcp.signin.hosts import Host
+from omi_mcp.signin.provider import Asked
+from omi_mcp.transports import http
+
+SUBJECTS = ("budget", "doctor", "launch", "dinner", "pricing", "garden", "school", "server", "holiday", "ferry")
+MARK = re.compile(r"\bown\d{5}own\b")
+REDIRECT = "https://assistant.example/callback"
+
+
+def mark(number: int) -> str:
+    """The word that only this account's texts hold."""
+    return f"own{number:05}own"
+
+
+def talks(number: int, count: int, now: datetime) -> list[dict[str, Any]]:
+    dice = random.Random(number)
+    own = mark(number)
+    made = []
+    for each in range(count):
+        subject, other = dice.sample(SUBJECTS, 2)
+        made.append(
+            {
+                "id": f"{own}-{each}",
+                "started_at": (now - timedelta(hours=7 * each + dice.random())).isoformat(),
+                "title": f"The {subject} of {own}",
+                "overview": f"They speak about the {subject} and the {other}, as {own} wanted.",
+                "segments": [
+                    {"speaker": speaker, "text": f"For the {dice.choice((subject, other))} we said {line} of {own}."}
+                    for line, speaker in enumerate(("Ana", "Ben", "Ana", "Cleo", "Ben", "Ana"))
+                ],
+            }
+        )
+    return made
+
+
+@dataclass
+class Tally:
+    """What came of the calls; times in seconds."""
+
+    times: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    errors: Counter[str] = field(default_factory=Counter)
+    wrong: Counter[str] = field(default_factory=Counter)
+    created: dict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
+
+    def note(self, kind: str, seconds: float, text: str, number: int, *, empty: bool = False) -> None:
+        self.times[kind].append(seconds)
+        marks = set(MARK.findall(text))
+        if marks - {mark(number)}:
+            self.wrong[f"{kind}: the words of another account"] += 1
+        if not marks and not empty:
+            self.wrong[f"{kind}: none of the caller's own words"] += 1
+
+
+class Server:
+    """The server's process, and what it says of itself."""
+
+    def __init__(self, folder: Path, port: int, omi: str) -> None:
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder),
+            "OMI_MCP_DATA_DIR": str(folder),
+            "OMI_API_BASE_URL": omi,
+            "OMI_MCP_LOG_LEVEL": "INFO",
+            "OMI_MCP_TIMEZONE": "UTC",
+        }
+        command = [sys.executable, "-m", "omi_mcp", "--transport", "http", "--port", str(port)]
+        self.process = subprocess.Popen(
+            [*command, "--public-url", f"http://127.0.0.1:{port}"], stderr=subprocess.PIPE, text=True, env=environment
+        )
+        self.said: list[str] = []
+        self.logged: Counter[str] = Counter()
+        self.pools: list[str] = []
+        self.memory: list[float] = []
+        self.files: list[int] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            if "libraries: " in line:
+                self.pools.append(line.partition("libraries: ")[2].strip())
+            elif "WARNING" in line or "ERROR" in line or "Traceback" in line:
+                self.logged[line.strip()[:160]] += 1
+            if len(self.said) < 50:
+                self.said.append(line)
+
+    def measure(self) -> None:
+        """On systems without /proc nothing is measured."""
+        proc = Path(f"/proc/{self.process.pid}")
+        if proc.exists():
+            pages = int((proc / "statm").read_text().split()[1])
+            self.memory.append(pages * os.sysconf("SC_PAGE_SIZE") / 2**20)
+            self.files.append(len(list((proc / "fd").iterdir())))
+
+    async def watch(self) -> None:
+        while True:
+            self.measure()
+            await anyio.sleep(5)
+
+    async def ready(self, address: str) -> None:
+        async with httpx.AsyncClient() as client:
+            for _ in range(300):
+                try:
+                    if (await client.get(f"{address}/health")).status_code == 200:
+                        return
+                except httpx.TransportError:
+                    await anyio.sleep(0.2)
+        raise SystemExit("the server did not start:\n" + "".join(self.said))
+
+    def stop(self) -> int:
+        self.process.terminate()
+        try:
+            return self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            return self.process.wait()
+
+
+async def signed_in(folder: Path, address: str, omi: str, accounts: list[Sandbox]) -> list[str]:
+    """An access token of each account, out of the server's own store."""
+    settings = Settings(timezone=ZoneInfo("UTC"), data_dir=folder, base_url=omi)
+    sign_in = SignIn(settings, SignInSettings(address), resources=[f"{address}{path}" for path in http.PROFILES])
+    host = Host.model_validate(
+        {
+            "client_id": "benchmark",
+            "client_name": "Benchmark",
+            "redirect_uris": [REDIRECT],
+            "token_endpoint_auth_method": "none",
+        }
+    )
+    await sign_in.provider.register_client(host)
+    tokens = []
+    for account in accounts:
+        account_id = await sign_in.people.keep(None, account.key, "Europe/Berlin")
+        asked = Asked("benchmark", REDIRECT, True, "x" * 43, None, True, f"{address}/mcp")
+        back = await sign_in.provider.grant(asked, host, account_id, writing=True)
+        code = await sign_in.provider.load_authorization_code(host, httpx.URL(back).params["code"])
+        assert code is not None
+        tokens.append((await sign_in.provider.exchange_authorization_code(host, code)).access_token)
+    sign_in.close()
+    return tokens
+
+
+async def assist(address: str, tokens: list[str], tally: Tally, ends: float, seed: int) -> None:
+    """One assistant: account after account, a few calls each."""
+    dice = random.Random(seed)
+    while time.monotonic() < ends:
+        number = dice.randrange(len(tokens))
+        try:
+            await visit(address, tokens[number], number, tally, dice)
+        except Exception as error:
+            cause: BaseException = error
+            while isinstance(cause, BaseExceptionGroup):
+                cause = cause.exceptions[0]
+            tally.errors[f"{type(cause).__name__}: {str(cause)[:120]}"] += 1
+
+
+async def visit(address: str, token: str, number: int, tally: Tally, dice: random.Random) -> None:
+    own = mark(number)
+    async with AsyncExitStack() as stack:
+        headers = {"Authorization": f"Bearer {token}"}
+        http_client = await stack.enter_async_context(httpx2.AsyncClient(headers=headers, timeout=60))
+        began = time.perf_counter()
+        client = await stack.enter_async_context(
+            Client(
+                streamable_http_client(f"{address}/mcp", http_client=http_client), mode=dice.choice(("auto", "legacy"))
+            )
+        )
+        tally.times["connect"].append(time.perf_counter() - began)
+
+        async def call(kind: str, tool: str, *, empty: bool = False, **arguments: Any) -> dict[str, Any]:
+            began = time.perf_counter()
+            result = await client.call_tool(tool, arguments)
+            seconds = time.perf_counter() - began
+            text = "".join(block.text for block in result.content if isinstance(block, TextContent))
+            if result.is_error:
+                tally.errors[f"{kind}: {text[:120]}"] += 1
+                return {}
+            tally.note(kind, seconds, text, number, empty=empty)
+            answer: dict[str, Any] = json.loads(text)
+            return answer
+
+        ids: list[str] = []
+        for _ in range(dice.randint(4, 8)):
+            kind = dice.choices(("search", "read", "list", "attach", "other", "create"), (50, 25, 12, 5, 5, 3))[0]
+            match kind:
+                case "search":
+                    found = await call(kind, "search_conversations", query=dice.choice(SUBJECTS), limit=5)
+                    ids += [each["id"] for each in found.get("conversations", ())]
+                case "read":
+                    chosen = dice.choice(ids) if ids else f"{own}-{dice.randrange(20)}"
+                    await call(kind, "get_conversation", conversation_id=chosen)
+                case "list":
+                    found = await call(kind, "search_conversations", limit=10)
+                    ids += [each["id"] for each in found.get("conversations", ())]
+                case "attach":
+                    began = time.perf_counter()
+                    listed = await client.list_resources()
+                    text = " ".join(f"{each.uri} {each.title}" for each in listed.resources)
+                    tally.note(kind, time.perf_counter() - began, text, number)
+                case "other":
+                    # The word of another account is looked for: what is found instead is the caller's own.
+                    another = mark(dice.choice([each for each in range(1000) if each != number]))
+                    began = time.perf_counter()
+                    result = await client.call_tool("search_conversations", {"query": f'"{another}"'})
+                    text = "".join(block.text for block in result.content if isinstance(block, TextContent))
+                    found = json.dumps(json.loads(text).get("conversations", ()))
+                    tally.note(kind, time.perf_counter() - began, found, number, empty=True)
+                case "create":
+                    said = f"We decided on the {dice.choice(SUBJECTS)} number {dice.randrange(10**9)} of {own} today."
+                    made = await call(kind, "create_from_text", empty=True, text=said)
+                    if made:
+                        tally.created[number].add(made["id"])
+
+
+def belong(sandboxes: Sandboxes, tally: Tally) -> None:
+    """Count what lies in an account that is not its own, and what was said to be created and is not there."""
+    for number, account in enumerate(sandboxes.accounts):
+        ids = set(account.ids(listable=False))
+        if lost := tally.created[number] - ids:
+            tally.wrong["create: not in the account"] += len(lost)
+        for each in ids:
+            if set(MARK.findall(json.dumps(account.record(each)))) != {mark(number)}:
+                tally.wrong["a conversation in another's account"] += 1
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
+
+
+async def main(options: argparse.Namespace) -> int:
+    now = datetime.now(UTC)
+    accounts = []
+    for number in range(options.accounts):
+        account = Sandbox(limits="real", user=f"user-{number}")
+        account.load(talks(number, options.conversations, now))
+        accounts.append(account)
+    sandboxes = Sandboxes(accounts)
+    tally = Tally()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        async with serving(sandboxes) as omi:
+            port = free_port()
+            address = f"http://127.0.0.1:{port}"
+            tokens = await signed_in(folder, address, omi, accounts)
+            server = Server(folder, port, omi)
+            try:
+                await server.ready(address)
+                server.measure()
+                ends = time.monotonic() + options.minutes * 60
+                async with anyio.create_task_group() as watching:
+                    watching.start_soon(server.watch)
+                    async with anyio.create_task_group() as tasks:
+                        for seed in range(options.assistants):
+                            tasks.start_soon(assist, address, tokens, tally, ends, seed)
+                    watching.cancel_scope.cancel()
+            finally:
+                server.stop()
+        belong(sandboxes, tally)
+    sandboxes.close()
+    return report(options, tally, server)
+
+
+def report(options: argparse.Namespace, tally: Tally, server: Server) -> int:
+    calls = sum(map(len, tally.times.values()))
+    print(f"{options.accounts} accounts, {options.assistants} assistants, {options.minutes:g} minutes: {calls:,} calls")
+    shown = {}
+    for kind, times in sorted(tally.times.items()):
+        ends = statistics.quantiles(times, n=20) if len(times) > 1 else [*times, *times] * 10
+        shown[kind] = {"calls": len(times), "p50_ms": round(statistics.median(times) * 1000)}
+        shown[kind]["p95_ms"] = round(ends[-1] * 1000)
+        print(f"  {kind:8}{len(times):>8,}   p50 {shown[kind]['p50_ms']:>6} ms   p95 {shown[kind]['p95_ms']:>6} ms")
+    for title, counted in (("errors", tally.errors), ("wrong", tally.wrong), ("logged", server.logged)):
+        print(f"{title}: {counted.total()}")
+        for each, count in counted.most_common(8):
+            print(f"  {count:>6}  {each}")
+    memory = server.memory or [0.0]
+    files = server.files or [0]
+    print(f"memory of the server: {memory[0]:.0f} MiB at first, {max(memory):.0f} at most, {memory[-1]:.0f} at the end")
+    print(f"open files: {max(files)} at most; libraries at the end: {server.pools[-1] if server.pools else 'not said'}")
+    print(
+        json.dumps(
+            {
+                "accounts": options.accounts,
+                "assistants": options.assistants,
+                "minutes": options.minutes,
+                "calls": calls,
+                "errors": tally.errors.total(),
+                "wrong": tally.wrong.total(),
+                "kinds": shown,
+                "memory_mib": [round(memory[0]), round(max(memory)), round(memory[-1])],
+                "files": max(files),
+                "libraries": server.pools[-1:],
+            }
+        )
+    )
+    return 1 if tally.errors or tally.wrong else 0
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--accounts", type=int, default=200)
+    parser.add_argument("--assistants", type=int, default=32)
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--conversations", type=int, default=60, help="in each account")
+    sys.exit(anyio.run(main, parser.parse_args()))
