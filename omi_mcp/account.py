@@ -16,6 +16,7 @@ from omi_mcp.api.errors import InvalidRequest, NotConfigured
 from omi_mcp.clock import Clock
 from omi_mcp.database import Database
 from omi_mcp.mirror.index import SearchUnavailable
+from omi_mcp.mirror.search import MeaningSearch
 from omi_mcp.mirror.store import Store
 from omi_mcp.mirror.sync import Scheduler
 from omi_mcp.mirror.write_through import WriteThrough
@@ -49,6 +50,7 @@ class Account:
     budget: Budget
     client: OmiClient
     sync: Scheduler
+    meaning: MeaningSearch
     write_through: WriteThrough
     writer: Writer
 
@@ -92,6 +94,7 @@ class Account:
             budget=budget,
             client=client,
             sync=Scheduler(client, store, budget, clock, turn=hosted.turn),
+            meaning=MeaningSearch(client, store, clock),
             write_through=write_through,
             writer=Writer(client, lasting, write_through, clock, tasks),
         )

@@ -51,6 +51,7 @@ environment:
   OMI_MCP_READ_ONLY     on: no tools that write
   OMI_MCP_ALLOW_DELETE  on: a tool that deletes conversations for good, each after a confirmation
   OMI_MCP_MIRROR        disk (default) or memory: where the searchable copy is kept
+  OMI_MCP_OMI_SEARCH    off: never send the words of a search to Omi's own search by meaning
   OMI_MCP_DATA_DIR      folder of the copy; default: the platform's data folder
   OMI_MCP_STRUCTURED    off: answer in text only, for hosts that show both forms to the model
   OMI_MCP_HTTP_TOKEN    bearer token of --transport http; default: one that is made and kept in a file

@@ -125,8 +125,8 @@ def search_answer(
     answer = SearchAnswer(
         range=notes.understood(wanted),
         user=user_name(found.user),
-        conversations=search_cards(results.matches, zone, detail),
-        matched=results.total,
+        conversations=search_cards(found.matches, zone, detail),
+        matched=results.total + found.unworded,
         note=notes.found(
             results,
             filtered=found.filters != Filters(),
@@ -146,6 +146,9 @@ def search_answer(
             copying=copying,
         ),
     )
+    if found.by_meaning:
+        said = (answer.note, notes.by_meaning(len(found.by_meaning)))
+        answer = answer.model_copy(update={"note": " ".join(filter(None, said))})
     return _with_to_do(answer, found, found.to_do, zone, now) if found.to_do else answer
 
 

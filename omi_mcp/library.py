@@ -21,7 +21,7 @@ from omi_mcp.api.drafts import SegmentsDraft, TextDraft, is_name
 from omi_mcp.api.errors import BudgetSpent, InvalidRequest, NotFound, OmiError, PaymentRequired, RateLimited
 from omi_mcp.api.models import Conversation, Folder
 from omi_mcp.clock import Clock, SystemClock
-from omi_mcp.mirror.search import find_in, occurrences, reach, search, search_to_do, who_speaks
+from omi_mcp.mirror.search import find_in, occurrences, reach, search, search_to_do, who_speaks, worth_asking
 from omi_mcp.mirror.types import (
     CatalogueEntry,
     Counts,
@@ -29,6 +29,7 @@ from omi_mcp.mirror.types import (
     Heard,
     Hit,
     Listener,
+    Match,
     Names,
     Progress,
     Results,
@@ -80,6 +81,15 @@ class Found:
     to_do: ToDo | None = None
     """What is known of items that are done, where open ones were asked for."""
     heard: tuple[Heard, ...] = ()
+    by_meaning: tuple[Match, ...] = ()
+    """What the service's own search has added behind the results of the first page."""
+    unworded: int = 0
+    """How many of these match no word, and are on no other page."""
+
+    @property
+    def matches(self) -> tuple[Match, ...]:
+        """All that this page shows, in order."""
+        return (*self.results.matches, *self.by_meaning)
 
     @property
     def unheard(self) -> int:
@@ -149,6 +159,8 @@ class Library:
 
         `refresh` looks for what is new however lately that was done. Where open items are asked for, those that are
         done by the account's own list are not among them, and those of it that belong to no conversation come along.
+        Where words find nothing close, the first page ends with what the service's own search by meaning finds, unless
+        the settings keep it from being asked.
 
         Raises:
             InvalidRequest: there is no such folder, or it is not known which speaker is the user.
@@ -161,7 +173,7 @@ class Library:
         if filters.open_items and not offset:  # what changes meanwhile would shift later pages
             await account.sync.refresh_items(anew=refresh)
 
-        def look() -> tuple[Results, Counts, People, ToDo | None, tuple[Heard, ...]]:
+        def look() -> tuple[Results, Counts, People, Filters, ToDo | None, tuple[Heard, ...]]:
             people = self._people(account)
             wanted = _filter_speakers(filters, people)
             to_do = None
@@ -172,13 +184,38 @@ class Library:
                 results = search(account.store, query, wanted, limit=limit, offset=offset)
             asked = [name for name, *_ in filters.speakers]
             heard = who_speaks(account.store, asked, wanted) if asked and not results.total else ()
-            return results, reach(account.store, filters), people, to_do, heard
+            return results, reach(account.store, filters), people, wanted, to_do, heard
 
-        results, counts, people, to_do, heard = await database.run(look)
+        results, counts, people, wanted, to_do, heard = await database.run(look)
+        by_meaning, unworded = tuple[Match, ...](), 0
+        nobody = any(each.everywhere is None for each in heard)
+        asking = self._settings.omi_search and not (offset or filters.open_items or nobody)
+        if asking and worth_asking(query, results):
+            by_meaning, unworded = await self._by_meaning(account, query, wanted, results)
         if counts.pending:
             await account.sync.fetch_first(filters.start, filters.end)
         newest = not offset or bool(query.strip())
-        return Found(results, counts, account.sync.progress(), filters, newest, people.user, to_do, heard)
+        return Found(
+            results,
+            counts,
+            account.sync.progress(),
+            filters,
+            newest,
+            user=people.user,
+            to_do=to_do,
+            heard=heard,
+            by_meaning=by_meaning,
+            unworded=unworded,
+        )
+
+    async def _by_meaning(
+        self, account: Account, query: str, wanted: Filters, results: Results
+    ) -> tuple[tuple[Match, ...], int]:
+        if wanted.start and wanted.start > self._clock.now():
+            return (), 0
+        shown = {match.stored.conversation.id for match in results.matches}
+        hidden = await database.run(account.lasting.hidden.ids)
+        return await account.meaning.search(query, wanted, shown, account.sync.progress(), hidden)
 
     async def get(self, conversation_id: str, *, transcript: bool = True) -> Reading:
         """One conversation, from the mirror where it has what is asked for, else from the API.

@@ -55,6 +55,7 @@ NAMES = frozenset(
         "OMI_MCP_OAUTH_READ_SCOPE",
         "OMI_MCP_OAUTH_SCOPE",
         "OMI_MCP_OAUTH_SUBJECT",
+        "OMI_MCP_OMI_SEARCH",
         "OMI_MCP_OPEN",
         "OMI_MCP_PUBLIC_URL",
         "OMI_MCP_READ_ONLY",
@@ -94,6 +95,8 @@ class Settings:
     read_only: bool = False
     allow_delete: bool = False
     mirror: Mirror = "disk"
+    omi_search: bool = True
+    """Whether a search that finds little here may be sent to Omi's own."""
     structured: bool = True
     log_level: LogLevel = "WARNING"
     demo: bool = False
@@ -144,6 +147,7 @@ class Settings:
             read_only=_switch(given, "OMI_MCP_READ_ONLY", default=False),
             allow_delete=_switch(given, "OMI_MCP_ALLOW_DELETE", default=False),
             mirror=_mirror(given),
+            omi_search=_switch(given, "OMI_MCP_OMI_SEARCH", default=True),
             structured=_switch(given, "OMI_MCP_STRUCTURED", default=True),
             user_name=" ".join(given.get("OMI_MCP_USER_NAME", "").split())[:LONGEST_NAME] or None,
             log_level=_choice(given, "OMI_MCP_LOG_LEVEL", get_args(LogLevel), default="WARNING"),

@@ -40,6 +40,7 @@ TITLE_LIMIT = 500
 """Characters (OMI API)."""
 
 CONVERSATIONS = "/v1/dev/user/conversations"
+SEARCH = f"{CONVERSATIONS}/search"
 FOLDERS = "/v1/dev/user/folders"
 ACTION_ITEMS = "/v1/dev/user/action-items"
 KEY = "/v1/dev/key"
@@ -147,6 +148,28 @@ class OmiClient:
             background=background,
         )
 
+    async def search_conversations(
+        self, query: str, *, limit: int, start: datetime | None = None, end: datetime | None = None
+    ) -> tuple[Conversation, ...]:
+        """The service's own search by meaning, best first; `start` and `end` as in `list_conversations`. Tried once.
+
+        OMI API: older backends have no such route, and take its name for an id: `NotFound`.
+        """
+        params = {
+            "query": well_formed(query),
+            "limit": str(limit),
+            "start_date": wire_time(start) if start else "",
+            "end_date": wire_time(end) if end else "",
+        }
+        return await self._connection.request(
+            "GET",
+            SEARCH,
+            params={name: value for name, value in params.items() if value},
+            read=_ranked,
+            buckets=_read_buckets(),
+            tries=1,
+        )
+
     async def folders(self, *, background: bool = False) -> tuple[Folder, ...]:
         return await self._connection.request(
             "GET", FOLDERS, read=_folders, buckets=_read_buckets(), background=background
@@ -247,6 +270,11 @@ def _page(answer: Any) -> Page:
     rows = _rows(answer)
     usable = _usable(Conversation, rows)
     return Page(usable, received=len(rows), unusable=len(rows) - len(usable))
+
+
+def _ranked(answer: Any) -> tuple[Conversation, ...]:
+    rows = [row.get("conversation") for row in _rows(answer) if isinstance(row, dict)]
+    return _usable(Conversation, [row for row in rows if isinstance(row, dict)])
 
 
 def _item_page(answer: Any) -> ItemPage:

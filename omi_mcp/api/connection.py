@@ -108,10 +108,12 @@ class Connection:
         background: bool = False,
         params: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
+        tries: int = TRIES,
     ) -> Answer:
         """What `read` makes of the JSON of a 2xx answer; it runs in a worker thread, for answers can be megabytes.
 
-        A request is tried again only where it cannot be applied twice: when nothing was sent, or when it only reads.
+        A request is tried at most `tries` times, and again only where it cannot be applied twice: when nothing was
+        sent, or when it only reads.
         When this is cancelled, a write that has gone out is waited for, and its outcome returned or raised as ever; so
         a cancellation that comes out of here means that nothing was sent whose outcome is not known.
 
@@ -121,13 +123,13 @@ class Connection:
         request = self._request(method, path, params, body)
         began = self._clock.now()
         failure: OmiError = Unreachable("nothing was sent")
-        tries = 0
+        tried = 0
         while True:
-            tries += 1
+            tried += 1
             try:
                 await self._book(buckets, background)
             except BudgetSpent as spent:
-                raise (failure if tries > 1 else spent) from None
+                raise (failure if tried > 1 else spent) from None
             await anyio.lowlevel.checkpoint_if_cancelled()  # what was cancelled while it was booked is not sent
             with anyio.CancelScope(shield=method != "GET"):
                 outcome = await self._try(request)
@@ -140,7 +142,7 @@ class Connection:
                     await self._budget.refused(buckets, failure)
                 if self._budget is not None and isinstance(failure, Unreachable):
                     await self._budget.unsent(buckets)
-            wait = self._wait(method, failure, tries)
+            wait = self._wait(method, failure, tried) if tried < tries else None
             if wait is None or self._clock.now() - began >= PATIENCE:
                 raise failure
             await self._clock.sleep(wait)
@@ -247,22 +249,20 @@ class Connection:
             finally:
                 self._writing.discard(scope)
 
-    def _wait(self, method: Method, failure: OmiError, tries: int) -> float | None:
+    def _wait(self, method: Method, failure: OmiError, tried: int) -> float | None:
         """Seconds until the next try, None for none."""
-        if tries == TRIES:
-            return None
         jitter = self._rng.uniform(0.2, 0.6)
         match failure:
             case Unreachable():
-                return jitter * tries
+                return jitter * tried
             case _ if method != "GET":
                 return None
             case RateLimited(retry_after=float(seconds)) if seconds <= LONGEST_WAIT:
                 return seconds + SLACK + jitter
             case AnswerLost():
-                return jitter * tries
+                return jitter * tried
             case ServerFault(status=status) if status in _PASSING:
-                return jitter * tries
+                return jitter * tried
             case _:
                 return None
 

@@ -54,8 +54,8 @@ FIELDS = frozenset(
     {
         "categories", "client_session_id", "conversation_id", "discarded", "end", "end_date", "finished_at",
         "folder_id", "geolocation", "include_transcript", "is_user", "language", "latitude", "limit", "longitude",
-        "offset", "person_id", "source", "speaker", "speaker_id", "starred", "start", "start_date", "started_at",
-        "text", "text_source", "title", "transcript_segments",
+        "offset", "person_id", "query", "source", "speaker", "speaker_id", "starred", "start", "start_date",
+        "started_at", "text", "text_source", "title", "transcript_segments",
     }
 )  # fmt: skip
 """Every field this client sends; no other can be the trouble."""

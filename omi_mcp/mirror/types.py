@@ -58,6 +58,8 @@ class Filters:
     speakers: tuple[Person, ...] = ()
     open_items: bool = False
     """Something of it is still to do."""
+    ids: tuple[str, ...] = ()
+    """One of these."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,8 @@ class Match:
     speakers: tuple[str, ...]
     segments: int
     hits: tuple[Hit, ...]
+    by_meaning: bool = False
+    """Found by the service's own search, and not among what matches by words on this page."""
     to_do: tuple[ActionItem, ...] = ()
     """Its open action items, where they were asked for, those that match first."""
 

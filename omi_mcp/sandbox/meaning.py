@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from omi_mcp.sandbox.store import Record
 
 _RELATED = (
-    "hiring hire recruit recruiting candidate applicant interview",
+    "hiring hire recruit recruiting candidate applicant interview position job",
     "contract agreement lease deal",
     "sign signed signature signing",
     "decision decide decided choose chosen",
@@ -21,6 +21,8 @@ _RELATED = (
     "late delay later postponed verschoben",
     "mother mum mom mama",
     "surgery operation hip op",
+    "flood flooding water leak",
+    "basement cellar",
 )
 """Each line: words that are taken for one another."""
 

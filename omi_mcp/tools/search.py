@@ -3,6 +3,8 @@
 import base64
 import hashlib
 import json
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Annotated
 
 from mcp.server.mcpserver.exceptions import ToolError
@@ -74,7 +76,7 @@ async def search_conversations(
     binding = _binding(
         query or "", start, end, period, filters.categories, folder, filters.starred, asked, filters.open_items
     )
-    offset = _offset(cursor, binding) if cursor else 0
+    offset, before = _place(cursor, binding) if cursor else (0, frozenset[str]())
     copied = 0
 
     async def report(progress: Progress) -> None:
@@ -93,8 +95,12 @@ async def search_conversations(
         raise ToolError(
             f"cursor: this page is gone, {results.total:,} match by now. Leave it out to start at the first page."
         )
+    if before:
+        left = tuple(match for match in results.matches if _mark(match.stored.conversation.id) not in before)
+        found = replace(found, results=replace(results, matches=left))
     answer = front.search_answer(found, wanted, app.settings.timezone, app.clock.now(), detail=detail)
-    following = _cursor(results.next_offset, binding) if results.next_offset is not None else None
+    shown = before | {_mark(match.stored.conversation.id) for match in found.by_meaning}
+    following = _cursor(results.next_offset, binding, shown) if results.next_offset is not None else None
     return reply(ctx, answer.model_copy(update={"next_cursor": following}))
 
 
@@ -103,17 +109,24 @@ def _binding(*parts: object) -> str:
     return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()[:10]
 
 
-def _cursor(offset: int, binding: str) -> str:
-    return base64.urlsafe_b64encode(f"s:{offset}:{binding}".encode()).decode().rstrip("=")
+def _mark(conversation_id: str) -> str:
+    return hashlib.sha256(conversation_id.encode()).hexdigest()[:6]
 
 
-def _offset(cursor: str, binding: str) -> int:
+def _cursor(offset: int, binding: str, shown: Iterable[str]) -> str:
+    """Where the next page begins, and marks of what was shown before its turn by the service's own search."""
+    bound = ".".join((binding, *sorted(shown)))
+    return base64.urlsafe_b64encode(f"s:{offset}:{bound}".encode()).decode().rstrip("=")
+
+
+def _place(cursor: str, binding: str) -> tuple[int, frozenset[str]]:
     try:
         decoded = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-        kind, offset, bound = decoded.split(":")
+        kind, offset, bindings = decoded.split(":")
+        bound, *marks = bindings.split(".")
         place = int(offset)
     except ValueError:
-        kind, place, bound = "", 0, ""
+        kind, place, bound, marks = "", 0, "", []
     if kind != "s" or not 0 < place <= FARTHEST:
         raise ToolError(
             "cursor: this is not a cursor of search_conversations. Leave it out to start at the first page."
@@ -122,4 +135,4 @@ def _offset(cursor: str, binding: str) -> int:
         raise ToolError(
             "cursor: it belongs to another search. Repeat the query and filters it came from, or leave it out."
         )
-    return place
+    return place, frozenset(marks)

@@ -60,11 +60,11 @@ async def search(
     async with answering(ctx, "read"):
         found = await app.library.search(query, Filters(), limit=RESULTS)
     seen = coverage(found.counts, found.progress, app.settings.timezone, app.clock.now())
-    if not (found.results.matches or seen.complete):
+    if not (found.matches or seen.complete):
         # The answer has no room for what was not searched, and an empty one would say that there is nothing.
         raise ToolError(f"Nothing found so far. {seen.note or ''}".rstrip())
     zone = app.settings.timezone
-    return reply(ctx, SearchResults(results=[_result(match.stored, zone) for match in found.results.matches]))
+    return reply(ctx, SearchResults(results=[_result(match.stored, zone) for match in found.matches]))
 
 
 async def fetch(

@@ -157,6 +157,7 @@ def _whole(match: mirror.Match, zone: tzinfo) -> ConversationCard:
     items = _action_items(structured.action_items, zone)
     return ConversationCard(
         **_heading(match.stored, zone),
+        method="meaning" if match.by_meaning else None,
         speakers=_names(match.speakers),
         overview=clean_prose(structured.overview),
         open_action_items=sum(item.completed is None for item in items) or None,

@@ -74,6 +74,9 @@ class Heading(View):
 class ConversationCard(Heading):
     """One conversation of a search."""
 
+    method: Annotated[
+        Literal["meaning"] | None, Field(description="Found by Omi's own search by meaning, not by these words.")
+    ] = None
     speakers: list[str] | None = None
     speakers_left_out: int | None = None
     overview: str | None = None

@@ -98,6 +98,12 @@ def found(
     return " ".join(said) or None
 
 
+def by_meaning(count: int) -> str:
+    """How conversations came into an answer that words have not brought."""
+    which = "The one" if count == 1 else f"The {count}"
+    return f"{which} with method meaning came from Omi's own search by meaning: read before relying on it."
+
+
 def to_do(known: ToDo, zone: tzinfo, now: datetime) -> str | None:
     """By whose word an action item is open, where that is not the account's own list of today."""
     if known.refused == "scope":

@@ -88,6 +88,9 @@ class Scope:
             values.append(storable(filters.folder_id))
         if filters.starred is not None:
             clauses.append("starred = 1" if filters.starred else "starred is not 1")
+        if filters.ids:
+            clauses.append("id in (select value from json_each(?))")
+            values.append(json.dumps([storable(each) for each in filters.ids]))
         if filters.open_items:
             clauses.append("open_items > 0")
         for clause, speakers in speaking(connection, filters.speakers):
