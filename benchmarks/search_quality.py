@@ -87,7 +87,12 @@ async def connected(conversations: Iterable[dict[str, Any]], folder: Path) -> As
     with Sandbox() as sandbox:
         sandbox.load(conversations)
         settings = Settings(
-            timezone=ZoneInfo("UTC"), data_dir=folder, api_key=sandbox.key, base_url=sandbox.base_url, mirror="disk"
+            timezone=ZoneInfo("UTC"),
+            data_dir=folder,
+            api_key=sandbox.key,
+            base_url=sandbox.base_url,
+            mirror="disk",
+            omi_search=False,  # the sandbox's search by meaning is no measure of anything
         )
         clock = HastyClock()
         library = Library(settings, transport=sandbox.transport(), clock=clock)

@@ -3,9 +3,8 @@
 import base64
 import hashlib
 import json
-from collections.abc import Iterable
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import CallToolResult
@@ -76,7 +75,7 @@ async def search_conversations(
     binding = _binding(
         query or "", start, end, period, filters.categories, folder, filters.starred, asked, filters.open_items
     )
-    offset, before = _place(cursor, binding) if cursor else (0, frozenset[str]())
+    place = _placed(cursor, binding) if cursor else _Place()
     copied = 0
 
     async def report(progress: Progress) -> None:
@@ -88,19 +87,21 @@ async def search_conversations(
 
     async with answering(ctx, "read", message):
         found = await app.library.search(
-            query or "", filters, folder=folder, limit=limit or DEFAULT_LIMIT, offset=offset, report=report
+            query or "", filters, folder=folder, limit=limit or DEFAULT_LIMIT, offset=place.offset, report=report
         )
     results = found.results
-    if offset and not results.matches:
+    if place.offset and not results.matches:
         raise ToolError(
             f"cursor: this page is gone, {results.total:,} match by now. Leave it out to start at the first page."
         )
-    if before:
-        left = tuple(match for match in results.matches if _mark(match.stored.conversation.id) not in before)
-        found = replace(found, results=replace(results, matches=left))
+    if place.marks:
+        left = tuple(match for match in results.matches if _mark(match.stored.conversation.id) not in place.marks)
+        found = replace(found, results=replace(results, matches=left), unworded=place.unworded)
     answer = front.search_answer(found, wanted, app.settings.timezone, app.clock.now(), detail=detail)
-    shown = before | {_mark(match.stored.conversation.id) for match in found.by_meaning}
-    following = _cursor(results.next_offset, binding, shown) if results.next_offset is not None else None
+    following = None
+    if results.next_offset is not None:
+        marks = place.marks | {_mark(match.stored.conversation.id) for match in found.by_meaning}
+        following = _cursor(_Place(results.next_offset, found.unworded, marks), binding)
     return reply(ctx, answer.model_copy(update={"next_cursor": following}))
 
 
@@ -109,25 +110,33 @@ def _binding(*parts: object) -> str:
     return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()[:10]
 
 
+class _Place(NamedTuple):
+    """Where a page begins. `marks` are of what the service's own search has shown before its turn, or without one:
+    `unworded` of these."""
+
+    offset: int = 0
+    unworded: int = 0
+    marks: frozenset[str] = frozenset()
+
+
 def _mark(conversation_id: str) -> str:
     return hashlib.sha256(conversation_id.encode()).hexdigest()[:6]
 
 
-def _cursor(offset: int, binding: str, shown: Iterable[str]) -> str:
-    """Where the next page begins, and marks of what was shown before its turn by the service's own search."""
-    bound = ".".join((binding, *sorted(shown)))
-    return base64.urlsafe_b64encode(f"s:{offset}:{bound}".encode()).decode().rstrip("=")
+def _cursor(place: _Place, binding: str) -> str:
+    bound = ".".join((binding, str(place.unworded), *sorted(place.marks))) if place.marks else binding
+    return base64.urlsafe_b64encode(f"s:{place.offset}:{bound}".encode()).decode().rstrip("=")
 
 
-def _place(cursor: str, binding: str) -> tuple[int, frozenset[str]]:
+def _placed(cursor: str, binding: str) -> _Place:
     try:
         decoded = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-        kind, offset, bindings = decoded.split(":")
-        bound, *marks = bindings.split(".")
-        place = int(offset)
+        kind, offset, bound = decoded.split(":")
+        bound, unworded, *marks = bound.split(".") if "." in bound else (bound, "0")
+        place = _Place(int(offset), int(unworded), frozenset(marks))
     except ValueError:
-        kind, place, bound, marks = "", 0, "", []
-    if kind != "s" or not 0 < place <= FARTHEST:
+        kind, bound, place = "", "", _Place()
+    if kind != "s" or not 0 < place.offset <= FARTHEST or not 0 <= place.unworded <= len(place.marks):
         raise ToolError(
             "cursor: this is not a cursor of search_conversations. Leave it out to start at the first page."
         )
@@ -135,4 +144,4 @@ def _place(cursor: str, binding: str) -> tuple[int, frozenset[str]]:
         raise ToolError(
             "cursor: it belongs to another search. Repeat the query and filters it came from, or leave it out."
         )
-    return place, frozenset(marks)
+    return place
