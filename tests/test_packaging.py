@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -12,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from omi_mcp import cli
 from omi_mcp._version import __version__
 from omi_mcp.hosts import HOSTS, Host, Launch, entries
 from omi_mcp.server import build_server
@@ -113,9 +115,26 @@ def test_the_bundle_holds_what_it_starts_and_is_the_same_each_time(tmp_path: Pat
 
 def test_every_variable_that_the_readme_explains_is_read_and_the_other_way_round() -> None:
     explained = set(re.findall(r"^\| `(OMI_[A-Z_]+)` \|", README, re.MULTILINE))
-    hosts = (PROJECT / "docs" / "hosts.md").read_text("utf-8")
+    web = "".join((PROJECT / "docs" / page).read_text("utf-8") for page in ("hosts.md", "hosting.md"))
     assert explained <= NAMES
-    assert {name for name in NAMES - explained if f"`{name}`" not in hosts} == set()
+    assert {name for name in NAMES - explained if f"`{name}`" not in web} == set()
+
+
+HOSTING = ("docs/hosting.md", "compose.yaml", "examples/hosting/omi-mcp.service")
+
+
+@pytest.mark.parametrize("name", HOSTING)
+def test_what_runs_the_server_on_the_web_names_settings_and_commands_that_there_are(name: str) -> None:
+    text = (PROJECT / name).read_text("utf-8")
+    assert set(re.findall(r"OMI_[A-Z_]+", text)) <= NAMES
+    commands = re.findall(r"^[^#`|]*bin/omi-mcp((?: [\w./:<>=@\"-]+)*)|^ *omi-mcp((?: [^#\n]+)?)", text, re.MULTILINE)
+    if name == "compose.yaml":
+        commands = [(" ".join(json.loads(re.findall(r"command: (\[.*\])", text)[0])), "")]
+    assert commands
+    for line in map("".join, commands):
+        words = shlex.split(line)
+        command = "serve" if not words or words[0].startswith("-") else words[0]
+        assert cli.parser(command).parse_args(words if words[:1] == [command] else [command, *words])
 
 
 @pytest.mark.parametrize("host", HOSTS.values(), ids=lambda host: host.name)

@@ -115,6 +115,7 @@ def _facts(settings: Settings, people: People | None, account: KnownAccount, gra
         "used": local(account.used),
         "key": key,
         "refused": local(account.refused),
+        "address": account.base_url,
         "bytes": size,
         "hosts": [
             {
@@ -132,7 +133,7 @@ def _facts(settings: Settings, people: People | None, account: KnownAccount, gra
 KEYS = {
     "refused": "Omi does not accept its key any more, since {refused}: the person has to sign in again",
     "unreadable": "its key was encrypted with another secret: put that back, or the person has to sign in again",
-    "of another address": "its key is for another address of the API (OMI_API_BASE_URL), and is not used",
+    "of another address": "its key is for {address}: it is not used where OMI_API_BASE_URL is another",
 }
 
 
@@ -140,7 +141,8 @@ def _print(facts: dict[str, Any], out: Terminal) -> None:
     since, used = (str(facts[name])[:16].replace("T", " ") for name in ("since", "used"))
     out.print(f"{out.paint(facts['id'], 'bold')}  since {since}, last used {used}, {facts['bytes'] / 1e6:.1f} MB")
     if trouble := KEYS.get(facts["key"]):
-        out.print("  " + out.paint(trouble.format(refused=str(facts["refused"])[:16].replace("T", " ")), "yellow"))
+        said = trouble.format(refused=str(facts["refused"])[:16].replace("T", " "), address=facts["address"])
+        out.print("  " + out.paint(said, "yellow"))
     for host in facts["hosts"]:
         may = "reads and writes" if host["writes"] else "reads"
         used = str(host["used"])[:16].replace("T", " ")

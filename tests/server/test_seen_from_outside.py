@@ -276,6 +276,13 @@ async def test_what_keeps_people_from_signing_in_is_told_by_name(tmp_path: Path,
     assert said in found[check].found
 
 
+async def test_each_address_that_hosts_connect_to_can_be_looked_at(tmp_path: Path) -> None:
+    async with served(tmp_path, SIGN_IN) as server:
+        found = await seen(Proxy(server), f"{URL}/search-fetch")
+    assert problems(found) == []
+    assert f"{URL}/search-fetch" in found["resource"].found
+
+
 async def test_a_server_started_for_another_address_is_told(tmp_path: Path) -> None:
     elsewhere = SignInSettings(public_url="https://other.example.com", open=True)
     async with served(tmp_path, HttpAccess(sign_in=elsewhere, hosts=("omi.example.com",))) as server:
