@@ -822,7 +822,7 @@ def _journeys(years: Years) -> None:
         """
         Maya: With the splint I'm not carrying a rucksack on the twenty-sixth.
         Elias: I've spoken with the pension, they have us a week later too. So we leave on the second of August.
-        Maya: And the tickets?
+        Maya: And the tickets to Ljubljana?
         Elias: Changed, eighteen euros each. It's done.
         """,
         title="Elias and the Ankle",
@@ -1153,7 +1153,7 @@ def _planted_work(years: Years) -> None:
         (
             "warranty-3",
             "2025-06-24 15:00",
-            "Tomasz: I've calculated what the third year costs us. Nineteen euros a pack.\n"
+            "Tomasz: I've calculated what the third year of guarantee costs us. Nineteen euros a pack.\n"
             "Priya: That's more than we earn on it.\nMaya: Then thirty months, for everything we sell from July.\n"
             "Priya: Thirty months. Put it in the contracts.",
             "Tomasz Has Calculated",
@@ -1314,9 +1314,9 @@ def _orders(years: Years) -> None:
 
 
 STAND_UP_FACTS = {
-    "2024-08-27": "Ines: Kornblume, the bakery in Ottensen, gets the first pilot bike. I've said the tenth of September.",
-    "2024-09-10": "Ines: The first pilot bike isn't at Kornblume today. The controller hasn't come, we need two more weeks.",
-    "2024-09-24": "Ines: It's out! I handed Kornblume the first pilot bike yesterday at noon.\nJonas: And it came back, for a "
+    "2025-08-26": "Ines: Kornblume, the bakery in Ottensen, gets the first pilot bike. I've said the ninth of September.",
+    "2025-09-09": "Ines: The first pilot bike isn't at Kornblume today. The controller hasn't come, we need two more weeks.",
+    "2025-09-23": "Ines: It's out! I handed Kornblume the first pilot bike yesterday at noon.\nJonas: And it came back, for a "
     "loose bell.",
     "2024-11-12": "Tomasz: The gate to the courtyard was stuck. The locksmith took two hundred and forty for it.",
     "2025-03-18": "Jonas: I've lost the key of the lab. It's in a harbour basin now. The locksmith was a hundred and eighty.",

@@ -72,15 +72,16 @@ def more_requests(calls: Iterable[Recorded], answers: Iterable[Answered]) -> int
 async def record(folder: Path | None = None) -> str:
     """Set all ceilings to what the calls cost now; with `folder`, of the calls that assistants below it made."""
     calls = _made(folder) if folder else load()
-    answers = await replayed(calls)
+    made = list(zip(calls, await replayed(calls), strict=True))
     kept = [
         Recorded(call.name, call.arguments, _ceiling(len(answer.text)), answer.requests)
-        for call, answer in zip(calls, answers, strict=True)
+        for call, answer in made
         if not answer.error
     ]
     lines = ",\n".join(json.dumps(asdict(each), ensure_ascii=False) for each in kept)
     FILE.write_text(f"[\n{lines}\n]\n", "utf-8")
-    return f"{len(kept)} calls, {sum(each.characters for each in kept):,} characters"
+    refused = "".join(f"\nleft out: {call.arguments}: {answer.text}" for call, answer in made if answer.error)
+    return f"{len(kept)} calls, {sum(each.characters for each in kept):,} characters{refused}"
 
 
 def _ceiling(characters: int) -> int:

@@ -39,6 +39,9 @@ BEFORE = timedelta(hours=48)
 LEFT = timedelta(hours=2)
 """How long before it was last kept in step."""
 
+BEFOREHAND = "titles.json"
+"""The titles in a room before anything was done there."""
+
 LONG = 30.0
 """A wait of so many seconds while copying means that the API wants no more for now."""
 
@@ -94,6 +97,7 @@ async def copied(sandbox: Sandbox, folder: Path) -> None:
         await library.sync()
         while (await library.standing()).remains is not None:  # noqa: ASYNC110 - no other sign
             await anyio.sleep(0.05)
+        await clock.held_up.wait()
 
 
 async def build(base: Path, lines: Iterable[dict[str, Any]], *, meetings: bool = False) -> int:
@@ -102,7 +106,6 @@ async def build(base: Path, lines: Iterable[dict[str, Any]], *, meetings: bool =
     with Sandbox(base / "sandbox.sqlite3", now=lambda: TODAY, key=KEY) as sandbox:
         count = sandbox.load_sample() + sandbox.load(lines)
         await copied(sandbox, base / "whole")
-        (base / "before.json").write_text(json.dumps(_titles(sandbox)), "utf-8")
     (base / "base.json").write_text(json.dumps({"conversations": count, "meetings": meetings}), "utf-8")
     begun = TODAY - timedelta(minutes=6)
     clock = SkippingClock(begun, begun)
@@ -200,6 +203,7 @@ async def opened(folder: Path, base: Path, arm: Arm, task: Task) -> AsyncIterato
         if first:
             task.arrange(sandbox)
             sandbox.faults = Faults.parse(task.faults)
+            _note_titles(folder, sandbox)
         if arm == "tools":
             server = build_server(settings(sandbox, folder / "data"), clock, transport=sandbox.transport())
             async with Client(server) as client:
@@ -209,9 +213,9 @@ async def opened(folder: Path, base: Path, arm: Arm, task: Task) -> AsyncIterato
                 yield Room(offer, sandbox)
 
 
-def state(folder: Path, base: Path) -> State:
+def state(folder: Path) -> State:
     """How the sandbox of a room that is closed differs from what it was."""
-    before: dict[str, str] = json.loads((base / "before.json").read_text("utf-8"))
+    before: dict[str, str] = json.loads((folder / BEFOREHAND).read_text("utf-8"))
     with Sandbox(folder / "sandbox.sqlite3", key=KEY) as sandbox:
         now = set(sandbox.ids(listable=False))
         listed = set(sandbox.ids())
@@ -234,6 +238,10 @@ def _summary(record: dict[str, Any]) -> dict[str, Any]:
         "started_at": record["started_at"],
         "discarded": record["discarded"],
     }
+
+
+def _note_titles(folder: Path, sandbox: Sandbox) -> None:
+    (folder / BEFOREHAND).write_text(json.dumps(_titles(sandbox)), "utf-8")
 
 
 def _titles(sandbox: Sandbox) -> dict[str, str]:

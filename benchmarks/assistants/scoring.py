@@ -99,14 +99,16 @@ def table(found: Sequence[Result]) -> str:
     lines = [f"{'':22}{'arm':7}{'passed':>8}{'95 %':>11}" + "".join(f"{name:>12}" for name in COSTS)]
     by_arm = report(found)
     for kind in [*(kind.value for kind in Kind), "in all"]:
-        for place, (arm, kinds) in enumerate(by_arm.items()):
+        label = kind
+        for arm, kinds in by_arm.items():
             row = kinds[kind]
             if not row["asked"]:
                 continue
             low, high = row["interval"]
             share = f"{row['passed']}/{row['asked']}"
             costs = "".join(f"{row[name]:>12,.0f}" for name in COSTS)
-            lines.append(f"{kind if not place else '':22}{arm:7}{share:>8}{f'{low}-{high}':>11}{costs}")
+            lines.append(f"{label:22}{arm:7}{share:>8}{f'{low}-{high}':>11}{costs}")
+            label = ""
     lines.append("Costs are medians a task; over: characters read in conversations that are not cited.")
     lines += [f"{each.arm:6} {each.task}  {'; '.join(each.wrong)}" for each in found if each.wrong]
     return "\n".join(lines)

@@ -233,7 +233,7 @@ SEVERAL = (
 DATES = (
     _ask(
         "On what day did the very first pilot bike really go out to a customer?",
-        Key(any_of=_ids("stand-up-2024-09-24"), says=(day(2024, 9, 23),)),
+        Key(any_of=_ids("stand-up-2025-09-23"), says=(day(2025, 9, 22),)),
     ),
     _ask(
         "On which day did we leave for Slovenia last summer?",

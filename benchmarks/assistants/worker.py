@@ -139,7 +139,7 @@ class Desk:
             raise Refused(str(error)) from None
         await self.room(task)
         await self.leave()
-        became = state(self._folder(task), self._worker.base)
+        became = state(self._folder(task))
         self._worker.note("answers.jsonl", {"task": task, **asdict(answer), "state": asdict(became)})
         shutil.rmtree(self._folder(task), ignore_errors=True)
         left = len(self._worker.tasks()) - len(self._worker.answered())

@@ -21,24 +21,29 @@ def _id(question: str) -> str:
     return next(task.id for task in TASKS.values() if task.question.startswith(question))
 
 
-KEY, SOUP, HIDE = _id("What did it cost us"), _id("Whose lunch"), _id("My recorder")
+KEY, SOUP, HIDE, TODAY = (
+    _id(each) for each in ("What did it cost us", "Whose lunch", "My recorder", "When do the seals")
+)
 
 CALLS: dict[Arm, dict[str, tuple[str, dict[str, Any]]]] = {
     "tools": {
         KEY: ("search_conversations", {"query": "lab key locksmith"}),
         SOUP: ("search_conversations", {"query": "soup boiled over test bench"}),
         HIDE: ("discard", {"conversation_id": id_of("television")}),
+        TODAY: ("search_conversations", {"query": "seals Bassi", "period": "today"}),
     },
     "raw": {
         KEY: ("list_conversations", {"include_transcript": True, "limit": 25, "end_date": "2025-12-01"}),
         SOUP: ("list_conversations", {"limit": 5}),
         HIDE: ("update_conversation", {"conversation_id": id_of("television"), "discarded": True}),
+        TODAY: ("list_conversations", {"limit": 1}),
     },
 }
 ANSWERS = {
     KEY: {"answer": "180 euros", "cited": [id_of("stand-up-2025-03-18")], "not_found": False},
     SOUP: {"answer": "Tomasz's lentil soup", "cited": [id_of("soup")], "not_found": False},
     HIDE: {"answer": "It is hidden.", "cited": [], "not_found": False},
+    TODAY: {"answer": "On Monday, 9 March", "cited": [id_of("bassi-today")], "not_found": False},
 }
 IN_RAW = {SOUP: {"answer": "Tomasz's soup", "cited": [id_of("soup")], "not_found": False}}
 
@@ -63,12 +68,12 @@ class Script(Model):
 
 
 async def evaluated(folder: Path) -> tuple[list[Result], list[Result]]:
-    """What the script scores with the tools and with the raw API, on three tasks."""
+    """What the script scores with the tools and with the raw API, on four tasks."""
     needed = {id_of(name) for name in NEEDED}
     await build(folder / "base", [line for line in own() if line["id"] in needed])
     for arm in CALLS:
         worker = Worker(folder / "runs" / arm, arm, folder / "base")
         worker.save()
-        await agents_runner.run(worker, [KEY, SOUP, HIDE], Script(arm))
+        await agents_runner.run(worker, [KEY, SOUP, HIDE, TODAY], Script(arm))
     found = results(folder / "runs")
     return [each for each in found if each.arm == "tools"], [each for each in found if each.arm == "raw"]
