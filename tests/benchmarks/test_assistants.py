@@ -38,7 +38,8 @@ def account() -> Iterator[Sandbox]:
 async def test_recorded_answers_have_not_grown() -> None:
     calls = recorded.load()
     answers = await recorded.replayed(calls)
-    assert recorded.grown(calls, answers) == []
+    grown = recorded.grown(calls, answers)
+    assert not grown, "\n".join(grown)
     assert recorded.more_requests(calls, answers) <= 0
 
 
