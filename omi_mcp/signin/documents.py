@@ -19,7 +19,7 @@ import anyio
 import httpx
 
 from omi_mcp.clock import Clock
-from omi_mcp.signin.hosts import LONGEST_URL, Host, from_document, shown
+from omi_mcp.signin.hosts import LONGEST_URL, Host, domain, from_document
 
 SECONDS = 5.0
 """For the whole: the name, the connection and the answer."""
@@ -65,11 +65,17 @@ class Documents:
     """Fetches documents, and remembers what was found. `resolve` and `transport` take the place of the network."""
 
     def __init__(
-        self, clock: Clock, *, resolve: Resolve = resolved, transport: httpx.AsyncBaseTransport | None = None
+        self,
+        clock: Clock,
+        *,
+        resolve: Resolve = resolved,
+        transport: httpx.AsyncBaseTransport | None = None,
+        seconds: float = SECONDS,
     ) -> None:
         self._clock = clock
         self._resolve = resolve
         self._transport = transport
+        self._seconds = seconds
         self._found: OrderedDict[str, _Found] = OrderedDict()
         self._busy = anyio.CapacityLimiter(AT_ONCE)
 
@@ -88,7 +94,7 @@ class Documents:
 
     async def _look(self, url: str) -> _Found:
         try:
-            with anyio.fail_after(SECONDS):
+            with anyio.fail_after(self._seconds):
                 async with self._busy:
                     document = await self._fetched(url)
             return _Found(from_document(url, document), "", self._clock.now() + FRESH)
@@ -98,7 +104,7 @@ class Documents:
             problem = "it could not be fetched"
         except (ValueError, RecursionError) as error:
             problem = str(error) if type(error) is ValueError else "it is not JSON"
-        log.info("the document of a host at %s was not used: %s", ascii(shown(urlsplit(url).netloc)), problem)
+        log.info("the document of a host at %s was not used: %s", ascii(domain(url)), problem)
         return _Found(None, problem, self._clock.now() + FAILED)
 
     async def _fetched(self, url: str) -> object:
@@ -110,7 +116,7 @@ class Documents:
         host = f"[{addresses[0]}]" if ":" in addresses[0] else addresses[0]
         async with (
             # A proxy would look the name up by itself, and could reach what this server must not.
-            httpx.AsyncClient(transport=self._transport, timeout=SECONDS, trust_env=False) as client,
+            httpx.AsyncClient(transport=self._transport, timeout=self._seconds, trust_env=False) as client,
             client.stream(
                 "GET",
                 httpx.URL(url).copy_with(host=host),
@@ -121,8 +127,10 @@ class Documents:
         ):
             if response.status_code != 200:
                 raise ValueError("it could not be fetched" if response.status_code >= 400 else "it lies elsewhere")
+            if response.headers.get("content-encoding", "identity") != "identity":
+                raise ValueError("it is compressed, which was not asked for")
             body = b""
-            async for piece in response.aiter_raw():
+            async for piece in response.aiter_bytes():
                 body += piece
                 if len(body) > LIMIT:
                     raise ValueError("it is too long")

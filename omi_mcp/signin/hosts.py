@@ -122,15 +122,15 @@ def from_document(url: str, document: object) -> Host:
 
 
 def place(redirect_uri: str) -> str:
-    """Where a redirect leads, in words a person can check: a name in the web, this computer, or a program."""
+    """Where a redirect leads, in words a person can check: a name on the web, or a program on their computer."""
     url = urlsplit(redirect_uri)
     if url.scheme in ("http", "https"):
         host = url.hostname or ""
-        return "this computer" if is_loopback(host) else shown(url.netloc)
+        return "a program on your computer" if is_loopback(host) else domain(redirect_uri)
     return shown(f"{url.scheme}:")
 
 
-def shown(text: str) -> str:
+def shown(text: str, limit: int = LONGEST_NAME) -> str:
     """Text of a stranger's on one short line: without characters that are unseen, or that turn what is around them."""
     kept: list[str] = []
     marks = 0
@@ -142,7 +142,16 @@ def shown(text: str) -> str:
         elif kind[0] != "C" and marks <= MOST_MARKS:
             kept.append(character)
     line = " ".join("".join(kept).split())
-    return line if len(line) <= LONGEST_NAME else line[: LONGEST_NAME - 1].rstrip() + "…"
+    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+
+
+def domain(url: str) -> str:
+    """The name of a URL on the web, shortened at its beginning: its end says whose it is."""
+    try:
+        name = shown(urlsplit(url).netloc[-LONGEST_NAME - 1 :], LONGEST_NAME + 1)
+    except ValueError:
+        return ""
+    return name if len(name) <= LONGEST_NAME else f"…{name[1 - LONGEST_NAME :]}"
 
 
 def _is_safe(uri: str) -> bool:

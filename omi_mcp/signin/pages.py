@@ -35,6 +35,7 @@ from omi_mcp.signin.hosts import Host
 from omi_mcp.signin.keys import KeyProblem, key_problem
 from omi_mcp.signin.people import People
 from omi_mcp.signin.provider import Asked, Provider
+from omi_mcp.signin.recognition import Recognition
 from omi_mcp.signin.store import KnownAccount, Store
 from omi_mcp.signin.vault import Unreadable, Vault
 
@@ -98,6 +99,7 @@ class Pages:
         self._transport = transport
         self._addresses = addresses
         self._forget = forget
+        self._recognition = Recognition(people, settings, clock, transport)
         self._attempts = Attempts(clock, most=ATTEMPTS, in_all=ATTEMPTS_IN_ALL, span=ATTEMPTS_SPAN)
         self._trying = asyncio.Semaphore(AT_ONCE)
         url = urlsplit(provider.issuer)
@@ -131,7 +133,7 @@ class Pages:
             if host_id and await self._provider.host(host_id) is None:
                 reason = "unknown"
         except Unusable as error:
-            reason, detail = "document", f"{hosts.shown(urlsplit(host_id).netloc)}: {error}"
+            reason, detail = "document", f"{hosts.domain(host_id)}: {error}"
         return self._page("refused.html", request, status=400, reason=reason, detail=detail)
 
     # Signing in for a host.
@@ -160,10 +162,10 @@ class Pages:
         writing = _field(form, "access") == "write" and asked.writing and not self._settings.read_only
         key, zone = bare_key(_field(form, "key")), _zone(_field(form, "timezone"))
         problems = {}
-        if zone is None:
-            problems["timezone"] = "unknown_zone" if _field(form, "timezone").strip() else "no_zone"
         if not key:
             problems["key"] = KeyProblem.MISSING.value
+        if zone is None:
+            problems["timezone"] = "unknown_zone" if _field(form, "timezone").strip() else "no_zone"
         if self._invite is not None and not _field(form, "invite").strip():
             problems["invite"] = "no_invite"
         wait = None
@@ -171,7 +173,7 @@ class Pages:
             problems, wait = await self._tried(request, key, _field(form, "invite").strip(), writing=writing)
         if problems or zone is None:
             return self._form(request, asked, host, sealed, form=form, problems=problems, wait=wait)
-        known = await self._people.known(key)
+        known = await self._people.known(key) or await self._recognition.account(key)
         account = await self._people.keep(known.id if known else None, key, zone)
         log.info("account %s signed in for a host at %s", account, ascii(hosts.place(asked.redirect_uri)))
         back = await self._provider.grant(asked, host, account, writing=writing)
@@ -224,6 +226,9 @@ class Pages:
     ) -> Response:
         problems = problems or {}
         given = form or FormData()
+        if problems:  # what is secret is not written into the page again
+            again = [name for name in ("key", "invite") if _field(given, name) and name not in problems]
+            problems |= dict.fromkeys(again, "again")
         zone = _field(given, "timezone").strip()[:80]
         return self._page(
             "sign_in.html",
@@ -232,7 +237,7 @@ class Pages:
             wait=wait,
             host=host.shown_name,
             place=hosts.place(asked.redirect_uri),
-            document=hosts.shown(urlsplit(host.client_id).netloc) if is_document(host.client_id) else "",
+            document=hosts.domain(host.client_id) if is_document(host.client_id) else "",
             writing=asked.writing and not self._settings.read_only,
             deleting=self._settings.allow_delete,
             request=sealed,
@@ -320,7 +325,9 @@ class Pages:
         if not problems:
             known = await self._people.known(key)
             if known is not None and known.id != account.id:
-                problems = {"new_key": "of_another"}
+                problems = {"new_key": "in_use"}
+            elif await self._recognition.is_of_another(key, account):
+                problems = {"new_key": "other_account"}
         if problems:
             return await self._listed(request, account, problems=problems, wait=wait)
         await self._people.keep(account.id, key, account.timezone)

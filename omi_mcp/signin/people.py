@@ -66,6 +66,16 @@ class People:
         """The account that signed in with this key."""
         return await database.run(self._store.account_marked, self._vault.marks(self._named(key)))
 
+    async def all(self) -> list[KnownAccount]:
+        return await database.run(self._store.accounts)
+
+    def key(self, account: KnownAccount) -> str | None:
+        """The account's key; None where it was encrypted with another secret."""
+        try:
+            return self._key(account)
+        except Unreadable:
+            return None
+
     async def keep(self, account_id: str | None, key: str, timezone: str) -> str:
         """The id of the account, new where it is None, with a key that Omi has just taken."""
         sealed = self._vault.seal(KEY, key, self._clock.now())

@@ -142,8 +142,9 @@ class Token:
 class Store:
     """The tables. Thread-safe; each method is one short transaction."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, most_unused: int = MOST_UNUSED) -> None:
         self.database = database
+        self._most_unused = most_unused
         self._swept = datetime.min.replace(tzinfo=UTC)
         database.prepare(_create)
 
@@ -156,7 +157,7 @@ class Store:
             connection.execute(
                 "delete from hosts where signed_in is null and id in "
                 "(select id from hosts where signed_in is null order by made desc, id limit -1 offset ?)",
-                (MOST_UNUSED,),
+                (self._most_unused,),
             )
 
     def host(self, host_id: str) -> tuple[str, bytes | None] | None:
