@@ -126,7 +126,9 @@ def search_answer(
         range=notes.understood(wanted),
         user=user_name(found.user),
         conversations=search_cards(found.matches, zone, detail),
-        matched=results.total + found.unworded,
+        matched=results.close,
+        matched_loosely=results.total - results.close + found.unworded or None,
+        unmatched=notes.unmatched(results),
         note=notes.found(
             results,
             filtered=found.filters != Filters(),

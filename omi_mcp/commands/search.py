@@ -82,8 +82,12 @@ async def main(session: Session, options: argparse.Namespace) -> int:
     if answer.range:
         session.note(f"From {answer.range.start or 'the first one'} to {answer.range.end or 'the latest'}.")
     session.note(answer.note)
+    if answer.unmatched:
+        session.note(f"Nothing searched has: {', '.join(answer.unmatched)}.")
     if answer.matched > len(answer.conversations):
         session.note(f"{len(answer.conversations)} of {answer.matched:,}; --limit shows more, filters narrow it down.")
+    elif answer.matched and answer.matched_loosely:
+        session.note(f"{answer.matched_loosely:,} more match only loosely.")
     session.note(answer.coverage.note)
     if not answer.coverage.complete and session.settings.mirror == "disk":
         session.note("`omi-mcp sync` copies the rest.")

@@ -1,7 +1,7 @@
 """What the mirror holds and what a search in it answers: plain frozen values, no I/O."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
@@ -21,6 +21,9 @@ Obstacle = Literal["reserved", "spent", "key", "scope", "offline", "failing", "d
 """Why copying waits. `reserved`: what is left of the hourly allowance is kept for the person; `spent`: none is left;
 `key`, `scope`: the API key is not accepted, or may not read; `offline`, `failing`: the API cannot be reached, or does
 not answer as it should; `disk`: the mirror cannot be written."""
+
+Narrowing = Literal["dates", "categories", "folder", "starred", "speakers", "open_items"]
+"""What a search can be narrowed by."""
 
 Method = Literal["listed", "ranked", "unquoted", "prefix", "trigram"]
 """How matches were found: by date without words; by the words; by the words of a quoted phrase that occurs nowhere as
@@ -61,13 +64,35 @@ class Filters:
     ids: tuple[str, ...] = ()
     """One of these."""
 
+    @property
+    def narrowings(self) -> tuple[Narrowing, ...]:
+        """The filters that are set."""
+        return tuple(name for name in _FIELDS if self.without(name) != self)
+
+    def without(self, narrowing: Narrowing) -> "Filters":
+        """All but one of them."""
+        unset = {field: getattr(NO_FILTERS, field) for field in _FIELDS[narrowing]}
+        return replace(self, **unset)
+
+
+_FIELDS: dict[Narrowing, tuple[str, ...]] = {
+    "dates": ("start", "end"),
+    "categories": ("categories",),
+    "folder": ("folder_id",),
+    "starred": ("starred",),
+    "speakers": ("speakers",),
+    "open_items": ("open_items",),
+}
+NO_FILTERS = Filters()
+
 
 @dataclass(frozen=True)
 class Hit:
     """One moment that matched: a snippet cut at word ends, "..." where something was cut.
 
     `segment` is the 0-based index of the transcript segment and `at` its start in seconds; both, like `speaker`,
-    are None outside the transcript.
+    are None outside the transcript. `words` are those of the query by which it was found, quoted phrases in quotes;
+    empty where it has all of them.
     """
 
     field: Field
@@ -75,6 +100,7 @@ class Hit:
     segment: int | None = None
     at: float | None = None
     speaker: str | None = None
+    words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -100,14 +126,35 @@ class Replaced:
 
 
 @dataclass(frozen=True)
+class Phrase:
+    """A quoted phrase of a query, and how many conversations within the filters hold it."""
+
+    text: str
+    conversations: int
+
+
+@dataclass(frozen=True)
 class Results:
-    """One page. `total` counts every match; `method` names how they were found; `next_offset` is None at the end."""
+    """One page. `total` counts every match, `close` those that match closely: they come first, and no page has both
+    them and others. `method` names how they were found; `next_offset` is None at the end.
+
+    `loosely`: this page has the others. `unmatched` are the words of the query that nothing within the filters has, and
+    `elsewhere` those of them that something else has. Where a filter or a phrase emptied the
+    result, `without` has how many would match closely without each filter, and `unfiltered` without any.
+    """
 
     matches: tuple[Match, ...]
     total: int
+    close: int
     method: Method
     next_offset: int | None
     replaced: tuple[Replaced, ...] = ()
+    loosely: bool = False
+    unmatched: tuple[str, ...] = ()
+    elsewhere: tuple[str, ...] = ()
+    phrases: tuple[Phrase, ...] = ()
+    without: tuple[tuple[Narrowing, int], ...] = ()
+    unfiltered: int = 0
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,8 @@ FARTHEST = 2**63 - 1
 DESCRIPTION = """\
 Find the user's conversations by what was said, by title, people or dates; without a query, list the newest first. \
 Use it first for any question about past conversations, and for "today" or "last week" with period. \
-Any word may match, best first: add synonyms and related words; "quotes" keep a phrase together. \
+Any word may match, best first: add synonyms and related words. What has a "quoted phrase" comes first; only \
+phrases: exactly those. unmatched names words that nothing searched has. \
 Each hit gives the moment (at, segment) to open with get_conversation. \
 Not for reading: hits are short snippets. coverage and note say what could not be searched."""
 

@@ -27,7 +27,7 @@ TRANSCRIPT = "Transcript:\n"
 
 SEARCH = """\
 Find the user's own recorded conversations (Omi) by what was said, by title, people or topic. Any word may match, best \
-first: add synonyms; "quotes" keep a phrase together. Returns ids to read with fetch."""
+first: add synonyms; what has a "quoted phrase" comes first. Returns ids to read with fetch."""
 
 FETCH = """\
 Read one of the user's conversations: summary, action items and transcript. A long one comes in parts: while \

@@ -29,6 +29,10 @@ SPEAKERS = 6
 EVERYONE = 40
 """Names where one conversation is read: all, but for a crowd."""
 SNIPPET = 220
+WORDS = 80
+"""The words of a query by which one hit was found."""
+UNMATCHED = 12
+"""Words of a query named that nothing has."""
 HITS = 8
 """How many places `find` lists."""
 MOMENTS = 4

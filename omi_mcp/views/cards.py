@@ -144,6 +144,7 @@ def hit(found: mirror.Hit) -> Hit:
         segment=found.segment,
         speaker=found.speaker and speaker_name(found.speaker),
         text=budgets.shorten(clean_line(found.text), budgets.SNIPPET),
+        words=budgets.shorten(" ".join(found.words), budgets.WORDS) or None,
     )
 
 

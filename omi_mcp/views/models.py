@@ -42,6 +42,7 @@ class Hit(View):
     segment: int | None = None
     speaker: str | None = None
     text: str
+    words: Annotated[str | None, Field(description="Found by these words of query only.")] = None
 
 
 class ActionItem(View):
@@ -142,7 +143,9 @@ class SearchAnswer(View):
     ] = None
     other_action_items_left_out: int | None = None
     today: str | None = None
-    matched: Annotated[int, Field(description="How many match in all, on every page.")]
+    matched: Annotated[int, Field(description="How many match closely, on all pages.")]
+    matched_loosely: Annotated[int | None, Field(description="How many more match loosely; they follow.")] = None
+    unmatched: Annotated[list[str] | None, Field(description="Words of query that nothing searched has.")] = None
     next_cursor: str | None = None
     note: str | None = None
     coverage: CoverageBlock

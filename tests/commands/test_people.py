@@ -134,7 +134,7 @@ def test_a_search_that_found_something_else_than_asked_says_so(tmp_path: Path) -
         account.sandbox.load([talk("harbour")])
         found = await account.run("search", '"winter harbour"')
         assert (found.code, "About the harbour" in found.out) == (0, True)
-        assert "No conversation has the quoted phrase" in found.err
+        assert 'Conversations with "winter harbour": none. The ones shown have words of it, apart.' in found.err
         assert '"habrour" occurs nowhere; searched as "harbour".' in (await account.run("search", "habrour")).err
         assert "note" not in (await account.run("search", "harbour", "--json")).json
 

@@ -9,7 +9,7 @@ from search_kit import NOON, find, ids, opened, talk
 from omi_mcp.mirror.index import fts
 from omi_mcp.mirror.search import ranking
 from omi_mcp.mirror.store import Store
-from omi_mcp.mirror.types import Replaced
+from omi_mcp.mirror.types import Phrase, Replaced
 
 
 @pytest.fixture
@@ -102,16 +102,81 @@ def test_neighbours_of_the_query_close_together_rank_higher(store: Store) -> Non
     assert ids(find(store, "blue whale")) == ["close", "apart"]
 
 
-def test_a_quoted_phrase_is_required(store: Store) -> None:
+def test_a_quoted_phrase_lifts_what_holds_it_and_excludes_nothing(store: Store) -> None:
     store.upsert(
         [
             talk("phrase", ("Ana", "They left in slow motion, I think."), days_ago=1),
             talk("words", ("Ana", "The motion was slow, the vote was not."), ("Ana", "vote vote vote")),
+            talk("vote", ("Ana", "The vote is on Friday.")),
+            talk("neither", ("Ana", "Hello.")),
         ]
     )
     found = find(store, '"slow motion" vote')
-    assert (ids(found), found.total, found.method) == (["phrase"], 1, "ranked")
-    assert ids(find(store, "“slow motion”")) == ["phrase"]
+    assert (ids(found), found.total, found.method) == (["phrase", "words", "vote"], 3, "ranked")
+    assert found.phrases == (Phrase("slow motion", 1),)
+    assert [match.hits[0].words for match in found.matches] == [
+        ('"slow motion"',),
+        ("slow", "motion", "vote"),
+        ("vote",),
+    ]
+    both = find(store, '"vote is on" "slow motion" hello')
+    assert ({*ids(both)[:2]}, {*ids(both)[2:]}) == ({"vote", "phrase"}, {"neither", "words"})
+
+
+def test_of_nothing_but_phrases_the_others_follow_on_pages_of_their_own(store: Store) -> None:
+    store.upsert(
+        [
+            talk("slow", ("Ana", "They left in slow motion, I think."), days_ago=1),
+            talk("words", ("Ana", "The motion was slow, the vote was not.")),
+            talk("both", ("Ana", "A slow motion."), ("Ana", "We take a vote now."), days_ago=2),
+            talk("take", ("Ana", "We take a vote now."), days_ago=3),
+            talk("one", ("Ana", "A slow day.")),
+        ]
+    )
+    found = find(store, 'who said “slow motion” or "take a vote"?')
+    assert (ids(found), found.close, found.total, found.loosely) == (["both", "take", "slow"], 3, 4, False)
+    rest = find(store, 'who said “slow motion” or "take a vote"?', offset=found.next_offset or 0)
+    assert (ids(rest), rest.loosely, rest.next_offset) == (["words"], True, None)
+    emptied = find(store, '"slow motion"', start=NOON)
+    assert (ids(emptied), emptied.close, emptied.method) == (["words", "one"], 0, "unquoted")
+    assert (emptied.without, emptied.unfiltered) == ((("dates", 2),), 2)
+
+
+def test_what_has_only_a_weak_word_follows_on_pages_of_its_own(store: Store) -> None:
+    store.upsert([talk(f"weak{n:02}", ("Ana", "the budget again and again"), days_ago=n) for n in range(30)])
+    store.upsert([talk(f"filler{n}", ("Ben", f"Nothing of note, walk {n}.")) for n in range(30)])
+    store.upsert(
+        [talk("good", ("Ana", "a turbine"), days_ago=40), talk("both", ("Ana", "a turbine budget"), days_ago=40)]
+    )
+    first = find(store, "turbine budget")
+    assert (ids(first), first.close, first.total, first.loosely) == (["both", "good"], 2, 32, False)
+    offset, seen = first.next_offset, ids(first)
+    while offset is not None:
+        page = find(store, "turbine budget", offset=offset)
+        assert page.loosely
+        seen, offset = seen + ids(page), page.next_offset
+    assert sorted(seen) == sorted({*seen})
+    assert len(seen) == 32
+    assert find(store, "budget").close == 31
+
+
+def test_words_that_nothing_searched_has_are_told(store: Store) -> None:
+    store.upsert([talk("a", ("Ana", "We sold the boats.")), talk("b", ("Ben", "A turbine."), days_ago=3)])
+    found = find(store, "when did Ana sell the boat to Zanzibar")
+    assert (found.unmatched, found.elsewhere) == (("sell", "zanzibar"), ())
+    assert find(store, "did they discuss boats").unmatched == ()
+    recent = find(store, "turbine boats", start=NOON)
+    assert (ids(recent), recent.unmatched, recent.elsewhere) == (["a"], ("turbine",), ("turbine",))
+
+
+def test_each_filter_that_empties_a_result_is_told_with_what_there_would_be_without_it(store: Store) -> None:
+    store.upsert([talk(str(day), ("Ana", "a greenhouse"), days_ago=day, category="work") for day in range(3)])
+    store.upsert([talk("other", ("Ben", "a greenhouse"), days_ago=9)])
+    for text in ("greenhouse", ""):
+        found = find(store, text, categories=("work",), end=NOON - timedelta(days=8))
+        assert (found.total, found.without, found.unfiltered) == (0, (("dates", 3), ("categories", 1)), 4)
+    found = find(store, "greenhouse", speakers=(("ben",),), starred=True, start=NOON)
+    assert (found.without, found.unfiltered) == ((("dates", 0), ("starred", 0), ("speakers", 0)), 4)
 
 
 def test_a_phrase_that_occurs_nowhere_is_read_as_its_words(store: Store) -> None:
@@ -377,21 +442,19 @@ def test_a_frequent_word_is_searched_where_the_rare_ones_are_filtered_out(
     assert find(store, "turbine weather", start=NOON).total == 30
 
 
-def test_a_phrase_of_too_frequent_words_is_required_and_not_ranked_by(
+def test_a_phrase_of_too_frequent_words_lifts_and_is_not_ranked_by(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ranking, "MOST_POSTINGS", 10)
     store.upsert([talk(f"{days:02}", ("Ana", "fine weather " * (1 + days)), days_ago=days) for days in range(20)])
     store.upsert([talk("apart", ("Ana", "weather and a fine turbine")), talk("rare", ("Ana", "turbine. fine weather"))])
     found = find(store, '"fine weather"', limit=3)
-    assert (ids(found), found.total, found.method) == (["00", "rare", "01"], 21, "ranked")
+    assert (ids(found), found.close, found.method) == (["00", "rare", "01"], 21, "ranked")
     assert [match.hits[0].text for match in found.matches][1] == "turbine. fine weather"
     found = find(store, '"fine weather" turbine')
-    assert (ids(found), found.total) == (["rare"], 1)
-    assert (
-        find(store, '"fine weather" turbine', start=NOON - timedelta(hours=36), end=NOON - timedelta(hours=12)).total
-        == 1
-    )
+    assert (ids(found)[:2], found.phrases) == (["rare", "apart"], (Phrase("fine weather", 21),))
+    day = {"start": NOON - timedelta(hours=36), "end": NOON - timedelta(hours=12)}
+    assert ids(find(store, '"fine weather" turbine', **day)) == ["01"]
 
 
 WORDS = st.sampled_from(["alpha", "beta", "gamma", "delta", "the", "文字", "épée", "beta's", '"alpha beta"'])
@@ -433,6 +496,35 @@ def test_any_query_pages_through_its_total_within_its_filters(
         assert set(seen) <= allowed
         if not text.strip():
             assert set(seen) == allowed
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(st.lists(WORDS, min_size=1, max_size=6).map(" ".join), min_size=1, max_size=12),
+    st.lists(WORDS, min_size=1, max_size=4).map(" ".join),
+    st.integers(1, 3),
+)
+def test_where_little_can_be_ranked_pages_lose_nothing_and_phrases_come_first(
+    said: list[str], query: str, limit: int
+) -> None:
+    with opened() as store, pytest.MonkeyPatch.context() as monkeypatch:
+        for name, value in {"MOST_ENTRIES": 3, "LOOKED_INTO": 2, "SCARCE": 0, "ONE_BY_ONE": 1}.items():
+            monkeypatch.setattr(ranking, name, value)
+        store.upsert([talk(str(number), ("Ana", text), days_ago=number) for number, text in enumerate(said)])
+        seen: list[str] = []
+        loosely = []
+        offset: int | None = 0
+        while offset is not None:
+            page = find(store, query, limit=limit, offset=offset)
+            seen += ids(page)
+            loosely += [page.loosely] * len(page.matches)
+            offset = page.next_offset
+        assert len(seen) == len(set(seen)) == page.total
+        assert loosely == [False] * page.close + [True] * (page.total - page.close)
+        if '"' in query:
+            holds = ["alpha beta" in said[int(name)].replace('"', "") for name in seen]
+            assert holds == sorted(holds, reverse=True)
+            assert sum(holds) == page.phrases[0].conversations
 
 
 @settings(max_examples=40)

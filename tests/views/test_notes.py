@@ -111,7 +111,7 @@ def test_a_range_that_is_copied_is_complete_while_older_ones_are_still_to_come()
 
 
 def test_of_whom_it_is_not_known_yet_who_speaks_is_said():
-    assert found(Results((), 0, "listed", None), filtered=True, zone=BERLIN, unheard=1) == (
+    assert found(Results((), 0, 0, "listed", None), filtered=True, zone=BERLIN, unheard=1) == (
         "Who speaks is not known yet of one conversation within the other filters: the transcripts are fetched first."
     )
     heard = note(counts(pending=2), progress(), filters=Filters(speakers=(("Bob",),)))

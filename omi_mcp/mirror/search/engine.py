@@ -6,38 +6,35 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from omi_mcp.mirror.index import fts
-from omi_mcp.mirror.search.expansion import expand
+from omi_mcp.mirror.search.expansion import Expansion, expand
 from omi_mcp.mirror.search.hits import best_hits, head_hit, transcript_hit
 from omi_mcp.mirror.search.matcher import TermMatcher
 from omi_mcp.mirror.search.query import parse
 from omi_mcp.mirror.search.ranking import Ranking, Scope, rank
 from omi_mcp.mirror.search.voices import EVERYBODY, Voices, heard
 from omi_mcp.mirror.store import Store, count, stored_from
-from omi_mcp.mirror.types import Counts, Filters, Heard, Hit, Match, Method, Results
+from omi_mcp.mirror.types import Counts, Filters, Heard, Hit, Match, Phrase, Results
 from omi_mcp.names import Person
 
 MOST_HITS = 3
 """Hits shown of one conversation."""
 
 
-def search(store: Store, query: str, filters: Filters, *, limit: int, offset: int) -> Results:
+def search(store: Store, query: str, filters: Filters, *, limit: int, offset: int, mixed: bool = False) -> Results:
     """One page of the visible conversations that pass `filters` and match `query`; without words, the newest first.
 
-    The order is total, so pages neither overlap nor leave gaps while nothing is written.
+    The order is total, so pages neither overlap nor leave gaps while nothing is written. What matches loosely is on
+    pages of its own, unless `mixed`.
     """
     with store.database.reading() as connection:
-        scope = Scope.of(connection, filters)
-        if not query.strip():
-            return _listed(connection, scope, limit, offset)
-        expansion = expand(connection, parse(query))
-        if not expansion.query.everything:
-            return Results((), 0, expansion.method, None, expansion.replaced)
-        ranking = rank(connection, expansion, scope, offset + limit)
-        matches = [_match(connection, ranking, row, scope.voices) for row in ranking.best[offset : offset + limit]]
-        if len(matches) < limit and offset + len(matches) < ranking.total:
-            skipped = max(0, offset - len(ranking.best))
-            matches += _others(connection, ranking, scope.voices, limit - len(matches), skipped)
-    return replace(_results(matches, ranking.total, expansion.method, offset), replaced=expansion.replaced)
+        asked = expand(connection, parse(query)) if query.strip() else None
+        results = _results(connection, asked, filters, limit, offset, mixed)
+        if filters == Filters() or (results.total and results.method != "unquoted"):
+            return results
+        # Something that was asked for emptied it: each filter is tried without.
+        without = [(each, _close(connection, asked, filters.without(each))) for each in filters.narrowings]
+        unfiltered = _close(connection, asked, Filters())
+    return replace(results, without=tuple(without), unfiltered=unfiltered)
 
 
 def reach(store: Store, filters: Filters) -> Counts:
@@ -62,33 +59,75 @@ def find_in(store: Store, conversation_id: str, query: str, limit: int, speaker:
     return best_hits(TermMatcher.of(parse(query)), store.passages(conversation_id), limit, voices)
 
 
-def _listed(connection: sqlite3.Connection, scope: Scope, limit: int, offset: int) -> Results:
-    passing = f"from conversations where {scope.condition}"
-    (total,) = connection.execute(f"select count(*) {passing}", scope.values).fetchone()
-    rows = connection.execute(
-        f"select * {passing} order by began desc, id limit ? offset ?", (*scope.values, limit, offset)
+def _results(
+    connection: sqlite3.Connection, asked: Expansion | None, filters: Filters, limit: int, offset: int, mixed: bool
+) -> Results:
+    scope = Scope.of(connection, filters)
+    if asked is None:
+        return _listed(connection, scope, limit, offset)
+    found = Results(
+        matches=(),
+        total=0,
+        close=0,
+        method=asked.method,
+        next_offset=None,
+        replaced=asked.replaced,
+        unmatched=tuple(term.text for term in asked.unknown if term.weight == 1.0),
+        phrases=tuple(Phrase(phrase.text, 0) for phrase in asked.asked.phrases),
     )
-    return _results([_without_hits(row) for row in rows], total, "listed", offset)
+    if not asked.query.everything:
+        return found
+    ranking = rank(connection, asked, scope, offset + limit)
+    if offset < ranking.close and not mixed:
+        limit = min(limit, ranking.close - offset)
+    rows = ranking.page(connection, offset, limit)
+    following = offset + len(rows)
+    elsewhere = tuple(term.text for term in asked.query.terms if term in ranking.missing)
+    return replace(
+        found,
+        matches=tuple(_match(connection, ranking, row, scope.voices) for row in rows),
+        total=ranking.total,
+        close=ranking.close,
+        method="unquoted" if ranking.unquoted else asked.method,
+        next_offset=following if rows and following < ranking.total else None,
+        loosely=bool(rows) and offset >= ranking.close and not mixed,
+        unmatched=(*found.unmatched, *elsewhere),
+        elsewhere=elsewhere,
+        phrases=tuple(Phrase(phrase.text, held) for phrase, held in ranking.phrases.items()),
+    )
 
 
-def _others(connection: sqlite3.Connection, ranking: Ranking, voices: Voices, limit: int, offset: int) -> list[Match]:
-    """The conversations behind the ranked ones, the newest first."""
+def _listed(connection: sqlite3.Connection, scope: Scope, limit: int, offset: int) -> Results:
+    total = _passing(connection, scope)
     rows = connection.execute(
-        "select * from conversations where row in (select value from json_each(?))"
-        " order by began desc, id limit ? offset ?",
-        (json.dumps(list(ranking.others(connection))), limit, offset),
+        f"select * from conversations where {scope.condition} order by began desc, id limit ? offset ?",
+        (*scope.values, limit, offset),
     ).fetchall()
-    matches = []
-    for row in rows:
-        match = _without_hits(row)
-        hits = best_hits(ranking.matcher, fts.stored_passages(connection, row["row"]), MOST_HITS, voices)
-        head = head_hit(ranking.matcher, match.stored.conversation)
-        matches.append(replace(match, hits=hits or ((head,) if head else ())))
-    return matches
+    following = offset + len(rows)
+    next_offset = following if rows and following < total else None
+    return Results(tuple(map(_without_hits, rows)), total, total, "listed", next_offset)
+
+
+def _close(connection: sqlite3.Connection, asked: Expansion | None, filters: Filters) -> int:
+    """How many match closely."""
+    scope = Scope.of(connection, filters)
+    if asked is None:
+        return _passing(connection, scope)
+    return rank(connection, asked, scope, 0).close if asked.query.everything else 0
+
+
+def _passing(connection: sqlite3.Connection, scope: Scope) -> int:
+    statement = f"select count(*) from conversations where {scope.condition}"
+    (total,) = connection.execute(statement, scope.values).fetchone()
+    return int(total)
 
 
 def _match(connection: sqlite3.Connection, ranking: Ranking, row: int, voices: Voices) -> Match:
     match = _without_hits(connection.execute("select * from conversations where row = ?", (row,)).fetchone())
+    if row not in ranking.entries:
+        spoken = best_hits(ranking.matcher, fts.stored_passages(connection, row), MOST_HITS, voices)
+        head = head_hit(ranking.matcher, match.stored.conversation)
+        return replace(match, hits=spoken or ((head,) if head else ()))
     passages = fts.passages(connection, ranking.passages(row, MOST_HITS))
     hits = [hit for passage in passages if (hit := transcript_hit(ranking.matcher, passage, voices)) is not None]
     if ranking.is_written(row) and (hit := head_hit(ranking.matcher, match.stored.conversation)) is not None:
@@ -102,8 +141,3 @@ def _match(connection: sqlite3.Connection, ranking: Ranking, row: int, voices: V
 
 def _without_hits(row: sqlite3.Row) -> Match:
     return Match(stored_from(row), tuple(json.loads(row["speakers"])), row["segments"], ())
-
-
-def _results(matches: Sequence[Match], total: int, method: Method, offset: int) -> Results:
-    following = offset + len(matches)
-    return Results(tuple(matches), total, method, following if matches and following < total else None)

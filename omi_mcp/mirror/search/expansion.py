@@ -29,25 +29,37 @@ class Expansion:
     """A query of which every term is in the index. `counts` are the entries that have it.
 
     `method` names the loosest reading that everything found depends on; `replaced` are the words read as others.
+    `asked` is the query before, and `unknown` its words that occur nowhere; `unquoted`: nothing but phrases
+    was asked for, and none of them occurs.
     """
 
     query: Query
     counts: Mapping[Term, int]
     method: Method
     replaced: tuple[Replaced, ...]
+    asked: Query
+    unknown: tuple[Term, ...]
+    unquoted: bool
 
 
 def expand(connection: sqlite3.Connection, query: Query) -> Expansion:
     """`query` with stand-ins for what does not occur: a phrase's words, a word's endings, words spelled alike."""
     method: Method = "ranked"
     counts = {term: count(connection, term) for term in query.everything}
-    if not all(counts[phrase] for phrase in query.phrases):
-        words = (Term((word,)) for phrase in query.phrases for word in phrase.words)
-        query, method = replace(query, terms=tuple(dict.fromkeys((*words, *query.terms))), phrases=()), "unquoted"
-        counts |= {term: count(connection, term) for term in query.terms if term not in counts}
+    asked = query
+    unknown = tuple(term for term in query.terms if not counts[term])
+    unquoted = query.quoted and not any(counts[phrase] for phrase in asked.phrases)
+    if unquoted:
+        method = "unquoted"
+        if not query.terms:
+            words = dict.fromkeys(Term((word,)) for phrase in asked.phrases for word in phrase.words)
+            query = replace(query, terms=tuple(words))
+            counts |= {term: count(connection, term) for term in words}
+    held = tuple(phrase for phrase in asked.phrases if counts[phrase])
+    query = replace(query, phrases=held, quoted=query.quoted and bool(held))
     known = any(counts.values())
-    unknown = [term for term in query.terms if not counts[term] and len(term.words) == 1]
-    repaired = [term for term in unknown if not known or len(term.words[0]) >= SHORTEST_REPAIRED][:MOST_REPAIRED]
+    single = [term for term in unknown if len(term.words) == 1]
+    repaired = [term for term in single if not known or len(term.words[0]) >= SHORTEST_REPAIRED][:MOST_REPAIRED]
     terms: list[Term] = []
     replaced = []
     for term in query.terms:
@@ -66,7 +78,7 @@ def expand(connection: sqlite3.Connection, query: Query) -> Expansion:
                 method = max(method, reading, key=_LOOSER.index)
     synonyms = {term: entries for term in query.synonyms if (entries := count(connection, term))}
     query = replace(query, terms=tuple(dict.fromkeys(terms)), synonyms=tuple(synonyms))
-    return Expansion(query, counts | synonyms, method, tuple(replaced))
+    return Expansion(query, counts | synonyms, method, tuple(replaced), asked, unknown, unquoted)
 
 
 def _stand_ins(connection: sqlite3.Connection, word: str, *, alone: bool) -> tuple[Method, list[str]]:

@@ -41,7 +41,7 @@ def head_hit(matcher: TermMatcher, conversation: Conversation) -> Hit | None:
         found = matcher.find(text)
         value = matcher.value(found)
         if value > best:
-            best, hit = value, Hit(field, snippet(matcher, text, found))
+            best, hit = value, Hit(field, snippet(matcher, text, found), words=matcher.by_words(found))
     return hit
 
 
@@ -63,12 +63,13 @@ def _best_hit(matcher: TermMatcher, passage: Passage, voices: Voices) -> tuple[f
         named = {each.term for each in matcher.find(piece.speaker)}
         value = matcher.value(found) + matcher.worth(named - {each.term for each in found})
         if value > best:
-            best, chosen = value, (piece, found)
+            best, chosen = value, (piece, found, named)
     if chosen is None:
         return None
-    piece, found = chosen
+    piece, found, named = chosen
     text = snippet(matcher, piece.text, found)
-    return best, Hit("transcript", text, piece.place, piece.start, piece.speaker)
+    words = matcher.by_words(found, named)
+    return best, Hit("transcript", text, piece.place, piece.start, piece.speaker, words)
 
 
 def _best_span(matcher: TermMatcher, found: Sequence[Occurrence]) -> tuple[int, int]:

@@ -1,8 +1,8 @@
 """What a query looks for in a text, in the index's own terms, and how much of it a text holds."""
 
 import re
-from collections.abc import Collection, Mapping, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from math import fsum
@@ -23,12 +23,26 @@ class Occurrence(NamedTuple):
     term: str
 
 
+class Quoted(NamedTuple):
+    """A phrase of the query, what it is in the index, and its weight."""
+
+    term: Term
+    terms: tuple[str, ...]
+    weight: float
+
+
 @dataclass(frozen=True)
 class TermMatcher:
-    """Index terms with their weights (rare is heavy), and which of them stand next to each other in the query."""
+    """Index terms with their weights (rare is heavy), and which of them stand next to each other in the query.
+
+    A word that is only in `phrases` counts in them alone. `asked` are the words of the query, in order, with what they
+    are in the index.
+    """
 
     weights: Mapping[str, float]
     neighbours: tuple[tuple[str, str], ...]
+    phrases: tuple[Quoted, ...] = ()
+    asked: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, query: Query, rarity: Mapping[Term, float] | None = None) -> Self:
@@ -36,7 +50,15 @@ class TermMatcher:
         known = stems(word for term in (*query.everything, *query.synonyms) for word in term.words)
         weights: dict[str, float] = {}
         order: list[str] = []
-        for term in (*query.everything, *query.synonyms):
+        phrases = tuple(
+            Quoted(
+                phrase, tuple(known[word] for word in phrase.words if word in known), rarity[phrase] if rarity else 1.0
+            )
+            for phrase in query.phrases
+            if any(word in known for word in phrase.words)
+        )
+        asked = {term.text: tuple(known[word] for word in term.words if word in known) for term in query.terms}
+        for term in (*query.terms, *query.synonyms):
             worth = term.weight * (rarity[term] if rarity else 1.0) / len(term.words)
             for stem in (known[word] for word in term.words if word in known):
                 weights[stem] = max(worth, weights.get(stem, 0.0))
@@ -46,7 +68,7 @@ class TermMatcher:
         for synonym in order[len(order) - len(query.synonyms) :]:
             pairs += [(synonym, other) for one, other in pairs if one in deciding and other not in deciding]
             pairs += [(one, synonym) for one, other in pairs if other in deciding and one not in deciding]
-        return cls(weights, tuple(dict.fromkeys(pair for pair in pairs if pair[0] != pair[1])))
+        return cls(weights, tuple(dict.fromkeys(pair for pair in pairs if pair[0] != pair[1])), phrases, asked)
 
     @staticmethod
     def stems_of(term: Term) -> tuple[str, ...]:
@@ -55,27 +77,41 @@ class TermMatcher:
         return tuple(known[word] for word in term.words if word in known)
 
     def recognise(self, folded: Collection[str]) -> dict[str, str]:
-        """The sought term of each folded word that is one."""
+        """The sought term of each folded word that is one, be it only in a phrase."""
         lines = "\n".join(folded)
         possible = set(self._possible.findall(lines))
         if not lines.isascii():
             possible.update(word for word in folded if not word.isascii())
-        return {word: stem for word, stem in stems(possible).items() if stem in self.weights}
+        return {word: stem for word, stem in stems(possible).items() if stem in self._sought}
 
     def find(self, text: str) -> list[Occurrence]:
         """The sought words of `text`, in order."""
-        if not self.weights:
+        if not self._sought:
             return []
         if text.isascii():
-            return self._find_ascii(text)
-        known = self.recognise(set(folded_words(indexable(text))))
-        if not known:
-            return []
-        return [
-            Occurrence(place, word, known[word.folded])
-            for place, word in enumerate(words(text))
-            if word.folded in known
-        ]
+            found = self._find_ascii(text)
+        else:
+            known = self.recognise(set(folded_words(indexable(text))))
+            if not known:
+                return []
+            found = [
+                Occurrence(place, word, known[word.folded])
+                for place, word in enumerate(words(text))
+                if word.folded in known
+            ]
+        if not self.phrases or not found:
+            return found
+        inside = {index for start, phrase in self._runs(found) for index in range(start, start + len(phrase.terms))}
+        return [each for index, each in enumerate(found) if index in inside or each.term in self.weights]
+
+    def _runs(self, found: Sequence[Occurrence]) -> Iterator[tuple[int, Quoted]]:
+        """Where among the words found a phrase begins, and which."""
+        for phrase in self.phrases:
+            length = len(phrase.terms)
+            for start in range(len(found) - length + 1):
+                run = found[start : start + length]
+                if run[-1].place - run[0].place == length - 1 and tuple(each.term for each in run) == phrase.terms:
+                    yield start, phrase
 
     def _find_ascii(self, text: str) -> list[Occurrence]:
         """The same in a fraction of the time: only words that begin as a sought term does are looked at."""
@@ -84,7 +120,7 @@ class TermMatcher:
         found = []
         place = end = 0
         for word in possible:
-            if (term := known.get(word.folded, "")) in self.weights:
+            if (term := known.get(word.folded, "")) in self._sought:
                 place += word_count(text[end : word.start])
                 found.append(Occurrence(place, word, term))
                 end = word.start
@@ -99,9 +135,13 @@ class TermMatcher:
     def _possible_words(self) -> re.Pattern[str]:
         return re.compile(f"(?<![0-9A-Za-z]){self._beginnings}[0-9A-Za-z]*", re.IGNORECASE)
 
+    @cached_property
+    def _sought(self) -> Set[str]:
+        return self.weights.keys() | {term for phrase in self.phrases for term in phrase.terms}
+
     @property
     def _beginnings(self) -> str:
-        beginnings = {term[: min(4, max(1, len(term) - 1))] for term in self.weights}
+        beginnings = {term[: min(4, max(1, len(term) - 1))] for term in self._sought}
         return f"(?:{'|'.join(map(re.escape, sorted(beginnings)))})"
 
     def worth(self, terms: Set[str]) -> float:
@@ -130,4 +170,24 @@ class TermMatcher:
 
     def value(self, found: Sequence[Occurrence]) -> float:
         """What the words found in one text are worth, together and by being close."""
-        return self.worth({each.term for each in found}) + self.closeness([(each.place, each.term) for each in found])
+        known = [(each.place, each.term) for each in found if each.term in self.weights]
+        quoted = sum(phrase.weight for phrase in self.whole(found))
+        return self.worth({term for _, term in known}) + self.closeness(known) + quoted
+
+    def whole(self, found: Sequence[Occurrence]) -> Set[Quoted]:
+        """The phrases that are among the words found in one text."""
+        return {phrase for _, phrase in self._runs(found)}
+
+    def by_words(self, found: Sequence[Occurrence], named: Set[str] = frozenset()) -> tuple[str, ...]:
+        """By which words and phrases of the query a text was found, as asked for; empty where it has all of them.
+
+        `named` are sought terms in the name of who says it.
+        """
+        held = {each.term for each in found} | named
+        whole = self.whole(found)
+        words = {word: terms for word, terms in self.asked.items() if held.issuperset(terms)}
+        if len(words) == len(self.asked) and len(whole) == len(self.phrases):
+            return ()
+        inside = {term for phrase in whole for term in phrase.terms}
+        phrases = (f'"{phrase.term.text}"' for phrase in self.phrases if phrase in whole)
+        return (*phrases, *(word for word, terms in words.items() if not inside.issuperset(terms)))

@@ -62,10 +62,14 @@ def worth_asking(query: str, results: Results) -> bool:
     asked = parse(query)
     matcher = TermMatcher.of(Query(asked.terms, synonyms=asked.synonyms))
     wanted = min(TOGETHER, len(asked.terms))
-    return bool(asked.terms) and not any(
-        len({found.term for found in matcher.find(text)}) >= wanted
-        for match in results.matches
-        for text in _texts(match)
+    return (
+        bool(asked.terms)
+        and not asked.quoted
+        and not any(
+            len({found.term for found in matcher.find(text)}) >= wanted
+            for match in results.matches
+            for text in _texts(match)
+        )
     )
 
 
@@ -149,7 +153,7 @@ class MeaningSearch:
             return (), 0
         among = replace(filters, ids=ids)
         passing = _by_id(search(self._store, "", among, limit=len(ids), offset=0))
-        by_words = _by_id(search(self._store, query, among, limit=len(ids), offset=0))
+        by_words = _by_id(search(self._store, query, among, limit=len(ids), offset=0, mixed=True))
         added = [each for each in ids if each in passing][:MOST_ADDED]
         matches = (replace(by_words.get(each, passing[each]), by_meaning=True) for each in added)
         return tuple(matches), sum(each not in by_words for each in added)

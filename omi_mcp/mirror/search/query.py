@@ -66,6 +66,11 @@ class Term:
     weight: float = 1.0
 
     @property
+    def text(self) -> str:
+        """As it was asked for, folded; a piece of a run of characters without spaces has none."""
+        return ("" if run_length(self.words[0]) > 1 else " ").join(self.words)
+
+    @property
     def expression(self) -> str:
         """As an FTS5 string, so that nothing in it is syntax."""
         quoted = " ".join(self.words).replace('"', '""')
@@ -74,18 +79,29 @@ class Term:
 
 @dataclass(frozen=True)
 class Query:
-    """`terms` are alternatives in the order asked, the more the better; each of `phrases` is required.
+    """`terms` are alternatives in the order asked, the more the better, the words of `phrases` among them.
 
-    `synonyms` say the same as the deciding words among the terms. They add to what is found and find nothing alone.
+    What has a phrase comes before all that has none; with `quoted` nothing but phrases is asked for. `synonyms` say the
+    same as the deciding words among the terms. They add to what is found and find nothing alone.
     """
 
     terms: tuple[Term, ...]
     phrases: tuple[Term, ...] = ()
     synonyms: tuple[Term, ...] = ()
+    quoted: bool = False
 
     @property
     def everything(self) -> tuple[Term, ...]:
-        return (*self.phrases, *self.terms)
+        return tuple(dict.fromkeys((*self.phrases, *self.terms)))
+
+    @property
+    def telling(self) -> tuple[Term, ...]:
+        """The terms that describe; those that only ask where there is no other."""
+        return tuple(term for term in self.terms if term.weight == 1.0) or (() if self.phrases else self.terms)
+
+    def within(self, phrase: Term) -> tuple[Term, ...]:
+        """The terms that are words of `phrase`: all but its stop words."""
+        return tuple(term for term in self.terms if set(term.words) <= set(phrase.words))
 
 
 def count(connection: sqlite3.Connection, term: Term, most: int = -1) -> int:
@@ -100,20 +116,35 @@ def any_of(terms: Iterable[Term]) -> str:
     return " OR ".join(term.expression for term in terms)
 
 
+def all_of(terms: Iterable[Term]) -> str:
+    """The same for entries that match every one of `terms`."""
+    return f"({' AND '.join(term.expression for term in terms)})"
+
+
+def two_of(terms: Sequence[Term]) -> str:
+    """The same for at least two of `terms`, which are two or more: one in each half, or two in one of them."""
+    half = len(terms) // 2
+    first, second = terms[:half], terms[half:]
+    ways = [f"(({any_of(first)}) AND ({any_of(second)}))"]
+    return " OR ".join([*ways, *(two_of(part) for part in (first, second) if len(part) > 1)])
+
+
 def parse(text: str) -> Query:
     """The query in `text`; without terms and phrases when nothing in it is a word."""
     text = fold(spell_out(storable(text[:_LONGEST_QUERY])))
     phrases = [Term(tuple(word.folded for word in words(quoted))) for quoted in _QUOTED.findall(text)]
-    required = tuple(dict.fromkeys(phrase for phrase in phrases if phrase.words))[:MOST_TERMS]
-    asked = list(dict.fromkeys(_terms(_POSSESSIVE.sub("", _QUOTED.sub(" ", text)))))
+    quoted = tuple(dict.fromkeys(phrase for phrase in phrases if phrase.words))[:MOST_TERMS]
+    asked = list(dict.fromkeys(_terms(_POSSESSIVE.sub("", _QUOTED.sub(r" \1 ", text)))))
     dull = _stop_words([term.words[0] for term in asked if len(term.words) == 1])
     telling = [term for term in asked if term.words[0] not in dull or len(term.words) > 1]
-    if not telling and not required:
+    if not telling and not quoted:
         return Query(_longest(asked))
-    if required or any(term.words[0] not in ASKING_WORDS for term in telling):
-        telling = [replace(term, weight=ASKING_WEIGHT) if term.words[0] in ASKING_WORDS else term for term in telling]
-        return Query(_longest(telling), required, _synonyms(telling))
-    return Query(_longest(telling), required)
+    if not quoted and all(term.words[0] in ASKING_WORDS for term in telling):
+        return Query(_longest(telling))
+    beside = _terms(_POSSESSIVE.sub("", _QUOTED.sub(" ", text))) if quoted else ()
+    alone = all(term.words[0] in dull | ASKING_WORDS for term in beside)
+    telling = [replace(term, weight=ASKING_WEIGHT) if term.words[0] in ASKING_WORDS else term for term in telling]
+    return Query(_longest(telling), quoted, _synonyms(telling), quoted=bool(quoted) and alone)
 
 
 def spell_out(text: str) -> str:

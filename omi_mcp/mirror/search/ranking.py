@@ -3,21 +3,24 @@
 SQLite finds and scores entries (BM25) by the terms that tell most. The best few hundred are then looked into: words
 that only support the query, and neighbours of the query that stand close together, add to their scores. A
 conversation is worth its best entry, part of the next two, and something for what it holds of the query as a whole.
+
+What holds a quoted phrase comes before all that does not, and what matches only loosely behind what matches closely.
 """
 
 import json
 import math
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import accumulate, islice, takewhile
-from typing import Self
+from typing import NamedTuple, Self
 
 from omi_mcp.mirror.index import folded_words, fts, in_words, storable
 from omi_mcp.mirror.search.expansion import Expansion
 from omi_mcp.mirror.search.matcher import TermMatcher
-from omi_mcp.mirror.search.query import Query, Term, any_of, count, day_words
+from omi_mcp.mirror.search.query import Query, Term, all_of, any_of, count, day_words, two_of
 from omi_mcp.mirror.search.voices import EVERYBODY, OwnWords, Voices, own_words, speaking
 from omi_mcp.mirror.store import moment, ticks
 from omi_mcp.mirror.types import Filters
@@ -37,9 +40,14 @@ UNSAID = 0.5
 DAY = 0.75
 """What each word adds that names the conversation's day, month or year."""
 
+WEAK = 0.3
+"""The share of the worth of the best word of a query below which another is weak."""
+SCARCE = 20
+"""Entries up to which a word is never weak."""
+
 MOST_POSTINGS = 60_000
 """Entries that the terms SQLite searches by may have together; more frequent terms only support them, and a phrase of
-which every word is more frequent is required without being ranked by."""
+which every word is more frequent lifts what holds it without being ranked by."""
 MOST_ENTRIES = 1_000
 """Best entries that are read; conversations with none among them follow by date."""
 LOOKED_INTO = 500
@@ -51,6 +59,8 @@ NEXT_TO = 0.4
 
 CHEAPER_POSTINGS = 100
 """As many entries of the index are passed over in the time that one text takes to be read."""
+ONE_BY_ONE = 20
+"""Conversations up to which each is looked for by itself in the index; more are looked for in one pass over it."""
 
 Places = Mapping[int, Sequence[tuple[int, str]]]
 """Of each entry, which terms are where among its words, in order."""
@@ -101,47 +111,86 @@ class Scope:
 
 @dataclass(frozen=True)
 class Matching:
-    """A condition in SQL on `entries`: what a query finds within a scope."""
+    """What an FTS5 expression finds within a scope, as a condition in SQL on `entries`."""
 
     condition: str
     values: tuple[object, ...]
 
     @classmethod
-    def of(cls, leading: Sequence[Term], required: Sequence[Term], scope: Scope) -> Self:
-        """At least one of `leading`, in a conversation that has all of `required`."""
-        clauses = ["entries match ?"]
-        values: list[object] = [any_of(leading)]
-        for phrase in required:
-            if tuple(leading) == (phrase,):
-                continue
-            clauses.append(
-                f"rowid >> {fts.ENTRY_BITS} in (select rowid >> {fts.ENTRY_BITS} from entries where entries match ?)"
-            )
-            values.append(phrase.expression)
-        if not scope.everything:
-            clauses.append(f"rowid >> {fts.ENTRY_BITS} in (select row from conversations where {scope.condition})")
-            values += scope.values
-        return cls(" and ".join(clauses), tuple(values))
+    def of(cls, expression: str, scope: Scope) -> Self:
+        if scope.everything:
+            return cls("entries match ?", (expression,))
+        within = f"rowid >> {fts.ENTRY_BITS} in (select row from conversations where {scope.condition})"
+        return cls(f"entries match ? and {within}", (expression, *scope.values))
+
+    def among(self, rows: Iterable[int]) -> "Matching":
+        """The same within these conversations."""
+        within = f"rowid >> {fts.ENTRY_BITS} in (select value from json_each(?))"
+        return Matching(f"{self.condition} and {within}", (*self.values, json.dumps(list(rows))))
+
+    def rows(self, connection: sqlite3.Connection) -> set[int]:
+        """The conversations with an entry found."""
+        statement = f"select distinct rowid >> {fts.ENTRY_BITS} from entries where {self.condition}"
+        return {row for (row,) in connection.execute(statement, self.values)}
+
+    def total(self, connection: sqlite3.Connection) -> int:
+        """The number of these conversations."""
+        statement = f"select count(distinct rowid >> {fts.ENTRY_BITS}) from entries where {self.condition}"
+        (total,) = connection.execute(statement, self.values).fetchone()
+        return int(total)
+
+    def entries(self, connection: sqlite3.Connection, row: int | None = None, most: int = -1) -> list[int]:
+        """What is found, of one conversation if `row` is given; at most `most`."""
+        within = "" if row is None else " and rowid between ? and ?"
+        bounds = () if row is None else (row << fts.ENTRY_BITS, (row + 1 << fts.ENTRY_BITS) - 1)
+        statement = f"select rowid from entries where {self.condition}{within} limit ?"
+        values = (*self.values, *bounds, most)
+        return [entry for (entry,) in connection.execute(statement, values)]
+
+
+class Tier(NamedTuple):
+    """Conversations that come before all of the next tier: `total` of them, the ranked ones first, then the newest of
+    `rows`."""
+
+    ranked: Sequence[int]
+    total: int
+    rows: Callable[[], Set[int]]
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """Conversations by their rows. `total` match; those that are not among the `best` follow them, the newest first.
+    """Conversations by their rows. `total` match, the first `close` of them closely.
 
-    `entries` are the rowids of those that match in each of `best`, best first, and `scores` theirs.
+    `entries` are the rowids of those that match in each ranked one, best first, and `scores` theirs. `phrases` are
+    those of the query with the number of conversations that hold them, `missing` the words that none in the scope has.
+    `unquoted`: nothing but phrases was asked for, and what there is matches their words.
     """
 
-    best: Sequence[int]
+    tiers: Sequence[Tier]
     total: int
-    matching: Matching
+    close: int
     matcher: TermMatcher
     entries: Mapping[int, Sequence[int]]
     scores: Mapping[int, float]
+    phrases: Mapping[Term, int]
+    missing: Set[Term]
+    unquoted: bool
 
-    def others(self, connection: sqlite3.Connection) -> Set[int]:
-        """The conversations that match and are not among the best, in no order."""
-        statement = f"select distinct rowid >> {fts.ENTRY_BITS} from entries where {self.matching.condition}"
-        return {row for (row,) in connection.execute(statement, self.matching.values)}.difference(self.best)
+    def page(self, connection: sqlite3.Connection, offset: int, limit: int) -> list[int]:
+        """At most `limit` conversations behind the first `offset`."""
+        rows: list[int] = []
+        for tier in self.tiers:
+            if offset >= tier.total:
+                offset -= tier.total
+                continue
+            rows += tier.ranked[offset : offset + limit - len(rows)]
+            offset = max(0, offset - len(tier.ranked))
+            if len(rows) < limit and len(tier.ranked) + offset < tier.total:
+                rows += _newest(connection, tier.rows() - set(tier.ranked), limit - len(rows), offset)
+            if len(rows) >= limit:
+                break
+            offset = 0
+        return rows
 
     def passages(self, row: int, limit: int) -> list[int]:
         """The passages of a conversation to show, best first. What is said before and after one counts too."""
@@ -165,28 +214,40 @@ class Ranking:
 def rank(connection: sqlite3.Connection, expansion: Expansion, scope: Scope, first: int) -> Ranking:
     """The conversations in `scope` in which the query finds something; of the `first` ones the order is total."""
     query = expansion.query
+    ranking = _rank(connection, expansion, query, scope, first, unquoted=expansion.unquoted)
+    if not query.quoted or ranking.close:
+        return ranking
+    return _rank(connection, expansion, replace(query, phrases=(), quoted=False), scope, first, unquoted=True)
+
+
+def _rank(
+    connection: sqlite3.Connection, expansion: Expansion, query: Query, scope: Scope, first: int, *, unquoted: bool
+) -> Ranking:
     rarity = _rarity(connection, expansion.counts)
     matcher = TermMatcher.of(query, rarity)
+    holders = {phrase: Matching.of(phrase.expression, scope).rows(connection) for phrase in query.phrases}
     phrases = tuple(phrase for phrase in query.phrases if not _is_everywhere(connection, phrase))
-    telling = (*phrases, *_leading(query, expansion.counts))
-    if not telling:
-        matching = Matching.of(query.phrases[:1], query.phrases, scope)
-        return Ranking((), _total(connection, matching), matching, matcher, {}, {})
-    for leading in (telling, query.everything):
-        matching = Matching.of(leading, query.phrases, scope)
-        scores = _entries(connection, matching)
-        read_all = len(scores) < MOST_ENTRIES
+    telling = phrases if query.quoted else tuple(dict.fromkeys((*phrases, *_leading(query, expansion.counts))))
+    for leading in (telling, telling if query.quoted else query.everything):
+        matching = Matching.of(any_of(leading), scope)
+        scores = _entries(connection, matching) if leading else {}
+        all_ranked = bool(leading) and len(scores) < MOST_ENTRIES
+        if holders and leading and not (all_ranked or query.quoted):
+            scores |= _entries(connection, matching.among(set().union(*holders.values())))
+            scores = dict(sorted(scores.items(), key=lambda each: (-each[1], each[0])))
         own = _own_words(connection, scores, leading, matcher, rarity, scope.voices)
-        if scores or len(leading) == len(query.everything):
+        if scores or query.quoted or len(leading) == len(query.everything):
             break
-    others_asked = tuple(term for term in query.everything if term not in leading)
+    if scope.voices:
+        holders = {phrase: _own_holders(connection, phrase, scope, own) for phrase in holders}
+    others_asked = () if query.quoted else tuple(term for term in query.everything if term not in leading)
     supporting = TermMatcher.of(Query(others_asked, synonyms=query.synonyms), rarity)
     best_score = max(scores.values(), default=0.0)
     promising = {entry for entry in islice(scores, LOOKED_INTO) if scores[entry] >= PROMISING * best_score}
     places: Places
     if scope.voices:
         places = fts.places(connection, matcher.weights, [entry for entry in scores if _is_written(entry)])
-        places |= {entry: said.places for entry, said in own.items()}
+        places |= {entry: [at for at in said.places if at[1] in matcher.weights] for entry, said in own.items()}
     elif len(matcher.weights) == 1 and not supporting.weights:
         places = {entry: [(0, term)] for entry in promising for term in matcher.weights}  # where it is tells nothing
     elif _has_more_postings(connection, expansion, CHEAPER_POSTINGS * len(promising)):
@@ -206,8 +267,194 @@ def rank(connection: sqlite3.Connection, expansion: Expansion, scope: Scope, fir
         totals |= {row: UNSAID * totals[row] for row in unsaid}
     if day_worths := _day_worths(query, rarity):
         _add_days(connection, totals, day_worths)
-    total = len(found) if read_all else _total(connection, matching)
-    return Ranking(_ordered(connection, totals, first), total, matching, matcher, found, scores)
+    seen = {term for terms in held.values() for term in terms}
+    missing = _missing(connection, query, matcher, scope, seen, leading if scope.voices and all_ranked else ())
+    pool = Pool(connection, scope, matching, totals, found, first, all_ranked)
+    if query.quoted:
+        tiers, close = _quoted_tiers(pool, expansion, holders)
+    elif unquoted:
+        tiers, close = [pool.tier(totals, pool.total, pool.rows)], 0
+    else:
+        words = [term for term in leading if term in query.terms and term not in missing]
+        tiers, close = _tiers(pool, Closeness.of(words, phrases, expansion.counts, rarity), matcher, holders, places)
+    total = sum(tier.total for tier in tiers)
+    holding = {phrase: len(holders.get(phrase, ())) for phrase in expansion.asked.phrases}
+    return Ranking(tiers, total, close, matcher, found, scores, holding, missing, unquoted)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """What was found, before it is ordered: `totals` is what the ranked conversations are worth, which are all of them
+    if `all_ranked`."""
+
+    connection: sqlite3.Connection
+    scope: Scope
+    matching: Matching
+    totals: Mapping[int, float]
+    entries: Mapping[int, Sequence[int]]
+    first: int
+    all_ranked: bool
+
+    def rows(self) -> Set[int]:
+        """Every conversation found."""
+        return self.totals.keys() if self.all_ranked else self.matching.rows(self.connection)
+
+    @property
+    def total(self) -> int:
+        return len(self.totals) if self.all_ranked else self.matching.total(self.connection)
+
+    def tier(self, ranked: Iterable[int], total: int, rows: Callable[[], Set[int]]) -> Tier:
+        return Tier(_ordered(self.connection, self.totals, ranked, self.first), total, rows)
+
+    def lifted(self, holders: Iterable[Set[int]]) -> list[Tier]:
+        """Those that hold phrases, the more phrases the better."""
+        held = Counter(row for rows in holders for row in rows)
+        groups: defaultdict[int, set[int]] = defaultdict(set)
+        for row, number in held.items():
+            groups[number].add(row)
+        return [
+            self.tier(groups[number] & self.totals.keys(), len(groups[number]), partial(set, groups[number]))
+            for number in sorted(groups, reverse=True)
+        ]
+
+
+@dataclass(frozen=True)
+class Closeness:
+    """What makes a conversation match closely: an entry with one of `phrases`, with a `strong` word, or with two weak
+    ones."""
+
+    phrases: tuple[Term, ...]
+    strong: tuple[Term, ...]
+    weak: tuple[Term, ...]
+
+    @classmethod
+    def of(
+        cls, words: Sequence[Term], phrases: tuple[Term, ...], counts: Mapping[Term, int], rarity: Mapping[Term, float]
+    ) -> Self:
+        best = max((rarity[term] for term in words), default=0.0)
+        weak = tuple(term for term in words if counts[term] > SCARCE and rarity[term] < WEAK * best)
+        return cls(phrases, tuple(term for term in words if term not in weak), weak)
+
+    @property
+    def words(self) -> tuple[Term, ...]:
+        return (*self.strong, *self.weak)
+
+    @property
+    def expression(self) -> str:
+        return any_of((*self.phrases, *self.strong)) + (f" OR {two_of(self.weak)}" if len(self.weak) > 1 else "")
+
+
+def _quoted_tiers(pool: Pool, expansion: Expansion, holders: Mapping[Term, Set[int]]) -> tuple[list[Tier], int]:
+    """Where nothing but phrases was asked for: what has one, then what has all words of one apart, the newest first."""
+    lifted = set().union(*holders.values())
+    tiers = pool.lifted(holders.values())
+    if not pool.scope.voices and (apart := _apart(expansion)):
+        matching = Matching.of(f"{any_of(holders)} OR {apart}", pool.scope)
+        total = matching.total(pool.connection)
+        tiers.append(Tier((), total - len(lifted), lambda: matching.rows(pool.connection) - lifted))
+    return tiers, len(lifted)
+
+
+def _tiers(
+    pool: Pool, closeness: Closeness, matcher: TermMatcher, holders: Mapping[Term, Set[int]], places: Places
+) -> tuple[list[Tier], int]:
+    """What holds a phrase, then what matches closely, then what matches loosely; and how many the first two are."""
+    if holders:
+        within = pool.rows()  # a phrase of words that are everywhere is none to search by
+        holders = {phrase: rows & within for phrase, rows in holders.items()}
+    lifted = set().union(*holders.values())
+    tiers = pool.lifted(holders.values())
+    others = pool.totals.keys() - lifted
+    if not closeness.weak:
+        total = pool.total
+        tiers.append(pool.tier(others, total - len(lifted), lambda: pool.rows() - lifted))
+        return tiers, total
+    closely = Matching.of(closeness.expression, pool.scope)
+    # Of pieces of a run of characters, being there does not tell that they stand side by side.
+    telling = {} if any(len(term.words) > 1 for term in closeness.words) else places
+    known = _known_close(closeness, matcher, telling)
+    doubtful = {
+        row for row in others - known if not pool.all_ranked or any(entry not in telling for entry in pool.entries[row])
+    }
+    if pool.all_ranked and not doubtful:
+        close = len(known | lifted)
+    elif holders:
+        close = len(closely.rows(pool.connection) | lifted)
+    else:
+        close = closely.total(pool.connection)
+    best = sorted(others, key=pool.totals.__getitem__, reverse=True)
+    if pool.first <= close:
+        best = best[: _reaching(best, pool.totals, known, pool.first - len(lifted))]
+    known |= _found_among(pool.connection, closely, doubtful.intersection(best))
+    tiers += [
+        pool.tier(known.intersection(best), close - len(lifted), lambda: closely.rows(pool.connection) - lifted),
+        pool.tier(set(best) - known, pool.total - close, lambda: pool.rows() - closely.rows(pool.connection) - lifted),
+    ]
+    return tiers, close
+
+
+def _known_close(closeness: Closeness, matcher: TermMatcher, places: Places) -> set[int]:
+    """Those of which an entry that was looked into tells that they match closely."""
+    strong, weak = (
+        {stem for term in terms for stem in matcher.asked[term.text]} for terms in (closeness.strong, closeness.weak)
+    )
+    close = set()
+    for entry, found in places.items():
+        terms = {term for _, term in found}
+        if not strong.isdisjoint(terms) or len(weak & terms) > 1:
+            close.add(entry >> fts.ENTRY_BITS)
+    return close
+
+
+def _reaching(best: Sequence[int], totals: Mapping[int, float], known: Set[int], wanted: int) -> int:
+    """How many of `best` there are up to the last that is worth as much as the one of `known` that is `wanted`."""
+    lowest = math.inf
+    for place, row in enumerate(best):
+        if wanted <= 0 and totals[row] < lowest:
+            return place
+        if row in known:
+            wanted, lowest = wanted - 1, totals[row]
+    return len(best)
+
+
+def _found_among(connection: sqlite3.Connection, matching: Matching, rows: Set[int]) -> Set[int]:
+    if len(rows) > ONE_BY_ONE:
+        return matching.among(rows).rows(connection)
+    return {row for row in rows if matching.entries(connection, row, most=1)}
+
+
+def _own_holders(connection: sqlite3.Connection, phrase: Term, scope: Scope, own: Mapping[int, OwnWords]) -> set[int]:
+    """The conversations in which the speakers asked for say a phrase themselves, or that have it in writing."""
+    stems = TermMatcher.stems_of(phrase)
+    entries = Matching.of(phrase.expression, scope).entries(connection)
+    said = (entry for entry in entries if _is_written(entry) or (entry in own and own[entry].times(stems)))
+    return {entry >> fts.ENTRY_BITS for entry in said}
+
+
+def _missing(
+    connection: sqlite3.Connection,
+    query: Query,
+    matcher: TermMatcher,
+    scope: Scope,
+    seen: Set[str],
+    sought: Collection[Term],
+) -> frozenset[Term]:
+    """The words of the query that nothing in the scope has. `seen` are index terms that something has; any of `sought`
+    would have been seen."""
+    if scope.everything:
+        return frozenset()
+    unseen = [term for term in query.telling if not seen >= set(matcher.asked[term.text])]
+    return frozenset(
+        term for term in unseen if term in sought or not Matching.of(term.expression, scope).entries(connection, most=1)
+    )
+
+
+def _apart(expansion: Expansion) -> str:
+    """The FTS5 expression for entries with all words of a phrase, wherever they are; empty where there is none."""
+    asked, counts = expansion.asked, expansion.counts
+    words = {phrase: asked.within(phrase) for phrase in asked.phrases}
+    known = [each for phrase, each in words.items() if each and each != (phrase,) and all(map(counts.get, each))]
+    return " OR ".join(map(all_of, known))
 
 
 def _rarity(connection: sqlite3.Connection, counts: Mapping[Term, int]) -> dict[Term, float]:
@@ -218,13 +465,10 @@ def _rarity(connection: sqlite3.Connection, counts: Mapping[Term, int]) -> dict[
 
 def _leading(query: Query, counts: Mapping[Term, int]) -> tuple[Term, ...]:
     """The terms to search by: those that tell, the rarest first, as many as are affordable."""
-    telling = [term for term in query.terms if term.weight == 1.0]
-    if not telling and not query.phrases:
-        telling = list(query.terms)
-    rarest = sorted(telling, key=lambda term: counts[term])
+    rarest = sorted(query.telling, key=lambda term: counts[term])
     postings = accumulate(counts[term] for term in rarest)
     affordable = sum(1 for _ in takewhile(lambda sum_so_far: sum_so_far <= MOST_POSTINGS, postings))
-    return tuple(rarest[: max(affordable, 0 if query.phrases else 1)])
+    return tuple(rarest[: max(affordable, 1)])
 
 
 def _is_everywhere(connection: sqlite3.Connection, phrase: Term) -> bool:
@@ -268,13 +512,6 @@ def _own_words(
     return own
 
 
-def _total(connection: sqlite3.Connection, matching: Matching) -> int:
-    """The number of all matching conversations."""
-    statement = f"select count(distinct rowid >> {fts.ENTRY_BITS}) from entries where {matching.condition}"
-    (total,) = connection.execute(statement, matching.values).fetchone()
-    return int(total)
-
-
 def _has_more_postings(connection: sqlite3.Connection, expansion: Expansion, most: int) -> bool:
     """Whether the words of a query have more than `most` entries together."""
     query = expansion.query
@@ -291,7 +528,8 @@ def _has_more_postings(connection: sqlite3.Connection, expansion: Expansion, mos
 def _places_read(connection: sqlite3.Connection, entries: Set[int], matcher: TermMatcher) -> Places:
     """What `fts.places` finds, read in the texts: for words so frequent that most of their places are elsewhere."""
     texts = {entry: folded_words(text) for entry, text in fts.texts(connection, entries)}
-    known = matcher.recognise(set().union(*texts.values()))
+    recognised = matcher.recognise(set().union(*texts.values()))
+    known = {word: term for word, term in recognised.items() if term in matcher.weights}
     return {
         entry: [(place, known[word]) for place, word in enumerate(text) if word in known]
         for entry, text in texts.items()
@@ -356,11 +594,21 @@ def _add_days(connection: sqlite3.Connection, totals: dict[int, float], day_wort
         totals[row] += DAY * sum(day_worths[word] for word in day & day_worths.keys())
 
 
-def _ordered(connection: sqlite3.Connection, totals: Mapping[int, float], first: int) -> list[int]:
-    """The conversations, best first. Of equals the newer comes first, then by id, as far as the `first` ones reach."""
-    ranked = sorted(totals, key=totals.__getitem__, reverse=True)
+def _newest(connection: sqlite3.Connection, rows: Iterable[int], limit: int, offset: int) -> list[int]:
+    """These conversations, the newest first."""
+    found = connection.execute(
+        "select row from conversations where row in (select value from json_each(?))"
+        " order by began desc, id limit ? offset ?",
+        (json.dumps(list(rows)), limit, offset),
+    )
+    return [row for (row,) in found]
+
+
+def _ordered(connection: sqlite3.Connection, totals: Mapping[int, float], rows: Iterable[int], first: int) -> list[int]:
+    """`rows`, best first. Of equals the newer comes first, then by id, as far as the `first` ones reach."""
+    ranked = sorted(rows, key=totals.__getitem__, reverse=True)
     lowest = totals[ranked[first - 1]] if 0 < first <= len(ranked) else -math.inf
-    times = Counter(totals.values())
+    times = Counter(map(totals.__getitem__, ranked))
     shown = [row for row in ranked if totals[row] >= lowest]
     equals = [row for row in shown if times[totals[row]] > 1]
     among_equals = {row: (-began, conversation_id) for row, began, conversation_id in _dated(connection, equals)}

@@ -34,7 +34,8 @@ def search_to_do(
         matcher = TermMatcher.of(asked) if asked else None
         first = _by_items(connection, asked, matcher, Scope.of(connection, filters)) if asked and matcher else []
     # As many more as could be among the first ones.
-    found = search(store, query, filters, limit=limit + offset if matcher else limit, offset=0 if matcher else offset)
+    most, skipped = (limit + offset, 0) if matcher else (limit, offset)
+    found = search(store, query, filters, limit=most, offset=skipped, mixed=True)
     results = found
     if matcher:
         known = {match.stored.conversation.id for match in first}
@@ -43,7 +44,11 @@ def search_to_do(
         total = max(found.total, len(first))
         following = offset + len(page)
         results = replace(
-            found, matches=tuple(page), total=total, next_offset=following if page and following < total else None
+            found,
+            matches=tuple(page),
+            total=total,
+            close=max(found.close, len(first)),
+            next_offset=following if page and following < total else None,
         )
     matches = tuple(replace(match, to_do=_ordered(matcher, _open(match))) for match in results.matches)
     return replace(results, matches=matches), () if offset else _loose(store, query, filters)
