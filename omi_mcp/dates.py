@@ -100,6 +100,15 @@ _UNITS = re.compile(
 )
 _SECONDS = re.compile(r"[0-9]{1,9}(?:[.][0-9]{1,6})?")
 
+_NAMES_A_TIME = re.compile(
+    r"\b(?:(?:19|20)[0-9]{2}\b|(?:yesterday|today|tonight|ago|last (?:night|week|weekend|month|quarter|year))$)",
+    re.IGNORECASE,
+)
+_OPENING = frozenset({"since", "after", "from"})
+_LONGEST_NAME = 4
+"""Words of a time in a question."""
+_LONGEST_QUESTION = 1_000
+
 _TICK = timedelta(microseconds=1)
 _DAY = timedelta(days=1)
 _LONGEST_OFFSET = 1000 * 3600 - 1
@@ -141,6 +150,30 @@ def parse_span(text: str, now: datetime, zone: tzinfo) -> Span:
     """
     reader = _Reader(now.astimezone(zone), zone)
     return _understood(reader.span, text, "a date", ACCEPTED_SPANS)
+
+
+def last_named(text: str, now: datetime, zone: tzinfo) -> datetime | None:
+    """The end of the latest time that a question names with its year or by how long ago it was ("March 2024", "last
+    year"); None where it names none, or one that is open ("since March 2024").
+    """
+    words = text[:_LONGEST_QUESTION].split()
+    ends: list[datetime] = []
+    place = 0
+    while place < len(words):
+        for count in range(min(_LONGEST_NAME, len(words) - place), 0, -1):
+            named = " ".join(words[place : place + count]).strip(".,;:?!()\"'")
+            if not _NAMES_A_TIME.search(named) or _FILLERS.intersection(named.casefold().split()[:1]):
+                continue
+            try:
+                ends.append(parse_span(named, now, zone).last)
+            except ValueError:
+                continue
+            if place and words[place - 1].casefold() in _OPENING:
+                return None
+            place += count - 1
+            break
+        place += 1
+    return max(ends, default=None)
 
 
 def parse_period(text: str, now: datetime, zone: tzinfo) -> Range:

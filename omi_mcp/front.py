@@ -144,7 +144,7 @@ def search_answer(
             zone,
             now,
             filters=found.filters,
-            newest=found.newest,
+            newest=found.newest and notes.may_be_new(found.query, found.results, found.progress, zone, now),
             copying=copying,
         ),
     )

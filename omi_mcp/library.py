@@ -81,6 +81,7 @@ class Found:
     to_do: ToDo | None = None
     """What is known of items that are done, where open ones were asked for."""
     heard: tuple[Heard, ...] = ()
+    query: str = ""
     by_meaning: tuple[Match, ...] = ()
     """What the service's own search has added behind the results of the first page."""
     unworded: int = 0
@@ -205,6 +206,7 @@ class Library:
             to_do=to_do,
             heard=heard,
             by_meaning=by_meaning,
+            query=query,
             unworded=unworded,
         )
 

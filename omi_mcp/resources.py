@@ -95,7 +95,7 @@ def _resources(stored: Stored, settings: Settings) -> list[Resource]:
     """The card of one conversation, and its transcript where there is one, as they are listed."""
     conversation = stored.conversation
     began = dates.local(conversation.began, settings.timezone)
-    title = f"{cards.title(conversation)} ({began:%Y-%m-%d %H:%M})"
+    title = f"{cards.title(conversation, stored.opening)} ({began:%Y-%m-%d %H:%M})"
     modified = Annotations(last_modified=conversation.began.isoformat())
     uri = CARD.format(conversation_id=conversation.id)
     listed = [

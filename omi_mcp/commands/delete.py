@@ -22,13 +22,15 @@ def run(options: argparse.Namespace) -> int:
 async def main(session: Session, options: argparse.Namespace) -> int:
     session.check_writable()
     conversation = await session.library.current(await session.library.resolve(options.id))
+    stored = await session.library.copied(conversation.id)
+    name = title(conversation, stored.opening if stored else "")
     began = dates.local(conversation.began, session.settings.timezone)
     if not options.yes:
         if not sys.stdin.isatty():
             raise CommandFailed("delete: say --yes where nobody can be asked. Nothing was deleted", USAGE)
-        asked = f'Delete "{title(conversation)}" of {began:%Y-%m-%d %H:%M} for good? {STAYS} [y/N] '
+        asked = f'Delete "{name}" of {began:%Y-%m-%d %H:%M} for good? {STAYS} [y/N] '
         if not confirm(asked):
             raise CommandFailed("Nothing was deleted", FAILED)
     await session.library.delete(conversation.id)
-    session.out.print(f"Deleted: {session.out.paint(title(conversation), 'bold')}. {STAYS}")
+    session.out.print(f"Deleted: {session.out.paint(name, 'bold')}. {STAYS}")
     return DONE

@@ -35,7 +35,7 @@ async def _list(session: Session, options: argparse.Namespace) -> None:
     hidden = await session.library.hidden()
     listed: list[dict[str, str | None]] = []
     for conversation_id, stored in hidden.items():
-        name = title(stored.conversation) if stored else None
+        name = title(stored.conversation, stored.opening) if stored else None
         began = dates.local(stored.conversation.began, session.settings.timezone) if stored else None
         listed.append({"id": conversation_id, "title": name, "started": began.isoformat() if began else None})
         if not options.json:

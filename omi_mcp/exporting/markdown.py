@@ -13,7 +13,7 @@ from omi_mcp import dates
 from omi_mcp.api.models import Segment
 from omi_mcp.exporting.records import fingerprint, local_names
 from omi_mcp.mirror.types import Stored
-from omi_mcp.views.cards import UNTITLED
+from omi_mcp.views.cards import title
 from omi_mcp.views.text import clean_line, clean_prose
 
 VERSION = 2
@@ -78,7 +78,7 @@ def _front_matter(stored: Stored, zone: tzinfo) -> Iterator[str]:
 
 def _body(stored: Stored, zone: tzinfo) -> Iterator[str]:
     structured = stored.conversation.structured
-    yield f"# {escape(clean_line(structured.title)) or UNTITLED}"
+    yield f"# {escape(clean_line(structured.title) or title(stored.conversation))}"
     if overview := clean_prose(structured.overview):
         yield from ("", _RULE.sub(r"\\", escape(overview)))
     if structured.action_items:

@@ -166,7 +166,7 @@ class Store:
             row = _row(connection, conversation_id)
             if row is None:
                 return None
-            stored = stored_from(row)
+            stored = stored_from(connection, row)
             if stored.transcript in ("pending", "locked"):
                 return stored
             segments = fts.transcript(connection, row["row"])
@@ -327,13 +327,13 @@ class Store:
         statement = "select * from conversations where id >= ? and substr(id, 1, ?) = ? order by id limit ?"
         with self.database.reading() as connection:
             rows = connection.execute(statement, (beginning, len(beginning), beginning, limit))
-            return [stored_from(row) for row in rows]
+            return [stored_from(connection, row) for row in rows]
 
     def hidden(self) -> list[Stored]:
         """The hidden conversations, newest first; light."""
         with self.database.reading() as connection:
             rows = connection.execute("select * from conversations where hidden = 1 order by began desc, id")
-            return [stored_from(row) for row in rows]
+            return [stored_from(connection, row) for row in rows]
 
     def recent(self, limit: int, offset: int) -> list[Stored]:
         """Visible conversations, newest `began` first; light."""
@@ -381,7 +381,7 @@ class Store:
     def _newest(self, clauses: str, values: list[str], limit: int, offset: int) -> list[Stored]:
         statement = f"select * from conversations where hidden = 0{clauses} order by began desc, id limit ? offset ?"
         with self.database.reading() as connection:
-            return [stored_from(row) for row in connection.execute(statement, [*values, limit, offset])]
+            return [stored_from(connection, row) for row in connection.execute(statement, [*values, limit, offset])]
 
     def _named(self, conversations: Sequence[Conversation]) -> Iterator[Conversation]:
         """`conversations` with the names given to their speakers on this side."""
@@ -465,7 +465,7 @@ def fingerprint(conversation: Conversation) -> str:
     return _digest(_light_json(conversation))
 
 
-def stored_from(row: sqlite3.Row) -> Stored:
+def stored_from(connection: sqlite3.Connection, row: sqlite3.Row) -> Stored:
     """The light `Stored` of a row of `conversations`."""
     return Stored(
         conversation=_shown(row),
@@ -473,6 +473,7 @@ def stored_from(row: sqlite3.Row) -> Stored:
         starred=None if row["starred"] is None else bool(row["starred"]),
         hidden=bool(row["hidden"]),
         synced_at=moment(row["synced"]),
+        opening="" if row["title"].strip() else fts.opening(connection, row["row"]),
     )
 
 

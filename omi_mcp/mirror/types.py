@@ -35,7 +35,8 @@ class Stored:
     """One mirrored conversation.
 
     `conversation.transcript_segments` is filled when `transcript` is "stored", empty when it is "none", else None;
-    a light row has None always. `starred` is None until the starred ones were enumerated.
+    a light row has None always. `starred` is None until the starred ones were enumerated. `opening` is the beginning of
+    what was said, of one without a title.
     """
 
     conversation: Conversation
@@ -43,6 +44,7 @@ class Stored:
     starred: bool | None
     hidden: bool
     synced_at: datetime
+    opening: str = ""
 
 
 @dataclass(frozen=True)

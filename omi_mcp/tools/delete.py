@@ -57,8 +57,12 @@ async def current(conversation_id: str, ctx: Ctx) -> Conversation:
 async def confirmation(
     confirm_title: str | None, conversation: Annotated[Conversation, Resolve(current)], ctx: Ctx
 ) -> Confirmation | Elicit[Confirmation]:
-    title = cards.title(conversation)
-    if confirm_title is not None and confirm_title.strip() != title:
+    stored = await app_of(ctx).library.copied(conversation.id)
+    title = cards.title(conversation, stored.opening if stored else "")
+    untitled = not conversation.structured.title.strip()
+    given = None if confirm_title is None else confirm_title.strip()
+    # What is shown in place of a missing title depends on how much of the conversation could be read.
+    if given not in (None, title) and not (untitled and given and given.startswith(cards.UNTITLED)):
         raise ToolError(
             f"confirm_title is not the conversation's current title: read it with get_conversation, and ask the "
             f"user whether this is the one.{NOTHING['delete']}"

@@ -87,7 +87,9 @@ def _result(stored: Stored, zone: tzinfo) -> SearchResult:
 
 
 def _title(stored: Stored, zone: tzinfo) -> str:
-    return f"{cards.title(stored.conversation)} ({dates.local(stored.conversation.began, zone):%Y-%m-%d})"
+    return (
+        f"{cards.title(stored.conversation, stored.opening)} ({dates.local(stored.conversation.began, zone):%Y-%m-%d})"
+    )
 
 
 def _document(opened: front.Opened, document_id: str, zone: tzinfo) -> Document:

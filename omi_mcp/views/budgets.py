@@ -24,6 +24,8 @@ SPLIT = 1_000
 SPEAKER_NAME = 40
 NAME = 40
 TITLE = 120
+FIRST_WORDS = 60
+"""What is shown of a conversation without a title."""
 SPEAKERS = 6
 """Names on the card of a search, of those who say most."""
 EVERYONE = 40

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, tzinfo
+from itertools import chain
 from typing import Literal, TypedDict, TypeVar
 
 from omi_mcp import dates
@@ -13,7 +14,7 @@ from omi_mcp.views.text import clean_line, clean_prose
 from omi_mcp.views.transcripts import speaker_name
 
 Detail = Literal["concise", "full"]
-UNTITLED = "(untitled)"
+UNTITLED = "(no title)"
 
 Part = TypeVar("Part", ActionItem, Event, Hit)
 
@@ -148,8 +149,16 @@ def hit(found: mirror.Hit) -> Hit:
     )
 
 
-def title(conversation: api.Conversation) -> str:
-    return _line(conversation.structured.title, budgets.TITLE) or UNTITLED
+def title(conversation: api.Conversation, opening: str = "") -> str:
+    """The title; of a conversation without one that it has none, and the first words that are known of it.
+
+    `opening` is how its transcript begins, where `conversation` does not hold it.
+    """
+    if given := _line(conversation.structured.title, budgets.TITLE):
+        return given
+    said = (segment.text for segment in conversation.transcript_segments or ())
+    words = next(filter(None, map(clean_line, chain(said, (opening, conversation.structured.overview)))), "")
+    return f'{UNTITLED} "{budgets.shorten(words, budgets.FIRST_WORDS)}"' if words else UNTITLED
 
 
 def _whole(match: mirror.Match, zone: tzinfo) -> ConversationCard:
@@ -189,7 +198,7 @@ def _heading(stored: mirror.Stored, zone: tzinfo) -> _Heading:
     started = dates.local(conversation.began, zone)
     return {
         "id": conversation.id,
-        "title": title(conversation),
+        "title": title(conversation, stored.opening),
         "started": started.isoformat(),
         "weekday": dates.weekday(started),
         "minutes": max(1, round(conversation.seconds / 60)) if conversation.seconds else None,

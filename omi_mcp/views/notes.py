@@ -71,6 +71,9 @@ FILES = {
 STALE = timedelta(minutes=1)
 """A look at the newest conversations older than this is worth a word."""
 
+JUST_NOW = timedelta(hours=1)
+"""The same, where words were searched for and found: who asks for what was said just now says so."""
+
 JUST_COMPARED = timedelta(days=7)
 """Of what is not older, the looks compare everything."""
 
@@ -231,6 +234,20 @@ def understood(wanted: dates.Range) -> RangeBlock | None:
     return RangeBlock(start=start, end=end) if start or end else None
 
 
+def may_be_new(query: str, results: Results, progress: Progress, zone: tzinfo, now: datetime) -> bool:
+    """Whether what was asked for could be among the conversations that were not looked for yet.
+
+    Not where the question names a time before them; and where words found something, it is worth saying only of more
+    than what was said just now.
+    """
+    if not query.strip() or progress.synced is None:
+        return True
+    named = dates.last_named(query, now, zone)
+    if named is not None and named < progress.synced:
+        return False
+    return not results.total or now - progress.synced > JUST_NOW
+
+
 def coverage(
     counts: Counts,
     progress: Progress,
@@ -243,7 +260,7 @@ def coverage(
 ) -> CoverageBlock:
     """How much a search saw, with a note wherever it did not see everything: what, why, and when to try again.
 
-    `counts` are of what passes `filters`. `newest` False: this page of the answer cannot hold the newest ones.
+    `counts` are of what passes `filters`. `newest` False: what was asked for cannot be among the newest ones.
     `copying` False: nothing is copied after this answer, because its process ends.
     """
     listed = progress.complete or bool(filters.start and progress.oldest and filters.start >= progress.oldest)

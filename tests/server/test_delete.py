@@ -47,6 +47,25 @@ async def names(client: Client) -> list[str]:
 
 
 @eras
+async def test_what_has_no_title_is_named_by_its_first_words(account: Account, mode: str) -> None:
+    account.sandbox.load([talk("attic", title="", overview="", words={0: "Good\nmorning, attic."})])
+    shown = '(no title) "Good morning, attic."'
+    async with account.server(mode, allow_delete=True) as client:
+        found = await call(client, "search_conversations", query="attic")
+        listed = await call(client, "search_conversations")
+        read = await call(client, "get_conversation", conversation_id="attic")
+        brief = await call(client, "get_conversation", conversation_id="attic", include_transcript=False)
+        card = next(each for each in listed["conversations"] if each["id"] == "attic")
+        assert {found["conversations"][0]["title"], card["title"], read["title"], brief["title"]} == {shown}
+        attached = {str(each.uri): each.title or "" for each in (await client.list_resources()).resources}
+        assert attached["omi://conversations/attic"].startswith(shown)
+        assert "current title" in await refusal(
+            client, "delete_conversation", conversation_id="attic", confirm_title="Good morning, attic."
+        )
+        await call(client, "delete_conversation", conversation_id="attic", confirm_title=read["title"])
+
+
+@eras
 async def test_the_tool_is_only_there_when_it_is_allowed(account: Account, mode: str) -> None:
     async with account.server(mode) as client:
         assert "delete_conversation" not in await names(client)

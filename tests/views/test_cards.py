@@ -67,7 +67,7 @@ def test_the_day_is_that_of_the_persons_zone():
 def test_what_is_unknown_or_empty_is_left_out():
     (card,) = search_cards([match(speakers=(), finished_at=None, starred=False)], BERLIN)
     assert list(card.dump()) == ["id", "title", "started", "weekday", "category"]
-    assert card.title == "(untitled)"
+    assert card.title == "(no title)"
 
 
 def test_the_whole_card_holds_action_items_events_place_and_language():

@@ -6,7 +6,7 @@ import pytest
 from omi_mcp.mirror.types import Counts, FileWarning, Filters, Obstacle, Progress, Results, Unlisted
 from omi_mcp.views import budgets
 from omi_mcp.views.models import CoverageBlock
-from omi_mcp.views.notes import coverage, found, no_transcript
+from omi_mcp.views.notes import coverage, found, may_be_new, no_transcript
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = datetime(2025, 3, 14, 13, 30, tzinfo=UTC)
@@ -116,6 +116,28 @@ def test_of_whom_it_is_not_known_yet_who_speaks_is_said():
     )
     heard = note(counts(pending=2), progress(), filters=Filters(speakers=(("Bob",),)))
     assert heard.startswith("2 transcripts are not copied: who speaks there is not known.")
+
+
+@pytest.mark.parametrize(
+    ("query", "found", "minutes", "reaches"),
+    [
+        ("", 3, 9, True),
+        ("the ferry", 3, 9, False),
+        ("the ferry", 0, 9, True),
+        ("the ferry", 3, 90, True),
+        ("what did we decide about the ferry in March 2024?", 0, 90, False),
+        ("the ferry last year", 0, 90, False),
+        ("the ferry on 2024-03-05", 0, 90, False),
+        ("the ferry since March 2024", 0, 90, True),
+        ("the ferry, 2024 or today", 0, 90, True),
+        ("ferry 2024 and 2025", 0, 90, True),
+        ("the march may be on Monday", 0, 90, True),
+    ],
+)
+def test_what_is_new_is_noted_only_where_the_question_could_reach_it(query, found, minutes, reaches):
+    results = Results((), found, found, "ranked", None)
+    copied = progress(synced=NOW - timedelta(minutes=minutes))
+    assert may_be_new(query, results, copied, BERLIN, NOW) is reaches
 
 
 @pytest.mark.parametrize(

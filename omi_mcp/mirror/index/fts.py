@@ -21,6 +21,9 @@ from omi_mcp.names import unaccented
 ENTRY_BITS = 12
 HEAD, ITEMS, FIRST_PASSAGE, LAST_PASSAGE = 0, 1, 2, (1 << ENTRY_BITS) - 1
 
+OPENING = 200
+"""Characters of the beginning of a transcript that stand for a title."""
+
 VERSION = 5
 """Of how a conversation is indexed. An index of another version has to be made anew."""
 
@@ -165,6 +168,14 @@ def passages(connection: sqlite3.Connection, entries: Sequence[int]) -> Iterator
 def stored_passages(connection: sqlite3.Connection, row: int) -> Iterator[Passage]:
     """The passages of a conversation, in order."""
     return (unpack(body) for _, body in _bodies(connection, row, FIRST_PASSAGE))
+
+
+def opening(connection: sqlite3.Connection, row: int) -> str:
+    """The first words of a transcript, cut anywhere; empty where there are none."""
+    first = row << ENTRY_BITS | FIRST_PASSAGE
+    found = connection.execute("select body from texts where entry = ?", (first,)).fetchone()
+    said = (piece.text.strip() for piece in unpack(found[0])) if found else iter(())
+    return next(filter(None, said), "")[:OPENING]
 
 
 def transcript(connection: sqlite3.Connection, row: int) -> tuple[Segment, ...]:

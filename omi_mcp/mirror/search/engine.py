@@ -105,7 +105,7 @@ def _listed(connection: sqlite3.Connection, scope: Scope, limit: int, offset: in
     ).fetchall()
     following = offset + len(rows)
     next_offset = following if rows and following < total else None
-    return Results(tuple(map(_without_hits, rows)), total, total, "listed", next_offset)
+    return Results(tuple(_without_hits(connection, row) for row in rows), total, total, "listed", next_offset)
 
 
 def _close(connection: sqlite3.Connection, asked: Expansion | None, filters: Filters) -> int:
@@ -123,7 +123,8 @@ def _passing(connection: sqlite3.Connection, scope: Scope) -> int:
 
 
 def _match(connection: sqlite3.Connection, ranking: Ranking, row: int, voices: Voices) -> Match:
-    match = _without_hits(connection.execute("select * from conversations where row = ?", (row,)).fetchone())
+    kept = connection.execute("select * from conversations where row = ?", (row,)).fetchone()
+    match = _without_hits(connection, kept)
     if row not in ranking.entries:
         spoken = best_hits(ranking.matcher, fts.stored_passages(connection, row), MOST_HITS, voices)
         head = head_hit(ranking.matcher, match.stored.conversation)
@@ -139,5 +140,5 @@ def _match(connection: sqlite3.Connection, ranking: Ranking, row: int, voices: V
     return replace(match, hits=tuple(hits))
 
 
-def _without_hits(row: sqlite3.Row) -> Match:
-    return Match(stored_from(row), tuple(json.loads(row["speakers"])), row["segments"], ())
+def _without_hits(connection: sqlite3.Connection, row: sqlite3.Row) -> Match:
+    return Match(stored_from(connection, row), tuple(json.loads(row["speakers"])), row["segments"], ())

@@ -65,7 +65,7 @@ def _by_items(connection: sqlite3.Connection, asked: Query, matcher: TermMatcher
     )
     worths: list[tuple[float, Match]] = []
     for row in rows:
-        match = Match(stored_from(row), tuple(json.loads(row["speakers"])), row["segments"], ())
+        match = Match(stored_from(connection, row), tuple(json.loads(row["speakers"])), row["segments"], ())
         if worth := max((_worth(matcher, item) for item in _open(match)), default=0.0):
             worths.append((worth, match))
     return [match for _, match in sorted(worths, key=lambda each: -each[0])]
