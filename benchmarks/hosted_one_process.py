@@ -22,7 +22,6 @@ import tempfile
 import threading
 import time
 from collections import Counter, defaultdict
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -31,10 +30,6 @@ from zoneinfo import ZoneInfo
 
 import anyio
 import httpx
-import httpx2
-from mcp import Client
-from mcp.client.streamable_http import streamable_http_client
-from mcp.types import TextContent
 
 from omi_mcp.sandbox import Sandbox, Sandboxes
 from omi_mcp.sandbox.serve import serving
@@ -46,6 +41,12 @@ from omi_mcp.transports import http
 
 SUBJECTS = ("budget", "doctor", "launch", "dinner", "pricing", "garden", "school", "server", "holiday", "ferry")
 MARK = re.compile(r"\bown\d{5}own\b")
+OLDER, NEWER = "2025-11-25", "2026-07-28"
+META = {
+    "io.modelcontextprotocol/protocolVersion": NEWER,
+    "io.modelcontextprotocol/clientCapabilities": {},
+    "io.modelcontextprotocol/clientInfo": {"name": "benchmark", "version": "1"},
+}
 REDIRECT = "https://assistant.example/callback"
 
 
@@ -127,6 +128,12 @@ class Server:
             if len(self.said) < 50:
                 self.said.append(line)
 
+    def seconds(self) -> float:
+        """Of processor time."""
+        stat = Path(f"/proc/{self.process.pid}/stat")
+        spent = stat.read_text().rpartition(")")[2].split()[11:13] if stat.exists() else ()
+        return sum(map(int, spent)) / os.sysconf("SC_CLK_TCK")
+
     def measure(self) -> None:
         """On systems without /proc nothing is measured."""
         proc = Path(f"/proc/{self.process.pid}")
@@ -187,73 +194,125 @@ async def signed_in(folder: Path, address: str, omi: str, accounts: list[Sandbox
 async def assist(address: str, tokens: list[str], tally: Tally, ends: float, seed: int) -> None:
     """One assistant: account after account, a few calls each."""
     dice = random.Random(seed)
-    while time.monotonic() < ends:
-        number = dice.randrange(len(tokens))
-        try:
-            await visit(address, tokens[number], number, tally, dice)
-        except Exception as error:
-            cause: BaseException = error
-            while isinstance(cause, BaseExceptionGroup):
-                cause = cause.exceptions[0]
-            tally.errors[f"{type(cause).__name__}: {str(cause)[:120]}"] += 1
+    async with httpx.AsyncClient(timeout=90) as wire:
+        while time.monotonic() < ends:
+            number = dice.randrange(len(tokens))
+            connection = Connection(wire, address, tokens[number], dice.choice((OLDER, NEWER)))
+            try:
+                await visit(connection, number, len(tokens), tally, dice)
+            except (Refused, httpx.HTTPError) as error:
+                tally.errors[f"{type(error).__name__}: {str(error)[:120]}"] += 1
 
 
-async def visit(address: str, token: str, number: int, tally: Tally, dice: random.Random) -> None:
+class Refused(Exception):
+    """An answer that is none: its status, or what it says."""
+
+
+class Connection:
+    """A host that is connected for one account, as lean as can be: the server is measured, not a client."""
+
+    def __init__(self, wire: httpx.AsyncClient, address: str, token: str, era: str) -> None:
+        self._wire = wire
+        self._address = f"{address}/mcp"
+        self._era = era
+        self._headers = {
+            "Accept": "application/json, text/event-stream",
+            "Authorization": f"Bearer {token}",
+            "MCP-Protocol-Version": era,
+        }
+        self._number = 0
+
+    async def open(self) -> None:
+        if self._era == NEWER:
+            await self.ask("server/discover", {})
+            return
+        host = {"capabilities": {}, "clientInfo": {"name": "benchmark", "version": "1"}}
+        await self.ask("initialize", {"protocolVersion": self._era, **host})
+        await self._post({"jsonrpc": "2.0", "method": "notifications/initialized"}, {})
+
+    async def close(self) -> None:
+        if self._era != NEWER:
+            await self._wire.delete(self._address, headers=self._headers)
+
+    async def ask(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+        headers = {}
+        if self._era == NEWER:
+            params = params | {"_meta": META}
+            headers = {"Mcp-Method": method} | ({"Mcp-Name": params["name"]} if "name" in params else {})
+        self._number += 1
+        message = {"jsonrpc": "2.0", "id": self._number, "method": method, "params": params}
+        answer = await self._post(message, headers)
+        text = answer.text
+        if answer.headers["content-type"].startswith("text/event-stream"):
+            text = [line.removeprefix("data:") for line in text.splitlines() if line.startswith("data:")][-1]
+        body = json.loads(text)
+        if "result" not in body:
+            raise Refused(f"{method}: {text[:120]}")
+        result: dict[str, Any] = body["result"]
+        return result
+
+    async def _post(self, message: dict[str, Any], headers: dict[str, str]) -> httpx.Response:
+        answer = await self._wire.post(self._address, json=message, headers=self._headers | headers)
+        if answer.status_code >= 300:
+            raise Refused(f"{answer.status_code}: {answer.text[:120]}")
+        if session := answer.headers.get("mcp-session-id"):
+            self._headers["Mcp-Session-Id"] = session
+        return answer
+
+
+async def visit(connection: Connection, number: int, others: int, tally: Tally, dice: random.Random) -> None:
+    """A few calls for one account."""
     own = mark(number)
-    async with AsyncExitStack() as stack:
-        headers = {"Authorization": f"Bearer {token}"}
-        http_client = await stack.enter_async_context(httpx2.AsyncClient(headers=headers, timeout=60))
+    began = time.perf_counter()
+    await connection.open()
+    tally.times["connect"].append(time.perf_counter() - began)
+
+    async def call(kind: str, tool: str, *, empty: bool = False, **arguments: Any) -> dict[str, Any]:
         began = time.perf_counter()
-        client = await stack.enter_async_context(
-            Client(
-                streamable_http_client(f"{address}/mcp", http_client=http_client), mode=dice.choice(("auto", "legacy"))
-            )
-        )
-        tally.times["connect"].append(time.perf_counter() - began)
+        result = await connection.ask("tools/call", {"name": tool, "arguments": arguments})
+        seconds = time.perf_counter() - began
+        text = "".join(block["text"] for block in result["content"])
+        if result.get("isError"):
+            raise Refused(f"{tool}: {text[:120]}")
+        answer: dict[str, Any] = json.loads(text)
+        # What was looked for is repeated in notes; what was found is not.
+        told = json.dumps(answer.get("conversations", ())) if kind == "other" else text
+        tally.note(kind, seconds, told, number, empty=empty)
+        return answer
 
-        async def call(kind: str, tool: str, *, empty: bool = False, **arguments: Any) -> dict[str, Any]:
-            began = time.perf_counter()
-            result = await client.call_tool(tool, arguments)
-            seconds = time.perf_counter() - began
-            text = "".join(block.text for block in result.content if isinstance(block, TextContent))
-            if result.is_error:
-                tally.errors[f"{kind}: {text[:120]}"] += 1
-                return {}
-            tally.note(kind, seconds, text, number, empty=empty)
-            answer: dict[str, Any] = json.loads(text)
-            return answer
+    ids: list[str] = []
+    for _ in range(dice.randint(4, 8)):
+        kind = dice.choices(("search", "read", "list", "attach", "other", "create"), (50, 25, 12, 5, 5, 3))[0]
+        match kind:
+            case "search":
+                found = await call(kind, "search_conversations", query=dice.choice(SUBJECTS), limit=5)
+                ids += [each["id"] for each in found["conversations"]]
+            case "read":
+                await call(kind, "get_conversation", conversation_id=dice.choice(ids) if ids else f"{own}-0")
+            case "list":
+                found = await call(kind, "search_conversations", limit=10)
+                ids += [each["id"] for each in found["conversations"]]
+            case "attach":
+                began = time.perf_counter()
+                listed = await connection.ask("resources/list", {})
+                tally.note(kind, time.perf_counter() - began, json.dumps(listed), number)
+            case "other":
+                another = mark(dice.choice([each for each in range(others) if each != number]))
+                await call(kind, "search_conversations", query=f'"{another}"', empty=True)
+                await foreign(connection, f"{another}-1", tally)
+            case "create":
+                said = f"We decided on the {dice.choice(SUBJECTS)} number {dice.randrange(10**9)} of {own} today."
+                made = await call(kind, "create_from_text", empty=True, text=said)
+                tally.created[number].add(made["id"])
+    await connection.close()
 
-        ids: list[str] = []
-        for _ in range(dice.randint(4, 8)):
-            kind = dice.choices(("search", "read", "list", "attach", "other", "create"), (50, 25, 12, 5, 5, 3))[0]
-            match kind:
-                case "search":
-                    found = await call(kind, "search_conversations", query=dice.choice(SUBJECTS), limit=5)
-                    ids += [each["id"] for each in found.get("conversations", ())]
-                case "read":
-                    chosen = dice.choice(ids) if ids else f"{own}-{dice.randrange(20)}"
-                    await call(kind, "get_conversation", conversation_id=chosen)
-                case "list":
-                    found = await call(kind, "search_conversations", limit=10)
-                    ids += [each["id"] for each in found.get("conversations", ())]
-                case "attach":
-                    began = time.perf_counter()
-                    listed = await client.list_resources()
-                    text = " ".join(f"{each.uri} {each.title}" for each in listed.resources)
-                    tally.note(kind, time.perf_counter() - began, text, number)
-                case "other":
-                    # The word of another account is looked for: what is found instead is the caller's own.
-                    another = mark(dice.choice([each for each in range(1000) if each != number]))
-                    began = time.perf_counter()
-                    result = await client.call_tool("search_conversations", {"query": f'"{another}"'})
-                    text = "".join(block.text for block in result.content if isinstance(block, TextContent))
-                    found = json.dumps(json.loads(text).get("conversations", ()))
-                    tally.note(kind, time.perf_counter() - began, found, number, empty=True)
-                case "create":
-                    said = f"We decided on the {dice.choice(SUBJECTS)} number {dice.randrange(10**9)} of {own} today."
-                    made = await call(kind, "create_from_text", empty=True, text=said)
-                    if made:
-                        tally.created[number].add(made["id"])
+
+async def foreign(connection: Connection, conversation_id: str, tally: Tally) -> None:
+    """A conversation of another account is asked for by its id: there must be none."""
+    arguments = {"conversation_id": conversation_id}
+    result = await connection.ask("tools/call", {"name": "get_conversation", "arguments": arguments})
+    if not result.get("isError"):
+        tally.wrong["read: a conversation of another account"] += 1
 
 
 def belong(sandboxes: Sandboxes, tally: Tally) -> None:
@@ -298,14 +357,15 @@ async def main(options: argparse.Namespace) -> int:
                         for seed in range(options.assistants):
                             tasks.start_soon(assist, address, tokens, tally, ends, seed)
                     watching.cancel_scope.cancel()
+                worked = server.seconds()
             finally:
                 server.stop()
         belong(sandboxes, tally)
     sandboxes.close()
-    return report(options, tally, server)
+    return report(options, tally, server, worked)
 
 
-def report(options: argparse.Namespace, tally: Tally, server: Server) -> int:
+def report(options: argparse.Namespace, tally: Tally, server: Server, worked: float) -> int:
     calls = sum(map(len, tally.times.values()))
     print(f"{options.accounts} accounts, {options.assistants} assistants, {options.minutes:g} minutes: {calls:,} calls")
     shown = {}
@@ -321,6 +381,9 @@ def report(options: argparse.Namespace, tally: Tally, server: Server) -> int:
     memory = server.memory or [0.0]
     files = server.files or [0]
     print(f"memory of the server: {memory[0]:.0f} MiB at first, {max(memory):.0f} at most, {memory[-1]:.0f} at the end")
+    print(
+        f"processor time of the server: {worked:.0f} s, of the assistants and the sandbox: {time.process_time():.0f} s"
+    )
     print(f"open files: {max(files)} at most; libraries at the end: {server.pools[-1] if server.pools else 'not said'}")
     print(
         json.dumps(

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import sys
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -55,3 +56,18 @@ def made_once(path: Path, content: str) -> str:
 def is_private(path: Path) -> bool:
     """Whether nobody but the owner can read `path`, as far as its permissions tell (Windows: they do not)."""
     return os.name != "posix" or not path.stat().st_mode & 0o077
+
+
+def may_open(wanted: int) -> int:
+    """How many files this process may have open: `wanted`, where the system permits as many."""
+    if sys.platform == "win32":
+        return wanted
+    import resource  # there is none on Windows
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+            soft = most
+    return wanted if soft == resource.RLIM_INFINITY else min(soft, wanted)

@@ -25,7 +25,10 @@ from omi_mcp.settings import Settings
 from omi_mcp.tasks import beside
 
 MOST_OPEN = 64
-"""Libraries. Each has about eight files open, and a process commonly 1,024 at most."""
+"""Libraries. With two megabytes each, a process of one account grows to four times its size."""
+
+FILES_EACH = 12
+"""How many a library has open at most: the copy's for writing and a few readers, those of what lasts, a connection."""
 
 MOST_CALLS = 16
 """Of one account, at once. No host makes as many, and what comes beyond them would wait for itself."""
@@ -89,6 +92,11 @@ class _Waiting:
 
     account_id: str
     turn: anyio.Event = field(default_factory=anyio.Event)
+
+
+def places(files: int) -> int:
+    """How many libraries may be open where there are so many files for them."""
+    return max(1, min(MOST_OPEN, files // FILES_EACH))
 
 
 class LibraryPool:

@@ -5,13 +5,17 @@ from dataclasses import dataclass
 import httpx
 from starlette.applications import Starlette
 
+from omi_mcp import files
 from omi_mcp.clock import Clock, SystemClock
-from omi_mcp.pool import LibraryPool
+from omi_mcp.pool import LibraryPool, places
 from omi_mcp.server import build_server
 from omi_mcp.settings import HttpAccess, Settings, SettingsError, is_loopback
 from omi_mcp.signin import SCOPES, SHARED, SignIn
 from omi_mcp.signin.documents import Documents
 from omi_mcp.transports import http
+
+FILES = 2_048
+"""Open at once: connections, and those of the libraries. Shells and services commonly begin with 1,024 or fewer."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,8 @@ def hosted(
         transport=transport,
         documents=documents,
     )
-    pool = LibraryPool(sign_in.people, settings, clock, transport=transport)
+    spare = files.may_open(FILES) - http.MAX_CONNECTIONS
+    pool = LibraryPool(sign_in.people, settings, clock, transport=transport, most=places(spare))
     policy = http.hosted_policy(sign_in.auth, sign_in.provider, access, host, port, scopes=SCOPES, resources=resources)
     server = build_server(
         settings,
