@@ -210,7 +210,7 @@ class LibraryPool:
             settings,
             transport=self._transport,
             clock=self._clock,
-            hosted=Hosted(turn=self._turn, refused=lambda: self._note_refused(opened)),
+            hosted=Hosted(turn=lambda: self._turn(opened), refused=lambda: self._note_refused(opened)),
         )
         opened = _Open(AppContext(settings, self._clock, library), anyio.CapacityLimiter(LANE), self._clock.now())
         self._all.add(opened)
@@ -229,10 +229,21 @@ class LibraryPool:
         except Exception as error:
             log.warning("a library could not be closed: %s", type(error).__name__)
         finally:
+            with anyio.CancelScope(shield=True):
+                await self._clear_up(opened)
             self._all.discard(opened)
             opened.closed.set()
             self._wake()
             log.debug("closed one of the %s", self)
+
+    async def _clear_up(self, opened: _Open) -> None:
+        """Where another process has forgotten the account, what was open may have made its files anew."""
+        try:
+            await self._accounts.settings(opened.account_id)
+        except NoSuchAccount:
+            await database.run(delete_files, opened.app.settings)
+        except Exception:
+            return  # it is known, or it cannot be told
 
     def _retire(self, opened: _Open) -> None:
         """Give it no further calls, and close it when those that it has are done."""
@@ -300,8 +311,13 @@ class LibraryPool:
             log.warning("an account could not be reviewed: %s", type(error).__name__)
 
     @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
-        """A turn to copy, in the order of asking. What takes long goes on without it."""
+    async def _turn(self, opened: _Open) -> AsyncIterator[None]:
+        """A turn to copy, in the order of asking. What takes long goes on without it; who is gone gets none."""
+        try:
+            await self._accounts.settings(opened.account_id)
+        except SignInAgain:
+            self._retire(opened)
+            await anyio.sleep_forever()  # until it is closed
         turn = object()
         await self._turns.acquire_on_behalf_of(turn)
         taken = True

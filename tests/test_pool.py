@@ -13,6 +13,7 @@ import pytest
 from accounts_kit import Town, running, titles, town
 from virtual_time import VirtualClock, VirtualLoop
 
+from omi_mcp.account import delete_files
 from omi_mcp.accounts import Busy, Caller, KeyRefused, NoSuchAccount
 from omi_mcp.api.errors import OmiError
 from omi_mcp.mirror.types import Filters
@@ -310,3 +311,15 @@ async def test_accounts_copy_a_few_at_a_time_and_in_turn(tmp_path: Path) -> None
             for name in names[1:]:
                 async with pool.serving(Caller(name)) as app:
                     assert (await app.library.standing()).counts.transcripts == 99
+
+
+async def test_what_another_process_forgot_is_not_there_again_after_a_shutdown(tmp_path: Path) -> None:
+    clock = VirtualClock()
+    with town(tmp_path, "ana", "ben", now=clock.now) as built:
+        async with running(built.pool(clock)) as pool:
+            for name in ("ana", "ben"):
+                await titles(pool, name)
+            delete_files(built.people.known.pop("ana"))
+            await clock.sleep(1)
+        assert built.files("ana") == []
+        assert "mirror-ben.sqlite3" in built.files("ben")

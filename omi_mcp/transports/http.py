@@ -17,15 +17,12 @@ import h11
 import httpx
 import uvicorn
 from mcp.server.auth.middleware.auth_context import get_access_token
-from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser, RequireAuthMiddleware
 from mcp.server.auth.provider import AccessToken, TokenVerifier
-from mcp.server.auth.routes import build_resource_metadata_url, create_protected_resource_routes
+from mcp.server.auth.routes import create_protected_resource_routes
 from mcp.server.auth.settings import AuthSettings
-from mcp.server.streamable_http_manager import StreamableHTTPASGIApp
 from mcp.server.transport_security import TransportSecuritySettings
 from pydantic import AnyHttpUrl
 from starlette.applications import Starlette
-from starlette.authentication import AuthCredentials, UnauthenticatedUser
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
@@ -38,6 +35,7 @@ from omi_mcp.clock import Clock
 from omi_mcp.files import made_once
 from omi_mcp.server import OmiServer
 from omi_mcp.settings import HttpAccess, Profile, SettingsError, is_loopback
+from omi_mcp.transports import connecting
 from omi_mcp.transports.oauth import JwtVerifier
 
 PATH = "/mcp"
@@ -263,37 +261,12 @@ def app(
             application.router.routes[:0] = create_protected_resource_routes(
                 url, [auth.issuer_url], list(scopes) or None
             )
-    application.router.routes[:0] = [_connected_to(resource, server) for resource in resources]
+    application.router.routes[:0] = connecting.routes(server, resources)
     application.router.routes.extend(routes)
     application.router.redirect_slashes = False  # it would lead from https behind a proxy to http
     paths = frozenset(route.path for route in application.routes if isinstance(route, Route))
     application.add_middleware(_Guard, hosts=frozenset(hosts), paths=paths, scopes=scopes, shared=frozenset(shared))
     return application
-
-
-def _connected_to(resource: str, server: OmiServer) -> Route:
-    """The path of one of several resources, before the one that the SDK has."""
-    url = AnyHttpUrl(resource)
-    auth = server.settings.auth
-    required = (auth.required_scopes if auth else None) or []
-    guarded = RequireAuthMiddleware(
-        StreamableHTTPASGIApp(server.session_manager), required, build_resource_metadata_url(url)
-    )
-    return Route(url.path or "/", endpoint=_ForResource(guarded, resource))
-
-
-class _ForResource:
-    """Takes only tokens that were made for this resource (RFC 8707, 2)."""
-
-    def __init__(self, application: ASGIApp, resource: str) -> None:
-        self._application = application
-        self._resource = resource
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        user = scope.get("user")
-        if isinstance(user, AuthenticatedUser) and user.access_token.resource != self._resource:
-            scope = {**scope, "user": UnauthenticatedUser(), "auth": AuthCredentials()}
-        await self._application(scope, receive, send)
 
 
 def run(application: ASGIApp, listener: socket.socket) -> None:
