@@ -15,6 +15,7 @@ from typing import Any
 import anyio
 
 from benchmarks.assistants import recorded, scoring, worker
+from benchmarks.assistants.brief import brief
 from benchmarks.assistants.corpus import meetings, own
 from benchmarks.assistants.rooms import ARMS, build
 from benchmarks.assistants.worker import Refused, Worker
@@ -65,6 +66,8 @@ def _parser() -> argparse.ArgumentParser:
     answered = command("answer", _answer, "The answer to a task, once.")
     answered.add_argument("task")
     answered.add_argument("answer", metavar="JSON", help='{"answer": "...", "cited": ["id"], "not_found": false}')
+    briefed = command("brief", _brief, "The whole instruction of an assistant at a shell.")
+    briefed.add_argument("range", nargs="?", default="t01-t60", metavar="tNN-tNN")
     command("stop", _stop, "End the background process of a folder.")
     scored = command("score", _score, "Judge all answers below a folder.")
     scored.add_argument("--json", action="store_true")
@@ -123,6 +126,11 @@ def _call(arguments: argparse.Namespace) -> str:
 def _answer(arguments: argparse.Namespace) -> str:
     given = _json(arguments.answer)
     return worker.ask(Worker.at(arguments.folder), MINUTES, do="answer", task=arguments.task, answer=given)
+
+
+def _brief(arguments: argparse.Namespace) -> str:
+    Worker.at(arguments.folder)
+    return brief(arguments.folder, arguments.range)
 
 
 def _stop(arguments: argparse.Namespace) -> str:
