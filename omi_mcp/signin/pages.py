@@ -173,11 +173,20 @@ class Pages:
             problems, wait = await self._tried(request, key, _field(form, "invite").strip(), writing=writing)
         if problems or zone is None:
             return self._form(request, asked, host, sealed, form=form, problems=problems, wait=wait)
-        known = await self._people.known(key) or await self._recognition.account(key)
-        account = await self._people.keep(known.id if known else None, key, zone)
+        account = await self._account(key, zone)
         log.info("account %s signed in for a host at %s", account, ascii(hosts.place(asked.redirect_uri)))
         back = await self._provider.grant(asked, host, account, writing=writing)
         return self._leave(request, asked, host, back, connected=True)
+
+    async def _account(self, key: str, timezone: str) -> str:
+        """The id of the account that this key signs in to, new or not."""
+        known = await self._people.known(key)
+        if known is None and (known := await self._recognition.account(key)) is not None:
+            log.info("account %s came with another key", known.id)
+            if not await self._recognition.is_better(key, known):
+                await database.run(self._store.set_timezone, known.id, timezone)
+                return known.id
+        return await self._people.keep(known.id if known else None, key, timezone)
 
     async def _asked(self, sealed: str) -> tuple[Asked, Host]:
         """Raises Unreadable where it was too long ago, or the host is gone meanwhile."""

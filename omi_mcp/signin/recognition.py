@@ -1,7 +1,7 @@
 """Whose a key is that nobody has signed in with yet: an account's that is known, or somebody new's.
 
-A person whose key was revoked comes back with another one. The copy of their conversations tells that it is them:
-whoever can list the same conversations with the same contents reads that account anyway.
+A person comes back with another key: the one before was revoked, or could not write. The copy of their conversations
+tells that it is them: whoever can list the same conversations with the same contents reads that account anyway.
 """
 
 import sqlite3
@@ -44,16 +44,13 @@ class Recognition:
         self._transport = transport
 
     async def account(self, key: str) -> KnownAccount | None:
-        """The account that this key is a new one of: one whose former key works no more.
-
-        While that still works the person has two keys, and could not end the one by revoking the other.
-        """
+        """The account that this key is another one of."""
         known = [each for each in await self._people.all() if self._copy(each).exists()]
         listed = await self._listed(key) if known else []
         if len(listed) < NEEDED:
             return None
         for account in known:
-            if await database.run(_is_same, self._copy(account), listed) and await self._has_lost_its_key(account):
+            if await database.run(_is_same, self._copy(account), listed):
                 return account
         return None
 
@@ -66,16 +63,17 @@ class Recognition:
     def _copy(self, account: KnownAccount) -> Path:
         return replace(self._settings, account_id=account.id).mirror_file
 
-    async def _has_lost_its_key(self, account: KnownAccount) -> bool:
-        if account.refused is not None:
-            return True
+    async def is_better(self, key: str, account: KnownAccount) -> bool:
+        """Whether the key may take the place of the account's: unless that one works and can write, and this cannot."""
         former = self._people.key(account)
-        if former is None or account.base_url != self._settings.base_url:
+        if former is None or account.refused is not None or account.base_url != self._settings.base_url:
             return True
-        problem = await key_problem(
-            self._settings.base_url, former, writing=False, clock=self._clock, transport=self._transport
+        return await self._problem(key) is None or await self._problem(former) is not None
+
+    async def _problem(self, key: str) -> KeyProblem | None:
+        return await key_problem(
+            self._settings.base_url, key, writing=True, clock=self._clock, transport=self._transport
         )
-        return problem is KeyProblem.UNKNOWN
 
     async def _listed(self, key: str) -> list[_Listed]:
         """The newest conversations of a key's account; none where they cannot be had now."""
