@@ -128,7 +128,7 @@ def search_answer(
         conversations=search_cards(found.matches, zone, detail),
         matched=results.close,
         matched_loosely=results.total - results.close + found.unworded or None,
-        unmatched=notes.unmatched(results),
+        unmatched=None if any(not each.within for each in found.heard) else notes.unmatched(results),
         note=notes.found(
             results,
             filtered=found.filters != Filters(),

@@ -191,11 +191,8 @@ def _speaking(heard: Sequence[Heard], zone: tzinfo) -> Iterator[str]:
         yield f"They never speak in the same conversation: {apart}."
     else:
         counted = "one conversation" if together.within == 1 else f"{together.within:,} conversations"
-        yield (
-            f"{_speak(together)} in {counted} within the filters, and nothing that was said there by "
-            f"{'them' if len(together.asked) > 1 else 'this person'} matches: leave out speakers to search everybody's "
-            "words."
-        )
+        says = "none of them says any" if len(together.asked) > 1 else "says none"
+        yield f"{_speak(together)} in {counted} within these filters, but {says} of these words there."
 
 
 def _speak(heard: Heard) -> str:

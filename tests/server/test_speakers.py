@@ -80,8 +80,10 @@ async def test_a_search_that_finds_nobody_says_who_is_meant_and_when_they_spoke(
         assert f'"Carla" speaks in 2 conversations, from {dates["trio"]} to {dates["pier"]}' in outside
         assert "never speak in the same conversation" in await note(speakers=["Dov", "Ana"])
         unsaid = await note(query="ferry", speakers=["Carla"], period="last 45 days")
-        assert "in one conversation within the filters" in unsaid
-        assert "leave out speakers" in unsaid
+        assert '"Carla" speaks in one conversation within these filters, but says none of these words' in unsaid
+        assert "without the speakers" in unsaid
+        listed = await call(client, "search_conversations", query="Carla", speakers=["Carla"])
+        assert [card["id"] for card in listed["conversations"]] == ["pier", "trio"]
 
 
 async def test_who_got_a_name_later_is_still_the_one_without_it(connect: Connect, sandbox: Sandbox) -> None:

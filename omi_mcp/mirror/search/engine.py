@@ -9,12 +9,12 @@ from omi_mcp.mirror.index import fts
 from omi_mcp.mirror.search.expansion import Expansion, expand
 from omi_mcp.mirror.search.hits import best_hits, head_hit, transcript_hit
 from omi_mcp.mirror.search.matcher import TermMatcher
-from omi_mcp.mirror.search.query import parse
+from omi_mcp.mirror.search.query import Query, parse
 from omi_mcp.mirror.search.ranking import Ranking, Scope, rank
 from omi_mcp.mirror.search.voices import EVERYBODY, Voices, heard
 from omi_mcp.mirror.store import Store, count, stored_from
 from omi_mcp.mirror.types import Counts, Filters, Heard, Hit, Match, Phrase, Results
-from omi_mcp.names import Person
+from omi_mcp.names import Person, unaccented
 
 MOST_HITS = 3
 """Hits shown of one conversation."""
@@ -27,7 +27,8 @@ def search(store: Store, query: str, filters: Filters, *, limit: int, offset: in
     pages of its own, unless `mixed`.
     """
     with store.database.reading() as connection:
-        asked = expand(connection, parse(query)) if query.strip() else None
+        looked_for = _looked_for(query, filters)
+        asked = None if looked_for is None else expand(connection, looked_for)
         results = _results(connection, asked, filters, limit, offset, mixed)
         if filters == Filters() or (results.total and results.method != "unquoted"):
             return results
@@ -35,6 +36,21 @@ def search(store: Store, query: str, filters: Filters, *, limit: int, offset: in
         without = [(each, _close(connection, asked, filters.without(each))) for each in filters.narrowings]
         unfiltered = _close(connection, asked, Filters())
     return replace(results, without=tuple(without), unfiltered=unfiltered)
+
+
+def _looked_for(query: str, filters: Filters) -> Query | None:
+    """What is looked for; None where that is nothing, or no more than the name of the only speaker asked for: people do
+    not say their own names.
+    """
+    if not query.strip():
+        return None
+    asked = parse(query)
+    own = {word for person in filters.speakers for name in person for word in unaccented(name).split()}
+    quoted = {word for phrase in asked.phrases for word in phrase.words}
+    left = tuple(term for term in asked.terms if not {*map(unaccented, term.words)} <= own or quoted & {*term.words})
+    if len(filters.speakers) != 1 or left == asked.terms:
+        return asked
+    return replace(asked, terms=left) if left else None
 
 
 def reach(store: Store, filters: Filters) -> Counts:
