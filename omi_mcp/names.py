@@ -24,7 +24,7 @@ ENOUGH = 3
 PROFILE_FALLBACK = "User"
 
 ALIKE = 0.7
-"""How much of a word has to be the same, letter by letter, for a name to be the one that was meant."""
+"""How much has to be the same, letter by letter, for a name to be the one that was meant."""
 
 Person = tuple[str, ...]
 """The names that one person goes by in transcripts, each whole or a word of it."""
@@ -70,10 +70,16 @@ def nearest(wanted: str, names: Mapping[str, int], most: int) -> list[str]:
     sought = unaccented(wanted).split()
 
     def alike(name: str) -> float:
-        return max((_alike(one, other) for one in sought for other in name.split()), default=0.0)
+        """Of the one or the other name, whichever has less to it: the share that the other has too."""
+        return max(_shared(sought, name.split()), _shared(name.split(), sought))
 
     found = {name: likeness for name in names if (likeness := alike(name)) >= ALIKE}
     return sorted(found, key=lambda name: (-found[name], -names[name], name))[:most]
+
+
+def _shared(words: Sequence[str], others: Sequence[str]) -> float:
+    same = sum(len(word) * max((_alike(word, other) for other in others), default=0.0) for word in words)
+    return same / max(1, sum(map(len, words)))
 
 
 def _alike(one: str, other: str) -> float:

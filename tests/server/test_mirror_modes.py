@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pytest
+import virtual_time
 from hosting import Connect, call, refusal, talk
+from writing_kit import Account
 
 from omi_mcp.sandbox import Faults, Sandbox
 
@@ -76,3 +78,20 @@ async def test_a_login_page_in_place_of_the_api_is_named(connect: Connect, sandb
         told = await refusal(client, "search_conversations")
         assert "What answered is not the Omi API" in told
         assert "OMI_API_BASE_URL" in told
+
+
+def test_what_is_new_is_warned_of_only_where_it_could_be_meant(tmp_path: Path) -> None:
+    async def story() -> None:
+        account = Account(tmp_path)
+        account.sandbox.load([talk("harbour", days_ago=0)])
+        async with account.server() as client:
+            await call(client, "search_conversations")
+            account.break_down("refuse")
+            await account.clock.sleep(4 * 3600)
+            for asked, warned in (("harbour in March 2024", False), ("harbour since March 2024", True), ("", True)):
+                answer = await call(client, "search_conversations", query=asked)
+                assert ("may be missing" in answer["coverage"].get("note", "")) is warned, asked
+                assert answer["coverage"]["complete"] is not warned
+        account.sandbox.close()
+
+    virtual_time.run(story)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from hosting import Connect, call, copied, talk
 
-from omi_mcp.names import People
+from omi_mcp.names import People, nearest
 from omi_mcp.sandbox import Sandbox
 
 pytestmark = pytest.mark.anyio
@@ -101,6 +101,21 @@ async def test_who_got_a_name_later_is_still_the_one_without_it(connect: Connect
             for me in ("me", "maya"):
                 read = await call(client, "get_conversation", conversation_id=conversation_id, speaker=me)
                 assert read["transcript"]["text"] == f"[00:00:00] {name}: My boat."
+
+
+@pytest.mark.parametrize(
+    ("asked", "near"),
+    [
+        ("Proffesor E", ["professor e"]),
+        ("Katherine", ["catherine ruiz"]),
+        ("Ferdinand Meyer", ["ferdinand"]),
+        ("catrine ruiz", ["catherine ruiz"]),
+        ("Zoe", []),
+    ],
+)
+def test_the_nearest_names_are_those_that_can_be_meant(asked: str, near: list[str]) -> None:
+    known = {"professor e": 3, "grad e": 40, "phd e": 40, "ferdinand": 1, "catherine ruiz": 2, "speaker 1": 90}
+    assert nearest(asked, known, 1) == near
 
 
 def test_a_talk_with_others_after_the_last_of_ones_own_names_nobody() -> None:
