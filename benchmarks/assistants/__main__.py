@@ -8,6 +8,7 @@ python -m benchmarks.assistants score FOLDER
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,8 @@ from benchmarks.assistants.worker import Refused, Worker
 MINUTES = 120.0
 
 
-def main() -> int:
-    arguments = _parser().parse_args()
+def main(given: Sequence[str] | None = None) -> int:
+    arguments = _parser().parse_args(given)
     try:
         said = arguments.act(arguments)
     except Refused as refusal:

@@ -6,7 +6,6 @@ answers.jsonl  every answer, with what became of the account
 """
 
 import json
-import os
 import shutil
 import socket
 import subprocess
@@ -23,6 +22,8 @@ from anyio.abc import SocketAttribute, SocketStream
 from benchmarks.assistants.keys import Answer
 from benchmarks.assistants.rooms import INTRODUCTION, Arm, Room, conversations_in, opened, state
 from benchmarks.assistants.tasks import TASKS, Task
+
+REPOSITORY = Path(__file__).parents[2]
 
 START_SECONDS = 60.0
 CALL_SECONDS = 240.0
@@ -209,24 +210,25 @@ async def _done(desk: Desk, asked: dict[str, Any]) -> dict[str, Any]:
         return {"refused": f"{type(error).__name__}: {error}"}
 
 
+_started: dict[Path, subprocess.Popen[bytes]] = {}
+"""By folder, what this process has started; it outlives this process."""
+
+
 def start(worker: Worker, minutes: float) -> None:
     """Have the folder attended to in the background, if it is not yet."""
     if _port(worker) is not None:
         return
     worker.save()
     with (worker.folder / "serve.log").open("ab") as log:
-        command = [
-            sys.executable,
-            "-m",
-            "benchmarks.assistants",
-            "attend",
-            str(worker.folder),
-            "--minutes",
-            str(minutes),
-        ]
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=os.environ
+            [sys.executable, "-m", __package__, "attend", worker.folder.resolve(), "--minutes", str(minutes)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            cwd=REPOSITORY,
         )
+    _started[worker.folder] = process
     until = time.monotonic() + START_SECONDS
     while _port(worker) is None:
         if process.poll() is not None or time.monotonic() > until:
@@ -249,6 +251,8 @@ def ask(worker: Worker, minutes: float, **asked: Any) -> str:
 def stop(worker: Worker) -> None:
     if _port(worker) is not None:
         ask(worker, 0, do="stop")
+    if process := _started.pop(worker.folder, None):
+        process.wait(START_SECONDS)
 
 
 def _port(worker: Worker) -> int | None:

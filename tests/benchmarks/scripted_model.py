@@ -8,13 +8,11 @@ from agents import Model, ModelResponse, Usage
 from openai.types.responses import ResponseFunctionToolCall
 
 from benchmarks.assistants import agents_runner
-from benchmarks.assistants.corpus import id_of, own
-from benchmarks.assistants.rooms import Arm, build
+from benchmarks.assistants.corpus import id_of
+from benchmarks.assistants.rooms import Arm
 from benchmarks.assistants.scoring import Result, results
 from benchmarks.assistants.tasks import TASKS
 from benchmarks.assistants.worker import Worker
-
-NEEDED = {"stand-up-2025-03-18", "stand-up-2024-11-12", "soup", "television", "everyday-1", "everyday-2"}
 
 
 def _id(question: str) -> str:
@@ -67,13 +65,10 @@ class Script(Model):
         raise NotImplementedError
 
 
-async def evaluated(folder: Path) -> tuple[list[Result], list[Result]]:
+async def evaluated(base: Path, runs: Path) -> list[Result]:
     """What the script scores with the tools and with the raw API, on four tasks."""
-    needed = {id_of(name) for name in NEEDED}
-    await build(folder / "base", [line for line in own() if line["id"] in needed])
     for arm in CALLS:
-        worker = Worker(folder / "runs" / arm, arm, folder / "base")
+        worker = Worker(runs / arm, arm, base)
         worker.save()
         await agents_runner.run(worker, [KEY, SOUP, HIDE, TODAY], Script(arm))
-    found = results(folder / "runs")
-    return [each for each in found if each.arm == "tools"], [each for each in found if each.arm == "raw"]
+    return results(runs)

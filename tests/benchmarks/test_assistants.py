@@ -1,5 +1,6 @@
 """The evaluation with assistants: its keys are fair, its judge is strict, and recorded answers do not grow."""
 
+import json
 import re
 import sys
 from collections.abc import Iterator
@@ -7,13 +8,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from benchmarks.assistants import recorded
+from benchmarks.assistants import recorded, scoring
+from benchmarks.assistants.__main__ import main
 from benchmarks.assistants.corpus import TODAY, id_of, own
 from benchmarks.assistants.keys import Answer, Created, Key, State, clock, day, faults, number
+from benchmarks.assistants.rooms import build
 from benchmarks.assistants.tasks import MAMA, MAMA_MOVED, TASKS, Kind
 from omi_mcp.sandbox import Sandbox
 
@@ -33,6 +37,15 @@ def account() -> Iterator[Sandbox]:
         sandbox.load_sample()
         sandbox.load(own())
         yield sandbox
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sample library and a few of the invented conversations."""
+    folder = tmp_path_factory.mktemp("assistants") / "base"
+    needed = {id_of(name) for name in ("stand-up-2025-03-18", "stand-up-2024-11-12", "soup", "television")}
+    anyio.run(build, folder, [line for line in own() if line["id"] in needed])
+    return folder
 
 
 async def test_recorded_answers_have_not_grown() -> None:
@@ -139,11 +152,48 @@ def test_an_answer_is_judged_by_its_key(key: Key, answer: Answer, state: State, 
 
 
 @pytest.mark.skipif(find_spec("agents") is None, reason="needs the package openai-agents")
-async def test_a_model_of_the_agents_sdk_does_tasks_in_both_arms(tmp_path: Path) -> None:
+async def test_a_model_of_the_agents_sdk_does_tasks_in_both_arms(base: Path, tmp_path: Path) -> None:
     from scripted_model import evaluated  # needs the SDK
 
-    tools, raw = await evaluated(tmp_path)
+    found = await evaluated(base, tmp_path)
+    tools, raw = ([each for each in found if each.arm == arm] for arm in ("tools", "raw"))
     assert [result.wrong for result in tools] == [(), (), (), ()]
     assert [result.wrong for result in raw] == [(), ("does not say lentil",), (), ()]
-    assert tools[0].characters < raw[0].characters
-    assert raw[0].over > 0
+    assert tools[0].over == 0 < raw[0].over
+    (_, *rows) = scoring.table(found).splitlines()
+    assert rows[0].split()[:5] == ["one", "fact", "tools", "2/2", "34-100"]
+    assert any(row.split()[:4] == ["in", "all", "tools", "4/4"] for row in rows)
+    assert any(row.split()[:2] == ["raw", "3/4"] for row in rows)
+
+
+def test_an_assistant_at_a_shell_works_through_a_process_in_the_background(
+    base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = str(tmp_path / "one")
+
+    def run(*given: str) -> str:
+        code = main(given)
+        said = capsys.readouterr()
+        assert code == bool(said.err)
+        return said.out + said.err
+
+    try:
+        assert "54 tasks" in run("serve", folder, "--base", str(base), "--arm", "tools")
+        assert f"answer {folder} TASK" in run("brief", folder)
+        questions = run("tasks", folder, "t01-t08")
+        assert questions.startswith("t01  What did it cost us")
+        assert "180" not in questions
+        assert "no tasks" in run("tasks", folder, "t61-t70")
+        assert '"name": "search_conversations"' in run("tools", folder)
+        found = run("call", folder, "t01", "search_conversations", '{"query": "lab key locksmith"}')
+        assert json.loads(found)["conversations"][0]["id"] == id_of("stand-up-2025-03-18")
+        assert run("call", folder, "t01", "search_conversations", '{"words": "key"}').startswith("[error] Unknown")
+        assert run("call", folder, "t01", "search_conversations", "{").startswith("REFUSED: not JSON")
+        assert run("call", folder, "t99", "search_conversations").startswith("REFUSED: t99")
+        assert run("answer", folder, "t01", '{"cited": []}').startswith("REFUSED: answer")
+        right = json.dumps({"answer": "180 euros", "cited": [id_of("stand-up-2025-03-18")]})
+        assert "53 are open" in run("answer", folder, "t01", right)
+        assert "answered already" in run("answer", folder, "t01", right)
+        assert json.loads(run("score", str(tmp_path), "--json"))["tools"]["in all"]["passed"] == 1
+    finally:
+        run("stop", folder)
