@@ -146,6 +146,50 @@ async def test_a_session_of_one_account_is_none_to_another(people: Town, tmp_pat
         assert "search_conversations" in still.text
 
 
+async def test_a_question_asked_of_one_person_is_not_answered_by_another(people: Town, tmp_path: Path) -> None:
+    async with on_the_web(people.sandboxes, tmp_path, settings={"allow_delete": True}) as web:
+        host = await TestHost.registered(web)
+        ana, ben = [await token_of(web, people.boxes[name].key, host=host) for name in ("ana", "ben")]
+        same = {"id": "ana-1", "started_at": "2026-03-01T09:00:00Z", "title": "Plan 1 of ana", "segments": []}
+        people.boxes["ben"].insert(same)
+        asked = await delete(web, ana, "ana-1")
+        (question,) = asked["inputRequests"]
+        yes = {question: {"action": "accept", "content": {"delete": True}}}
+        swapped = await delete(web, ben, "ana-1", inputResponses=yes, requestState=asked["requestState"])
+        assert "isError" not in swapped
+        assert "error" in swapped
+        assert all("ana-1" in box.ids() for box in people.boxes.values())
+        done = await delete(web, ana, "ana-1", inputResponses=yes, requestState=asked["requestState"])
+        assert done["structuredContent"]["status"] == "deleted"
+        assert "ana-1" in people.boxes["ben"].ids()
+
+
+async def delete(web: Web, token: str, conversation_id: str, **more: Any) -> dict[str, Any]:
+    """What a host of 2026 is answered that can ask its person."""
+    meta = {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {"elicitation": {"form": {}}},
+        "io.modelcontextprotocol/clientInfo": {"name": "host", "version": "1"},
+    }
+    name = "delete_conversation"
+    params = {"name": name, "arguments": {"conversation_id": conversation_id}, "_meta": meta, **more}
+    headers = {
+        **ACCEPT,
+        "Authorization": f"Bearer {token}",
+        "MCP-Protocol-Version": "2026-07-28",
+        "Mcp-Method": "tools/call",
+        "Mcp-Name": name,
+    }
+    body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+    async with web.client() as client:
+        answer = await client.post("/mcp", json=body, headers=headers)
+    text = answer.text
+    if answer.headers["content-type"].startswith("text/event-stream"):
+        text = [line.removeprefix("data:") for line in text.splitlines() if line.startswith("data:")][-1]
+    message: dict[str, Any] = json.loads(text)
+    return dict(message["result"]) if "result" in message else message
+
+
 async def test_an_account_has_so_many_sessions_and_the_next_one_ends_its_own_oldest(
     people: Town, tmp_path: Path
 ) -> None:
