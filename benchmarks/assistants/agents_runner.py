@@ -1,6 +1,7 @@
 """The tasks done by a model of the OpenAI agents SDK, in this process."""
 
 import json
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -34,7 +35,11 @@ ANSWER: dict[str, Any] = {
 
 
 def model(name: str, base_url: str | None) -> Model:
-    return OpenAIChatCompletionsModel(model=name, openai_client=AsyncOpenAI(base_url=base_url))
+    """A model by its name, at OpenAI or at `base_url`, which may want no key. Raises Refused."""
+    key = os.environ.get("OPENAI_API_KEY") or ("none" if base_url else None)
+    if key is None:
+        raise Refused("OPENAI_API_KEY is not set; a server of your own is named with --base-url")
+    return OpenAIChatCompletionsModel(model=name, openai_client=AsyncOpenAI(api_key=key, base_url=base_url))
 
 
 async def run(worker: Worker, tasks: Sequence[str], model: Model) -> None:

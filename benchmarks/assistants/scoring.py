@@ -15,6 +15,10 @@ from benchmarks.assistants.worker import Worker, read_shown, records
 Z = 1.96
 
 
+LOOKUPS = (Kind.FACT, Kind.DATE, Kind.NEWEST, Kind.WHO)
+"""The kinds that ask for one thing that is there."""
+
+
 @dataclass(frozen=True)
 class Result:
     """One task as one assistant did it. `over` is what was read in conversations that are not cited."""
@@ -86,10 +90,11 @@ def _median(values: Iterable[int]) -> float:
 
 
 def report(found: Sequence[Result]) -> dict[str, dict[str, Any]]:
-    """Figures by arm and then by kind, and `in all`; costs are medians a task."""
+    """Figures by arm and then by kind, of all lookups, and `in all`; costs are medians a task."""
     arms = [arm for arm in ARMS if any(result.arm == arm for result in found)]
     return {
         arm: {kind.value: figures([each for each in found if each.arm == arm and each.kind is kind]) for kind in Kind}
+        | {"lookups": figures([each for each in found if each.arm == arm and each.kind in LOOKUPS])}
         | {"in all": figures([each for each in found if each.arm == arm])}
         for arm in arms
     }
@@ -98,7 +103,7 @@ def report(found: Sequence[Result]) -> dict[str, dict[str, Any]]:
 def table(found: Sequence[Result]) -> str:
     lines = [f"{'':22}{'arm':7}{'passed':>8}{'95 %':>11}" + "".join(f"{name:>12}" for name in COSTS)]
     by_arm = report(found)
-    for kind in [*(kind.value for kind in Kind), "in all"]:
+    for kind in [*(kind.value for kind in Kind), "lookups", "in all"]:
         label = kind
         for arm, kinds in by_arm.items():
             row = kinds[kind]

@@ -312,7 +312,7 @@ NEWEST = (
 
 WHO = (
     _ask(
-        "Who told me about that film with the captain who has a blind passenger on board?",
+        "Who told me about that film in which a captain has somebody hidden on board?",
         Key(any_of=_ids("film-ferry"), says=("Gareth",), none_of=_ids("film-daughter")),
     ),
     _ask(
