@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import anyio
 import httpx
 
+from omi_mcp._version import __version__
 from omi_mcp.clock import Clock
 from omi_mcp.signin.hosts import LONGEST_URL, Host, domain, from_document
 
@@ -113,14 +114,18 @@ class Documents:
         if not addresses or not all(map(is_public, addresses)):
             raise ValueError("its address is not a public one")
         # To the address that was checked, whatever the name means a moment later; the certificate is for the name.
-        host = f"[{addresses[0]}]" if ":" in addresses[0] else addresses[0]
         async with (
             # A proxy would look the name up by itself, and could reach what this server must not.
             httpx.AsyncClient(transport=self._transport, timeout=self._seconds, trust_env=False) as client,
             client.stream(
                 "GET",
-                httpx.URL(url).copy_with(host=host),
-                headers={"Host": name, "Accept": "application/json", "Accept-Encoding": "identity"},
+                httpx.URL(url).copy_with(host=addresses[0]),
+                headers={
+                    "Host": name,
+                    "User-Agent": f"omi-conversations-mcp/{__version__}",
+                    "Accept": "application/json",
+                    "Accept-Encoding": "identity",
+                },
                 extensions={"sni_hostname": name},
                 follow_redirects=False,
             ) as response,

@@ -127,7 +127,7 @@ def place(redirect_uri: str) -> str:
     if url.scheme in ("http", "https"):
         host = url.hostname or ""
         return "a program on your computer" if is_loopback(host) else domain(redirect_uri)
-    return shown(f"{url.scheme}:")
+    return shown(f"a program on your computer ({url.scheme}:)")
 
 
 def shown(text: str, limit: int = LONGEST_NAME) -> str:

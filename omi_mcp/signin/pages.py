@@ -271,6 +271,8 @@ class Pages:
             host=host.shown_name,
             place=hosts.place(asked.redirect_uri),
             connected=connected,
+            # Where a browser has to find a program, or asks, the page stays: it needs a moment to be seen.
+            seconds=0 if urlsplit(url).scheme in ("http", "https") else 1,
         )
 
     # What a person has connected.

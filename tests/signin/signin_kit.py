@@ -205,7 +205,7 @@ def forms(page: httpx.Response) -> list[tuple[str, dict[str, str]]]:
 
 def leads_to(page: httpx.Response) -> str:
     """Where the page sends the browser."""
-    found = re.search(r'<meta http-equiv="refresh" content="0;url=([^"]+)">', page.text)
+    found = re.search(r'<meta http-equiv="refresh" content="[01];url=([^"]+)">', page.text)
     assert found, re.findall(r'class="problem"[^>]*>([^<]+)', page.text) or page.text[:500]
     return html.unescape(found[1])
 

@@ -85,6 +85,41 @@ async def test_what_is_wrong_with_omi_is_not_the_persons_fault(
         assert said in answer.text
 
 
+async def test_where_omi_does_not_tell_what_a_key_may_its_list_is_asked(sandbox: Sandbox, tmp_path: Path) -> None:
+    way = sandbox.transport()
+
+    async def older(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/v1/dev/key":
+            return httpx.Response(404, json={"detail": "Not Found"})
+        return await way.handle_async_request(request)
+
+    async with on_the_web(sandbox, tmp_path, omi=httpx.MockTransport(older)) as web:
+        made = await connected(web, sandbox.key)
+        assert (await listed(web, made["access_token"])).status_code == 200
+        browser = Browser(web)
+        page = await browser.opened(await TestHost.registered(web))
+        answer = await browser.sent(page, key="omi_dev_nobody", timezone="UTC")
+        assert "Omi does not know this key" in answer.text
+
+
+async def test_the_same_key_again_takes_up_what_was_connected(sandbox: Sandbox, tmp_path: Path) -> None:
+    """As after an hour in which Omi refused every key."""
+    async with on_the_web(sandbox, tmp_path) as web:
+        host = await TestHost.registered(web)
+        made = await connected(web, sandbox.key, host=host)
+        people = web.opened.sign_in.people
+        account = await people.known(sandbox.key)
+        assert account is not None
+        await people.refused(account.id, "a key from before")
+        assert (await listed(web, made["access_token"])).status_code == 200
+        await people.refused(account.id, sandbox.key)
+        assert (await listed(web, made["access_token"])).status_code == 401
+        assert (await host.refreshed(made["refresh_token"])).json()["error"] == "invalid_grant"
+        await connected(web, sandbox.key, host=host)
+        assert (await listed(web, made["access_token"])).status_code == 200
+        assert (await host.refreshed(made["refresh_token"])).status_code == 200
+
+
 async def test_a_person_may_say_no(sandbox: Sandbox, tmp_path: Path) -> None:
     async with on_the_web(sandbox, tmp_path) as web:
         browser = Browser(web)
