@@ -248,7 +248,7 @@ def a_message(printed: Any) -> None:
 def a_find(printed: Any) -> None:
     found = printed["structuredContent"]["conversations"]
     assert found, "nothing found"
-    assert found[0]["hits"], "no hit"
+    assert any(conversation.get("hits") for conversation in found), "no hit"  # not all may be copied yet
     assert json.loads(printed["content"][0]["text"]) == printed["structuredContent"], "text and structure differ"
 
 
