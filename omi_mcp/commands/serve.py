@@ -118,19 +118,19 @@ def _run_http(options: argparse.Namespace) -> int:
 
             opened = hosted(settings, access, host, port)
             application = opened.app
+            said = [f"add {access.sign_in.public_url}{http.PATH} to an assistant"]
         else:
-            application = _own(settings, access, host, port, demo=options.demo)
-        print(f"omi-mcp: serving http://{name}:{port}{http.PATH}; Ctrl-C stops it", file=sys.stderr)
-        if access.sign_in is not None:
-            print(f"omi-mcp: add {access.sign_in.public_url}{http.PATH} to an assistant", file=sys.stderr)
+            application, said = _own(settings, access, host, port, demo=options.demo)
+        for line in (f"serving http://{name}:{port}{http.PATH}; Ctrl-C stops it", *said):
+            print(f"omi-mcp: {line}", file=sys.stderr)
         gc.freeze()
         gc.enable()
         http.run(application, listener)
     return 0
 
 
-def _own(settings: Settings, access: HttpAccess, host: str, port: int, *, demo: bool) -> "Starlette":
-    """What serves the account of the settings to whoever has a token."""
+def _own(settings: Settings, access: HttpAccess, host: str, port: int, *, demo: bool) -> tuple["Starlette", list[str]]:
+    """What serves the account of the settings to whoever has a token, and what to say of it."""
     from omi_mcp.transports import http
 
     policy = http.access_policy(access, host, port, settings.data_dir)
@@ -143,14 +143,12 @@ def _own(settings: Settings, access: HttpAccess, host: str, port: int, *, demo: 
         caller=policy.caller,
     )
     server.register()
+    said = []
     if policy.token_file:
-        print(f"omi-mcp: hosts send the bearer token in {policy.token_file}", file=sys.stderr)
+        said.append(f"hosts send the bearer token in {policy.token_file}")
     if access.oauth and ANYONE in access.oauth.subjects:
-        print(
-            f"omi-mcp: everyone with an account at {access.oauth.issuer} can read these conversations",
-            file=sys.stderr,
-        )
-    return http.app(server, policy.hosts, policy.scopes)
+        said.append(f"everyone with an account at {access.oauth.issuer} can read these conversations")
+    return http.app(server, policy.hosts, policy.scopes), said
 
 
 def _sample(settings: Settings) -> tuple[Settings, "httpx.AsyncBaseTransport"]:
