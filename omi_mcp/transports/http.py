@@ -265,7 +265,14 @@ def app(
     application.router.routes.extend(routes)
     application.router.redirect_slashes = False  # it would lead from https behind a proxy to http
     paths = frozenset(route.path for route in application.routes if isinstance(route, Route))
-    application.add_middleware(_Guard, hosts=frozenset(hosts), paths=paths, scopes=scopes, shared=frozenset(shared))
+    application.add_middleware(
+        _Guard,
+        hosts=frozenset(hosts),
+        paths=paths,
+        scopes=scopes,
+        shared=frozenset(shared),
+        origins=frozenset(urlsplit(resource).scheme + "://" + urlsplit(resource).netloc for resource in resources),
+    )
     return application
 
 
@@ -321,7 +328,8 @@ class Connection(H11Protocol):
 
 
 async def _health(request: Request) -> Response:
-    if "text/event-stream" in request.headers.get("accept", ""):
+    accept = request.headers.get("accept", "")
+    if "text/event-stream" in accept and "application/json" not in accept:
         # From outside it shows whether a proxy holds back what is sent in parts, as answers with progress are.
         return StreamingResponse(
             _parts(), media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -345,12 +353,15 @@ class _Guard:
         paths: frozenset[str],
         scopes: Sequence[str],
         shared: frozenset[str],
+        origins: frozenset[str],
     ) -> None:
+        """`origins`: where browsers reach the pages, behind a proxy with TLS also at an address of this computer."""
         self._application = application
         self._hosts = hosts
         self._paths = paths
         self._scopes = " ".join(scopes)
         self._shared = shared
+        self._origins = {_origin(each) for each in origins}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -380,8 +391,10 @@ class _Guard:
     def _is_own(self, origin: str) -> bool:
         """Whether `origin` is this server: its pages to sign in at, and the conformance suite, send its own.
 
-        At loopback addresses there is no TLS.
+        At loopback addresses there is no TLS, unless the public URL says so.
         """
+        if _origin(origin) in self._origins:
+            return True
         scheme, _, rest = origin.lower().partition("://")
         name = authority(rest)
         if name is None or name not in self._hosts:
@@ -405,6 +418,12 @@ class _Guard:
             await send(message)
 
         return sent if self._scopes else send
+
+
+def _origin(text: str) -> tuple[str, str | None]:
+    """Scheme and host of an origin, in the one form that all its spellings share."""
+    scheme, _, rest = text.lower().partition("://")
+    return scheme, authority(rest)
 
 
 def _whole(receive: Receive) -> Receive:

@@ -208,6 +208,11 @@ def warned(request: httpx.Request) -> httpx.Response | None:
     return httpx.Response(200, html="<h1>You are about to visit</h1><form></form>")
 
 
+def origin_changed(request: httpx.Request) -> None:
+    if "origin" in request.headers:
+        request.headers["origin"] = "http://10.0.0.7"
+
+
 AS = "/.well-known/oauth-authorization-server"
 
 BROKEN_SIGN_IN: dict[str, tuple[Change | None, Answered | None, str, str]] = {
@@ -253,6 +258,8 @@ BROKEN_SIGN_IN: dict[str, tuple[Change | None, Answered | None, str, str]] = {
     "a page of the tunnel's": (warned, None, "page", "another page"),
     "a page without its policy": (None, without("content-security-policy"), "page", "frame-ancestors"),
     "a page in a cache": (None, without("cache-control"), "page", "no-store"),
+    "no cookies": (None, without("set-cookie"), "page", "form is refused"),
+    "another Origin": (origin_changed, None, "page", "form is refused"),
     "a door to everywhere": (
         lambda request: (
             httpx.Response(302, headers={"location": request.url.params["redirect_uri"]})
@@ -290,6 +297,14 @@ async def test_a_server_started_for_another_address_is_told(tmp_path: Path) -> N
     assert problems(found) == ["challenge"]
     assert "https://other.example.com" in found["challenge"].found
     assert f"--public-url {ORIGIN}" in (found["challenge"].remedy or "")
+
+
+async def test_a_public_address_of_this_computer_with_tls_takes_its_own_form(tmp_path: Path) -> None:
+    own = "https://localhost:8443"
+    async with served(tmp_path, HttpAccess(sign_in=SignInSettings(public_url=own))) as server:
+        found = await seen(Proxy(server), own)
+    assert problems(found) == []
+    assert "takes its form" in found["page"].found
 
 
 async def test_registrations_that_are_refused_for_now_are_no_problem(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import html
 import ipaddress
 import json
 import re
@@ -50,6 +51,8 @@ INITIALIZE = {
 AS_A_HOST = {"Accept": "application/json, text/event-stream", "User-Agent": f"omi-mcp-doctor/{__version__}"}
 JSON = {"Accept": "application/json"}
 
+_HIDDEN = re.compile(r'<input type="hidden" name="([^"]+)" value="([^"]*)">')
+_ACTION = re.compile(r'<form[^>]* action="([^"]+)"')
 _PARAMETER = re.compile(r'([a-z_]+)="([^"]*)"')
 
 KEEP_HOST = (
@@ -422,7 +425,30 @@ class _Visit:
             )
         if missing := _unguarded(page.headers, self.address.origin):
             return Finding(check, "problem", f"it comes without what protects it: {', '.join(missing)}", PASS_ON)
-        return Finding(check, "ok", "the page to sign in at comes whole, for no frame and no cache")
+        return await self._form(page)
+
+    async def _form(self, page: httpx.Response) -> Finding:
+        """What becomes of the page's form, sent as a browser sends it; it is cancelled, so nothing is asked of Omi."""
+        fields = dict(_HIDDEN.findall(page.text))
+        action = _ACTION.search(page.text)
+        target = str(page.url.join(html.unescape(action[1]) if action else ""))
+        form = {name: html.unescape(value) for name, value in fields.items()} | {"cancel": "yes"}
+        headers = {"User-Agent": BROWSER, "Origin": self.address.origin, "Sec-Fetch-Site": "same-origin"}
+        try:
+            answer = await self.client.post(target, data=form, headers=headers)
+        except httpx.HTTPError as error:
+            return Finding("page", "problem", f"its form breaks off ({type(error).__name__})", PASS_ON)
+        if RETURN not in html.unescape(answer.text) + answer.headers.get("location", ""):
+            return Finding(
+                "page",
+                "problem",
+                f"the page comes, but its form is refused (status {answer.status_code})",
+                "Let the proxy pass cookies, Origin and what is posted on as they are, and start the server with "
+                f"--public-url {self.address.origin}",
+            )
+        return Finding(
+            "page", "ok", "the page to sign in at comes whole, for no frame and no cache, and takes its form"
+        )
 
     async def _strays(self, endpoint: str, request: Mapping[str, str]) -> Finding:
         check = "redirects"
