@@ -2,7 +2,6 @@
 
 import json
 import math
-import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -40,15 +39,11 @@ def load() -> list[Recorded]:
     return [Recorded(**each) for each in json.loads(FILE.read_text("utf-8"))]
 
 
-async def replayed(calls: Sequence[Recorded]) -> list[Answered]:
-    """What each costs now, one after the other in one account."""
-    folder = Path(tempfile.mkdtemp())
-    try:
-        await build(folder / "base", own())
-        async with opened(folder / "room", folder / "base", "tools", TASKS["t01"]) as room:
+async def replayed(calls: Sequence[Recorded], base: Path) -> list[Answered]:
+    """What each costs now, one after the other in one account: a copy of `base`, which has no meetings."""
+    with tempfile.TemporaryDirectory() as folder:
+        async with opened(Path(folder) / "room", base, "tools", TASKS["t01"]) as room:
             return [await room.call(each.name, each.arguments) for each in calls]
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def grown(calls: Iterable[Recorded], answers: Iterable[Answered]) -> list[str]:
@@ -72,7 +67,10 @@ def more_requests(calls: Iterable[Recorded], answers: Iterable[Answered]) -> int
 async def record(folder: Path | None = None) -> str:
     """Set all ceilings to what the calls cost now; with `folder`, of the calls that assistants below it made."""
     calls = _made(folder) if folder else load()
-    made = list(zip(calls, await replayed(calls), strict=True))
+    with tempfile.TemporaryDirectory() as scratch:
+        base = Path(scratch) / "base"
+        await build(base, own())
+        made = list(zip(calls, await replayed(calls, base), strict=True))
     kept = [
         Recorded(call.name, call.arguments, _ceiling(len(answer.text)), answer.requests)
         for call, answer in made

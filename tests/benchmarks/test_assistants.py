@@ -17,7 +17,7 @@ from benchmarks.assistants import recorded, scoring
 from benchmarks.assistants.__main__ import main
 from benchmarks.assistants.corpus import TODAY, id_of, own
 from benchmarks.assistants.keys import Answer, Created, Key, State, clock, day, faults, number
-from benchmarks.assistants.rooms import build
+from benchmarks.assistants.rooms import build, opened
 from benchmarks.assistants.tasks import MAMA, MAMA_MOVED, TASKS, Kind
 from omi_mcp.sandbox import Sandbox
 
@@ -48,12 +48,31 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-async def test_recorded_answers_have_not_grown() -> None:
+@pytest.fixture(scope="module")
+def whole_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All but meetings."""
+    folder = tmp_path_factory.mktemp("assistants") / "whole"
+    anyio.run(build, folder, own())
+    return folder
+
+
+async def test_recorded_answers_have_not_grown(whole_base: Path) -> None:
     calls = recorded.load()
-    answers = await recorded.replayed(calls)
+    answers = await recorded.replayed(calls, whole_base)
     grown = recorded.grown(calls, answers)
     assert not grown, "\n".join(grown)
     assert recorded.more_requests(calls, answers) <= 0
+
+
+async def test_what_is_not_copied_yet_cannot_be_read_in_a_young_room(whole_base: Path, tmp_path: Path) -> None:
+    (task,) = (each for each in TASKS.values() if "tetanus" in each.question)
+    async with opened(tmp_path / "room", whole_base, "tools", task) as room:
+        found = await room.call("search_conversations", {"query": "tetanus injection"})
+        read = await room.call("get_conversation", {"conversation_id": id_of("adeyemi-tetanus")})
+    assert json.loads(found.text)["coverage"]["complete"] is False
+    assert "not copied" in found.text
+    assert "transcript has not been copied" in read.text
+    assert "thirty-four" not in read.text
 
 
 def test_growth_is_told_by_call() -> None:
