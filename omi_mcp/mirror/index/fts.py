@@ -10,11 +10,11 @@ again. So what was indexed is kept in `texts`, of hidden conversations too, and 
 import json
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from omi_mcp.api.models import Conversation, Segment
 from omi_mcp.mirror.index import lexicon
-from omi_mcp.mirror.index.passages import Passage, indexed_text, join, pack, pack_text, split, unpack, written
+from omi_mcp.mirror.index.passages import Passage, indexed_text, join, pack, pack_text, said_by, split, unpack, written
 from omi_mcp.mirror.index.words import TOKENIZER, storable
 from omi_mcp.names import unaccented
 
@@ -163,6 +163,15 @@ def passages(connection: sqlite3.Connection, entries: Sequence[int]) -> Iterator
     """These passages, in the order of `entries`."""
     found = dict(_packed(connection, entries).fetchall())
     return (unpack(found[entry]) for entry in entries)
+
+
+def said_in(
+    connection: sqlite3.Connection,
+    entries: Iterable[int],
+    speaks: Callable[[str | None, int | None, str | None], bool],
+) -> Iterator[tuple[int, list[str]]]:
+    """Of these passages, in no order, what those say in them for whom `speaks` holds, as for `said_by`."""
+    return ((entry, said_by(body, speaks)) for entry, body in _packed(connection, entries))
 
 
 def stored_passages(connection: sqlite3.Connection, row: int) -> Iterator[Passage]:

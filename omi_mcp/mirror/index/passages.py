@@ -6,7 +6,7 @@ transcript is stored, so no text is kept twice.
 
 import json
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
 from functools import lru_cache
 from itertools import groupby, pairwise
@@ -85,6 +85,12 @@ def pack(passage: Passage) -> bytes:
 def unpack(body: bytes) -> Passage:
     first, rows = _unpacked(body)
     return tuple(Piece(place, *row) for place, row in enumerate(rows, first))
+
+
+def said_by(body: bytes, speaks: Callable[[str | None, int | None, str | None], bool]) -> list[str]:
+    """What those say in a packed passage for whom `speaks` holds, by name, number and name on this side."""
+    _, rows = _unpacked(body)
+    return [text for text, name, number, _, _, *local in rows if speaks(name, number, local[0] if local else None)]
 
 
 def pack_text(text: str) -> bytes:

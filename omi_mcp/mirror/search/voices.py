@@ -8,7 +8,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from omi_mcp.mirror.index import Passage, Piece, folded_words, fts, indexable, storable
-from omi_mcp.mirror.search.matcher import NEAR, TermMatcher
+from omi_mcp.mirror.search.matcher import TermMatcher
 from omi_mcp.mirror.store import moment
 from omi_mcp.mirror.types import Heard, Span
 from omi_mcp.names import Person, is_called, nearest, unaccented
@@ -16,8 +16,8 @@ from omi_mcp.names import Person, is_called, nearest, unaccented
 MOST_ALIKE = 3
 """Known names told for one that nobody has."""
 
-APART = 2 * NEAR
-"""What lies between two segments, in words: they are not side by side."""
+BREAK = " 0segment0 "
+"""A word between two segments, which keeps the words of a phrase from being side by side."""
 
 VISIBLE = "hidden = 0"
 
@@ -34,14 +34,19 @@ class Voices:
 
     def own(self, passage: Passage) -> Passage:
         """What they say in it."""
-        return tuple(filter(self._says, passage)) if self.people else passage
+        if not self.people:
+            return passage
+        return tuple(piece for piece in passage if self.speaks(piece.name, piece.number, piece.local_name))
 
-    def _says(self, piece: Piece) -> bool:
-        who = (piece.local_name, piece.name, piece.number)
-        if who not in self._known:
+    def speaks(self, name: str | None, number: int | None, local_name: str | None) -> bool:
+        """Whether it is one of them of whom a segment has these."""
+        who = (name, number, local_name)
+        if (known := self._known.get(who)) is None:
+            piece = Piece(0, "", name, number, 0.0, 0.0, local_name)
             names = {piece.speaker, piece.label}
-            self._known[who] = any(is_called(name, each) for name in names for one in self.people for each in one)
-        return self._known[who]
+            known = any(is_called(each, wanted) for each in names for person in self.people for wanted in person)
+            self._known[who] = known
+        return known
 
 
 EVERYBODY = Voices()
@@ -65,20 +70,16 @@ def own_words(
     connection: sqlite3.Connection, entries: Sequence[int], matcher: TermMatcher, voices: Voices
 ) -> dict[int, OwnWords]:
     """Of these passages, those in which `voices` say something that is sought."""
-    said: dict[int, list[list[str]]] = {
-        entry: [folded_words(indexable(piece.text)) for piece in voices.own(passage)]
-        for entry, passage in zip(entries, fts.passages(connection, entries), strict=True)
+    said = {
+        entry: (folded_words(indexable(BREAK.join(texts))), len(texts))
+        for entry, texts in fts.said_in(connection, entries, voices.speaks)
+        if texts
     }
-    known = matcher.recognise(set(chain.from_iterable(chain.from_iterable(said.values()))))
+    known = matcher.recognise(set(chain.from_iterable(words for words, _ in said.values())))
     found = {}
-    for entry, pieces in said.items():
-        places: list[tuple[int, str]] = []
-        begins = 0
-        for piece in pieces:
-            places += [(begins + place, known[word]) for place, word in enumerate(piece) if word in known]
-            begins += len(piece) + APART
-        if places:
-            found[entry] = OwnWords(places, sum(map(len, pieces)))
+    for entry, (words, texts) in said.items():
+        if places := [(place, known[word]) for place, word in enumerate(words) if word in known]:
+            found[entry] = OwnWords(places, len(words) - texts + 1)
     return found
 
 
