@@ -494,13 +494,18 @@ def _own_words(
     rarity: Mapping[Term, float],
     voices: Voices,
 ) -> Mapping[int, OwnWords]:
-    """Make what `voices` say themselves count, and take out the passages in which that is nothing."""
+    """Make what `voices` say themselves count, and take out the passages in which that is nothing.
+
+    Where more entries match than are read, the number found is not exact anyway: fewer are looked into then.
+    """
     if not voices:
         return {}
-    own = own_words(connection, [entry for entry in scores if not _is_written(entry)], matcher, voices)
+    spoken = [entry for entry in scores if not _is_written(entry)]
+    looked_into = spoken if len(scores) < MOST_ENTRIES else spoken[:LOOKED_INTO]
+    own = own_words(connection, looked_into, matcher, voices)
     usual = sum(said.length for said in own.values()) / max(1, len(own))
     sought = {term: matcher.stems_of(term) for term in leading}
-    for entry in [entry for entry in scores if not _is_written(entry)]:
+    for entry in spoken:
         said = own.pop(entry, None)
         times = {term: said.times(stems) for term, stems in sought.items()} if said else {}
         if said is None or not any(times.values()):
