@@ -12,7 +12,7 @@ from omi_mcp.api.errors import InvalidRequest
 from omi_mcp.library import Found, Library
 from omi_mcp.mirror.types import Filters, Hit, Stored, ToDo
 from omi_mcp.views import budgets, notes
-from omi_mcp.views.cards import Detail, other_items, search_cards, to_do_cards
+from omi_mcp.views.cards import Detail, hit_cards, other_items, search_cards, to_do_cards
 from omi_mcp.views.errors import Wording
 from omi_mcp.views.models import SearchAnswer
 from omi_mcp.views.transcripts import START, Place, Transcript, user_name
@@ -115,17 +115,24 @@ def search_answer(
     now: datetime,
     *,
     detail: Detail = "concise",
+    room: int = budgets.HITS_PAGE,
     copying: bool = True,
 ) -> SearchAnswer:
     """What a search found, how it was understood and how far it reached, without `next_cursor`.
 
-    `wanted` is the time it was limited to. `copying` False: nothing is copied after this answer.
+    `wanted` is the time it was limited to. With the detail "hits" it ends where `room` (characters) does, or shows one
+    conversation. `copying` False: nothing is copied after this answer.
     """
     results = found.results
+    cards = (
+        [*hit_cards(results.matches, zone, room), *hit_cards(found.by_meaning, zone, room)]
+        if detail == "hits"
+        else search_cards(found.matches, zone, detail)
+    )
     answer = SearchAnswer(
         range=notes.understood(wanted),
         user=user_name(found.user),
-        conversations=search_cards(found.matches, zone, detail),
+        conversations=cards,
         matched=results.close,
         matched_loosely=results.total - results.close + found.unworded or None,
         unmatched=None if any(not each.within for each in found.heard) else notes.unmatched(results),

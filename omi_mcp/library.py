@@ -52,6 +52,9 @@ MOST_ALIKE = 5
 FEW = 10
 """Conversations that are asked for one by one; among more, lists of 100 tell faster."""
 
+MOST_OF_ALL = 12
+"""Hits of one conversation where all are asked for."""
+
 A_DAY = timedelta(days=1)
 
 LONGEST_NAME = 100
@@ -152,11 +155,16 @@ class Library:
         folder: str | None = None,
         limit: int,
         offset: int = 0,
+        every_hit: bool = False,
+        mixed: bool = False,
         refresh: bool = False,
         report: Listener | None = None,
     ) -> Found:
         """Find by words and filters; without words, the newest first. `folder` is an id or a name, and one of the
         speakers may be "me".
+
+        Of each conversation the best hits are given; with `every_hit` all, up to `MOST_OF_ALL`. What matches loosely is
+        on pages of its own, unless `mixed`.
 
         `refresh` looks for what is new however lately that was done. Where open items are asked for, those that are
         done by the account's own list are not among them, and those of it that belong to no conversation come along.
@@ -182,7 +190,8 @@ class Library:
                 results, loose = search_to_do(account.store, query, wanted, limit=limit, offset=offset)
                 to_do = replace(account.sync.to_do(), loose=loose)
             else:
-                results = search(account.store, query, wanted, limit=limit, offset=offset)
+                every = MOST_OF_ALL if every_hit else 0
+                results = search(account.store, query, wanted, limit=limit, offset=offset, mixed=mixed, every=every)
             asked = [name for name, *_ in filters.speakers]
             heard = who_speaks(account.store, asked, wanted) if asked and not results.total else ()
             return results, reach(account.store, filters), people, wanted, to_do, heard

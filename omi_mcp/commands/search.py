@@ -1,6 +1,7 @@
 """`omi-mcp search`: find conversations from a terminal or a script."""
 
 import argparse
+import sys
 
 from omi_mcp import front
 from omi_mcp.api.models import known_categories
@@ -34,6 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--open-items", action="store_true", help="only what is still to do: open action items with their due dates"
     )
+    parser.add_argument("--hits", action="store_true", help="every place where it was said, up to 12 of a conversation")
     parser.add_argument("--limit", type=int, default=10, metavar="N", help=f"how many, 1 to {MOST} (default 10)")
     parser.add_argument(
         "--refresh", action="store_true", help="look for what is new first, however lately that was done"
@@ -63,11 +65,25 @@ async def main(session: Session, options: argparse.Namespace) -> int:
     session.err.status("Searching ...")
     try:
         found = await session.library.search(
-            query, filters, folder=options.folder, limit=options.limit, refresh=options.refresh
+            query,
+            filters,
+            folder=options.folder,
+            limit=options.limit,
+            every_hit=options.hits,
+            mixed=True,
+            refresh=options.refresh,
         )
     finally:
         session.err.status("")
-    answer = front.search_answer(found, wanted, session.settings.timezone, session.clock.now(), copying=False)
+    answer = front.search_answer(
+        found,
+        wanted,
+        session.settings.timezone,
+        session.clock.now(),
+        detail="hits" if options.hits else "concise",
+        room=sys.maxsize,
+        copying=False,
+    )
     if options.json:
         session.json(answer.dump())
         return DONE
@@ -84,10 +100,10 @@ async def main(session: Session, options: argparse.Namespace) -> int:
     session.note(answer.note)
     if answer.unmatched:
         session.note(f"Nothing searched has: {', '.join(answer.unmatched)}.")
-    if answer.matched > len(answer.conversations):
-        session.note(f"{len(answer.conversations)} of {answer.matched:,}; --limit shows more, filters narrow it down.")
-    elif answer.matched and answer.matched_loosely:
-        session.note(f"{answer.matched_loosely:,} more match only loosely.")
+    total = answer.matched + (answer.matched_loosely or 0)
+    closely = f" ({answer.matched:,} of them match closely)" if answer.matched and answer.matched_loosely else ""
+    if total > len(answer.conversations):
+        session.note(f"{len(answer.conversations)} of {total:,}{closely}; --limit shows more, filters narrow it down.")
     session.note(answer.coverage.note)
     if not answer.coverage.complete and session.settings.mirror == "disk":
         session.note("`omi-mcp sync` copies the rest.")
@@ -100,6 +116,9 @@ def _shown(session: Session, number: int, card: ConversationCard, query: str) ->
     for hit in card.hits or ():
         where = (f"{hit.at} " if hit.at else "") + (f"{hit.speaker}: " if hit.speaker else "")
         lines.append(f"    {paint(where, 'cyan')}{_highlighted(session, hit.text, query)}")
+    if card.hits_total:
+        more = card.hits_total - len(card.hits or ())
+        lines.append(f"    {paint(f'and {more:,} more', 'dim')}")
     shown = [_to_do(session, item, query) for item in card.action_items or ()]
     if card.open_action_items and len(shown) < card.open_action_items:
         shown.append(f"    and {card.open_action_items - len(shown)} more")

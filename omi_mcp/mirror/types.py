@@ -113,6 +113,10 @@ class Match:
     speakers: tuple[str, ...]
     segments: int
     hits: tuple[Hit, ...]
+    found: int = 0
+    """Hits there are."""
+    sentence: str | None = None
+    """The one of the overview that matches best."""
     by_meaning: bool = False
     """Found by the service's own search, and not among what matches by words on this page."""
     to_do: tuple[ActionItem, ...] = ()

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+from collections.abc import Set
 from dataclasses import replace
 from typing import Annotated, NamedTuple
 
@@ -12,7 +13,7 @@ from pydantic import Field
 
 from omi_mcp import front
 from omi_mcp.api.models import known_categories
-from omi_mcp.mirror.types import Filters, Progress
+from omi_mcp.mirror.types import Filters, Match, Progress
 from omi_mcp.names import people_asked
 from omi_mcp.tools.arguments import MAX_LIMIT, Names, PageSize, Switch, Words, checked, time_range
 from omi_mcp.tools.calls import WAITING, Ctx, answering, app_of, reply
@@ -57,7 +58,8 @@ async def search_conversations(
     ] = None,
     cursor: Annotated[Words, Field(description="next_cursor of the same search")] = None,
     detail: Annotated[
-        Detail, Field(description="concise (default), or full: whole overviews and action items")
+        Detail,
+        Field(description="concise (default); hits: every place, for lists; full: whole overviews and action items"),
     ] = "concise",
 ) -> Annotated[CallToolResult, SearchAnswer]:
     app = app_of(ctx)
@@ -88,7 +90,13 @@ async def search_conversations(
 
     async with answering(ctx, "read", message):
         found = await app.library.search(
-            query or "", filters, folder=folder, limit=limit or DEFAULT_LIMIT, offset=place.offset, report=report
+            query or "",
+            filters,
+            folder=folder,
+            limit=limit or DEFAULT_LIMIT,
+            offset=place.offset,
+            every_hit=detail == "hits",
+            report=report,
         )
     results = found.results
     if place.offset and not results.matches:
@@ -99,6 +107,10 @@ async def search_conversations(
         left = tuple(match for match in results.matches if _mark(match.stored.conversation.id) not in place.marks)
         found = replace(found, results=replace(results, matches=left), unworded=place.unworded)
     answer = front.search_answer(found, wanted, app.settings.timezone, app.clock.now(), detail=detail)
+    shown = {card.id for card in answer.conversations}
+    unshown = (each for each, match in enumerate(results.matches) if not _is_past(match, shown, place.marks))
+    if (first := next(unshown, None)) is not None:
+        results = replace(results, next_offset=place.offset + first)
     following = None
     if results.next_offset is not None:
         marks = place.marks | {_mark(match.stored.conversation.id) for match in found.by_meaning}
@@ -118,6 +130,11 @@ class _Place(NamedTuple):
     offset: int = 0
     unworded: int = 0
     marks: frozenset[str] = frozenset()
+
+
+def _is_past(match: Match, shown: Set[str], marks: Set[str]) -> bool:
+    """Whether a match is on this page, or was on one before."""
+    return match.stored.conversation.id in shown or _mark(match.stored.conversation.id) in marks
 
 
 def _mark(conversation_id: str) -> str:

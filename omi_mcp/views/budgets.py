@@ -48,6 +48,10 @@ ITEMS = 4_000
 EVENTS = 2_000
 NOTE = 400
 
+SENTENCE = 40
+BEGINNING = 50
+"""The least worth showing of a sentence of the overview that matches, and of the beginning before it."""
+
 
 @dataclass(frozen=True)
 class CardSize:
@@ -90,7 +94,11 @@ TO_DO_PAGE = 9_000
 """The page with them, and with ten conversations at most; more share as much as concise cards do."""
 TO_DO_OTHERS = 2_000
 
+HITS_PAGE = 5_250
+"""A page of nothing but hits: as many conversations as fit, one at least."""
+
 _ROOMY_PAGE = 10
+_GAP = " ... "
 _SENTENCE_END = re.compile(
     r"[.!?\u2026][\"')\]\u201d\u2019]*(?=\s)|[\u3002\uff01\uff1f\u061f\u06d4\u0964][\u300d\u300f\u201d]*"
 )
@@ -126,6 +134,23 @@ def excerpt(text: str, limit: int) -> str:
         return ""
     kept = text[: break_before(text, room)].rstrip(" .\n")
     return kept + _left_out(len(text) - len(kept))
+
+
+def excerpt_with(text: str, sentence: str, limit: int) -> str:
+    """`excerpt`, but for a part of `text` that is in it: `sentence`, cut to fit, behind as much of the beginning as
+    there is room for."""
+    beginning = excerpt(text, limit)
+    if not sentence or len(text) <= limit or sentence.strip(".") in beginning:
+        return beginning
+    room = limit - len(_left_out(len(text))) - len(_GAP)
+    if room < SENTENCE:
+        return beginning
+    shown = shorten(sentence.removeprefix(_GAP.strip()), room)
+    rest = room - len(shown)
+    first = text[: break_before(text, rest)].rstrip(" .\n") if rest >= BEGINNING else ""
+    return (
+        f"{first}{_GAP if first else _GAP.lstrip()}{shown.rstrip(' .')}{_left_out(len(text) - len(first) - len(shown))}"
+    )
 
 
 def break_before(text: str, limit: int) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, tzinfo
 from itertools import chain
-from typing import Literal, TypedDict, TypeVar
+from typing import Literal, NamedTuple, Self, TypedDict, TypeVar
 
 from omi_mcp import dates
 from omi_mcp.api import models as api
@@ -13,7 +13,7 @@ from omi_mcp.views.models import ActionItem, ConversationCard, ConversationDetai
 from omi_mcp.views.text import clean_line, clean_prose
 from omi_mcp.views.transcripts import speaker_name
 
-Detail = Literal["concise", "full"]
+Detail = Literal["concise", "full", "hits"]
 UNTITLED = "(no title)"
 
 Part = TypeVar("Part", ActionItem, Event, Hit)
@@ -30,6 +30,10 @@ class _Heading(TypedDict):
     starred: bool | None
 
 
+_FILING = ("minutes", "category", "folder", "starred")
+"""What a card that is nothing but hits leaves out of its heading."""
+
+
 def search_cards(matches: Sequence[mirror.Match], zone: tzinfo, detail: Detail = "concise") -> list[ConversationCard]:
     """One card for each match, best first. Where the page is too long, the last ones give way first and the best one
     last: they lose hits and overview, never a fact of the heading.
@@ -37,7 +41,7 @@ def search_cards(matches: Sequence[mirror.Match], zone: tzinfo, detail: Detail =
     concise = detail == "concise"
     sizes = budgets.CONCISE if concise else budgets.FULL
     allowance = budgets.concise_page(len(matches)) if concise else budgets.FULL_PAGE
-    whole = [_whole(match, zone) for match in matches]
+    whole = [_Whole.of(match, zone) for match in matches]
     cards = [_sized(card, sizes[0]) for card in whole]
     taken = [budgets.json_size(card.dump()) + 1 for card in cards]
     for index, size in _cuts(len(cards), sizes):
@@ -45,6 +49,21 @@ def search_cards(matches: Sequence[mirror.Match], zone: tzinfo, detail: Detail =
             break
         cards[index] = _sized(whole[index], size)
         taken[index] = budgets.json_size(cards[index].dump()) + 1
+    return cards
+
+
+def hit_cards(matches: Sequence[mirror.Match], zone: tzinfo, limit: int) -> list[ConversationCard]:
+    """A card for each of the first matches, all its hits and no more: as many as fit in `limit` characters, or one."""
+    cards: list[ConversationCard] = []
+    for match in matches:
+        hits = [hit(found) for found in match.hits]
+        total = match.found if match.found > len(hits) else None
+        card = ConversationCard(**_heading(match.stored, zone), hits=hits or None, hits_total=total)
+        card = card.model_copy(update=dict.fromkeys(_FILING))
+        limit -= budgets.json_size(card.dump()) + 1
+        if limit < 0 and cards:
+            break
+        cards.append(card)
     return cards
 
 
@@ -161,8 +180,19 @@ def title(conversation: api.Conversation, opening: str = "") -> str:
     return f'{UNTITLED} "{budgets.shorten(words, budgets.FIRST_WORDS)}"' if words else UNTITLED
 
 
-def _whole(match: mirror.Match, zone: tzinfo) -> ConversationCard:
-    """The card before anything is cut."""
+class _Whole(NamedTuple):
+    """A card before anything is cut, the sentence of its overview that matches, and how many hits there are."""
+
+    card: ConversationCard
+    sentence: str
+    hits: int
+
+    @classmethod
+    def of(cls, match: mirror.Match, zone: tzinfo) -> Self:
+        return cls(_card(match, zone), clean_line(match.sentence or ""), match.found)
+
+
+def _card(match: mirror.Match, zone: tzinfo) -> ConversationCard:
     structured = match.stored.conversation.structured
     items = _action_items(structured.action_items, zone)
     return ConversationCard(
@@ -177,10 +207,12 @@ def _whole(match: mirror.Match, zone: tzinfo) -> ConversationCard:
     )
 
 
-def _sized(card: ConversationCard, size: budgets.CardSize) -> ConversationCard:
-    overview = budgets.excerpt(card.overview or "", size.overview)
+def _sized(whole: _Whole, size: budgets.CardSize) -> ConversationCard:
+    card, sentence, total = whole
+    overview = budgets.excerpt_with(card.overview or "", sentence, size.overview)
     names = card.speakers or []
-    hits = [found for found in card.hits or [] if found.field != "overview" or found.text.strip(".") not in overview]
+    hits = [each for each in card.hits or [] if each.field != "overview" or not overview][: size.hits]
+    shown = len(hits) + bool(sentence and overview)
     return card.model_copy(
         update={
             "title": budgets.shorten(card.title, size.title),
@@ -188,7 +220,8 @@ def _sized(card: ConversationCard, size: budgets.CardSize) -> ConversationCard:
             "speakers_left_out": max(0, len(names) - size.speakers) or None,
             "overview": overview or None,
             "action_items": _bounded(card.action_items or [], size.items)[0],
-            "hits": hits[: size.hits] or None,
+            "hits": hits or None,
+            "hits_total": total if total > shown else None,
         }
     )
 

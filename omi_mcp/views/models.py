@@ -84,6 +84,7 @@ class ConversationCard(Heading):
     open_action_items: int | None = None
     action_items: list[ActionItem] | None = None
     hits: list[Hit] | None = None
+    hits_total: Annotated[int | None, Field(description='All hits, where more than shown: detail="hits".')] = None
 
 
 class TranscriptWindow(View):

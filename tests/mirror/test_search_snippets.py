@@ -152,3 +152,9 @@ def test_what_words_are_worth_together_does_not_depend_on_their_order() -> None:
     weights = {"greenhouse": 0.1, "orchard": 0.2, "turbine": 0.3}
     matcher = TermMatcher(weights, ())
     assert len({matcher.worth(dict.fromkeys(order).keys()) for order in permutations(weights)}) == 1
+
+
+@given(st.lists(st.text(max_size=30) | st.sampled_from(["a boat", "Boats, boats", "caf\u00e9 boat"]), max_size=6))
+def test_the_words_of_many_texts_are_those_of_each(texts: list[str]) -> None:
+    matcher = TermMatcher.of(parse("boats café"))
+    assert matcher.terms_of_each(texts) == [{each.term for each in matcher.find(text)} for text in texts]

@@ -1,7 +1,9 @@
 """Questions over many conversations, as a model asks them: phrases, premises that are false, lists."""
 
+import json
+
 import pytest
-from hosting import Connect, call, talk
+from hosting import Connect, call, copied, talk
 
 from omi_mcp.sandbox import Sandbox
 
@@ -16,6 +18,7 @@ async def test_a_phrase_helps_and_never_hides_what_the_words_find(connect: Conne
         ]
     )
     async with connect() as client:
+        await copied(client, 2)
         answer = await call(client, "search_conversations", query='Mira red boat "the end of the story"')
         assert [card["id"] for card in answer["conversations"]] == ["kitchen", "harbour"]
         assert answer["note"] == 'Conversations with "the end of the story": 1.'
@@ -34,6 +37,7 @@ async def test_a_phrase_helps_and_never_hides_what_the_words_find(connect: Conne
 async def test_a_false_premise_shows_in_one_call(connect: Connect, sandbox: Sandbox) -> None:
     sandbox.load([talk("harbour", words={4: "We sold the boat to Mira"}), talk("kitchen", days_ago=9)])
     async with connect() as client:
+        await copied(client, 2)
         question = "When did Mira crash the boat in Zanzibar this winter?"
         answer = await call(client, "search_conversations", query=question)
         assert answer["unmatched"] == ["crash", "zanzibar"]
@@ -47,6 +51,7 @@ async def test_a_false_premise_shows_in_one_call(connect: Connect, sandbox: Sand
 async def test_what_emptied_a_search_is_named_with_what_there_is_without_it(connect: Connect, sandbox: Sandbox) -> None:
     sandbox.load([talk("harbour", category="work"), talk("pier", days_ago=30)])
     async with connect() as client:
+        await copied(client, 2)
         search = {"query": "winter", "speakers": "Ana", "categories": ["work"], "end": "20 days ago"}
         answer = await call(client, "search_conversations", **search)
         assert answer["matched"] == 0
@@ -54,3 +59,47 @@ async def test_what_emptied_a_search_is_named_with_what_there_is_without_it(conn
         assert "speakers" not in answer["note"]
         answer = await call(client, "search_conversations", **search | {"starred": True})
         assert answer["note"].endswith("There would be 2 without all of these filters.")
+
+
+async def test_a_list_is_read_to_its_end_hit_by_hit(connect: Connect, sandbox: Sandbox) -> None:
+    films = {2 * at: f"On that evening number {at} we saw a film about the sea and {at} sailors" for at in range(9)}
+    sandbox.load([talk(f"cinema {n}", words=films, days_ago=n, overview="They talk about a film.") for n in range(6)])
+    sandbox.load([talk("festival", words=dict.fromkeys(range(20), "another film"), days_ago=9)])
+    async with connect() as client:
+        await copied(client, 7)
+        first = await call(client, "search_conversations", query="film")
+        assert first["matched"] == 7
+        for card in first["conversations"]:
+            assert card["hits_total"] > len(card["hits"])
+        seen: dict[str, list[int]] = {}
+        cursor: dict[str, str] = {}
+        pages = 0
+        while True:
+            page = await call(client, "search_conversations", query="film", detail="hits", **cursor)
+            assert len(json.dumps(page, ensure_ascii=False)) <= 6_500  # with spaces, that are not sent
+            pages += 1
+            for card in page["conversations"]:
+                assert card["id"] not in seen
+                assert "overview" not in card
+                seen[card["id"]] = [hit["segment"] for hit in card["hits"] if "segment" in hit]
+            if "next_cursor" not in page:
+                break
+            cursor = {"cursor": page["next_cursor"]}
+        assert pages > 1
+        assert seen.pop("festival") == list(range(12))
+        assert seen == {f"cinema {n}": list(films) for n in range(6)}
+        assert page["matched"] == 7
+
+
+async def test_the_sentence_of_an_overview_that_matches_is_shown(connect: Connect, sandbox: Sandbox) -> None:
+    padding = "They go through the agenda of the week and drink a lot of coffee with it. "
+    overview = padding * 5 + "The landlord ends the lease of the workshop in September. " + padding * 3
+    sandbox.load([talk("harbour", overview=overview)])
+    async with connect() as client:
+        await copied(client, 1)
+        (card,) = (await call(client, "search_conversations", query="when does the lease end"))["conversations"]
+        assert "The landlord ends the lease of the workshop in September" in card["overview"]
+        assert card["overview"].startswith("They go through the agenda")
+        assert len(card["overview"]) <= 240
+        assert card["overview"].endswith("characters]")
+        assert "hits_total" not in card

@@ -5,9 +5,10 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
 
+from omi_mcp.api.models import Conversation
 from omi_mcp.mirror.index import fts
 from omi_mcp.mirror.search.expansion import Expansion, expand
-from omi_mcp.mirror.search.hits import best_hits, head_hit, transcript_hit
+from omi_mcp.mirror.search.hits import Sought, best_hits, best_sentence, every_hit, head_hit, transcript_hit
 from omi_mcp.mirror.search.matcher import TermMatcher
 from omi_mcp.mirror.search.query import Query, parse
 from omi_mcp.mirror.search.ranking import Ranking, Scope, rank
@@ -20,16 +21,18 @@ MOST_HITS = 3
 """Hits shown of one conversation."""
 
 
-def search(store: Store, query: str, filters: Filters, *, limit: int, offset: int, mixed: bool = False) -> Results:
+def search(
+    store: Store, query: str, filters: Filters, *, limit: int, offset: int, mixed: bool = False, every: int = 0
+) -> Results:
     """One page of the visible conversations that pass `filters` and match `query`; without words, the newest first.
 
     The order is total, so pages neither overlap nor leave gaps while nothing is written. What matches loosely is on
-    pages of its own, unless `mixed`.
+    pages of its own, unless `mixed`. Of each conversation the best hits are given, or at most `every` of all.
     """
     with store.database.reading() as connection:
         looked_for = _looked_for(query, filters)
         asked = None if looked_for is None else expand(connection, looked_for)
-        results = _results(connection, asked, filters, limit, offset, mixed)
+        results = _results(connection, asked, filters, limit, offset, mixed, every)
         if filters == Filters() or (results.total and results.method != "unquoted"):
             return results
         # Something that was asked for emptied it: each filter is tried without.
@@ -76,7 +79,13 @@ def find_in(store: Store, conversation_id: str, query: str, limit: int, speaker:
 
 
 def _results(
-    connection: sqlite3.Connection, asked: Expansion | None, filters: Filters, limit: int, offset: int, mixed: bool
+    connection: sqlite3.Connection,
+    asked: Expansion | None,
+    filters: Filters,
+    limit: int,
+    offset: int,
+    mixed: bool,
+    every: int,
 ) -> Results:
     scope = Scope.of(connection, filters)
     if asked is None:
@@ -97,16 +106,17 @@ def _results(
     if offset < ranking.close and not mixed:
         limit = min(limit, ranking.close - offset)
     rows = ranking.page(connection, offset, limit)
+    sought = ranking.sought if offset < ranking.close else Sought(ranking.matcher.weights.keys())
     following = offset + len(rows)
     elsewhere = tuple(term.text for term in asked.query.terms if term in ranking.missing)
     return replace(
         found,
-        matches=tuple(_match(connection, ranking, row, scope.voices) for row in rows),
+        matches=tuple(_match(connection, ranking, row, scope.voices, sought, every) for row in rows),
         total=ranking.total,
         close=ranking.close,
         method="unquoted" if ranking.unquoted else asked.method,
         next_offset=following if rows and following < ranking.total else None,
-        loosely=bool(rows) and offset >= ranking.close and not mixed,
+        loosely=bool(rows) and offset >= ranking.close,
         unmatched=(*found.unmatched, *elsewhere),
         elsewhere=elsewhere,
         phrases=tuple(Phrase(phrase.text, held) for phrase, held in ranking.phrases.items()),
@@ -138,22 +148,38 @@ def _passing(connection: sqlite3.Connection, scope: Scope) -> int:
     return int(total)
 
 
-def _match(connection: sqlite3.Connection, ranking: Ranking, row: int, voices: Voices) -> Match:
+def _match(
+    connection: sqlite3.Connection, ranking: Ranking, row: int, voices: Voices, sought: Sought, every: int
+) -> Match:
     kept = connection.execute("select * from conversations where row = ?", (row,)).fetchone()
     match = _without_hits(connection, kept)
+    conversation = match.stored.conversation
+    entries = ranking.spoken(connection, row)
+    transcript = fts.stored_passages(connection, row) if entries is None else fts.passages(connection, entries)
+    hits, found = every_hit(ranking.matcher, sought, conversation, transcript, voices, every)
+    if not every:
+        hits = _few_hits(connection, ranking, row, conversation, voices)
+    sentence = best_sentence(ranking.matcher, conversation.structured.overview)
+    return replace(match, hits=hits, found=found, sentence=sentence)
+
+
+def _few_hits(
+    connection: sqlite3.Connection, ranking: Ranking, row: int, conversation: Conversation, voices: Voices
+) -> tuple[Hit, ...]:
+    """The best ones, each of another passage."""
+    head = head_hit(ranking.matcher, conversation)
     if row not in ranking.entries:
         spoken = best_hits(ranking.matcher, fts.stored_passages(connection, row), MOST_HITS, voices)
-        head = head_hit(ranking.matcher, match.stored.conversation)
-        return replace(match, hits=spoken or ((head,) if head else ()))
+        return spoken or ((head,) if head else ())
     passages = fts.passages(connection, ranking.passages(row, MOST_HITS))
     hits = [hit for passage in passages if (hit := transcript_hit(ranking.matcher, passage, voices)) is not None]
-    if ranking.is_written(row) and (hit := head_hit(ranking.matcher, match.stored.conversation)) is not None:
+    if ranking.is_written(row) and head is not None:
         # Title and overview are shown with every match, so only an action item takes the place of what was said.
         if len(hits) < MOST_HITS:
-            hits.append(hit)
-        elif ranking.is_written_best(row) and hit.field == "action_items":
-            hits[-1] = hit
-    return replace(match, hits=tuple(hits))
+            hits.append(head)
+        elif ranking.is_written_best(row) and head.field == "action_items":
+            hits[-1] = head
+    return tuple(hits)
 
 
 def _without_hits(connection: sqlite3.Connection, row: sqlite3.Row) -> Match:

@@ -1,10 +1,12 @@
 """Hits: where in a conversation the words of a query are, and the text cut down to around them."""
 
+import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
+from typing import NamedTuple
 
 from omi_mcp.api.models import Conversation
-from omi_mcp.mirror.index import Passage, head_fields, is_torn, words
+from omi_mcp.mirror.index import Passage, Piece, head_fields, is_torn, words
 from omi_mcp.mirror.search.matcher import Occurrence, TermMatcher
 from omi_mcp.mirror.search.query import parse
 from omi_mcp.mirror.search.voices import EVERYBODY, Voices
@@ -12,6 +14,8 @@ from omi_mcp.mirror.types import Hit
 
 SNIPPET_CHARACTERS = 200
 CUT = "..."
+
+_SENTENCE_END = re.compile(r"(?<=[.!?\u2026])\s+|(?<=[\u3002\uff01\uff1f])|\n+")
 
 
 def occurrences(query: str, text: str) -> list[tuple[int, int]]:
@@ -45,6 +49,60 @@ def head_hit(matcher: TermMatcher, conversation: Conversation) -> Hit | None:
     return hit
 
 
+class Sought(NamedTuple):
+    """Which index terms make a text a hit: a strong one, or two weak ones. A quoted phrase does too."""
+
+    strong: Set[str]
+    weak: Set[str] = frozenset()
+
+    def is_in(self, matcher: TermMatcher, text: str, terms: Set[str]) -> bool:
+        """Whether `text`, in which these `terms` are, is one."""
+        if not self.strong.isdisjoint(terms) or len(self.weak & terms) > 1:
+            return True
+        return any(terms >= {*each.terms} for each in matcher.phrases) and bool(matcher.whole(matcher.find(text)))
+
+
+def every_hit(
+    matcher: TermMatcher,
+    sought: Sought,
+    conversation: Conversation,
+    transcript: Iterable[Passage],
+    voices: Voices,
+    limit: int,
+) -> tuple[tuple[Hit, ...], int]:
+    """The best hits of a conversation, at most `limit`, in the order they were said and written; and the number of all.
+
+    A segment, an action item and the overview are one hit each. `transcript` has at least the passages that match.
+    """
+    pieces = [piece for passage in transcript for piece in voices.own(passage)]
+    fields = [(field, text) for field, text in head_fields(conversation) if field != "title"]
+    texts = [*(piece.text for piece in pieces), *(text for _, text in fields)]
+    every = [
+        place
+        for place, (text, terms) in enumerate(zip(texts, matcher.terms_of_each(texts), strict=True))
+        if terms and sought.is_in(matcher, text, terms)
+    ]
+    if not limit:
+        return (), len(every)
+    found = {place: matcher.find(texts[place]) for place in every}
+    best = sorted(sorted(every, key=lambda place: -matcher.value(found[place]))[:limit])
+    hits = [_said(matcher, pieces[place], found[place]) for place in best if place < len(pieces)]
+    for place in best[len(hits) :]:
+        field, text = fields[place - len(pieces)]
+        hits.append(Hit(field, snippet(matcher, text, found[place]), words=matcher.by_words(found[place])))
+    return tuple(hits), len(every)
+
+
+def best_sentence(matcher: TermMatcher, text: str) -> str | None:
+    """The sentence that holds most of what is sought, cut as a snippet; None where none holds anything."""
+    best, chosen = 0.0, None
+    for sentence in _SENTENCE_END.split(text):
+        found = matcher.find(sentence)
+        if (value := matcher.value(found)) > best:
+            best, chosen = value, snippet(matcher, sentence, found)
+    return chosen
+
+
 def snippet(matcher: TermMatcher, text: str, found: Sequence[Occurrence]) -> str:
     """At most `SNIPPET_CHARACTERS` of `text` around its best words, and "..." where it is cut; on one line."""
     if len(text) <= SNIPPET_CHARACTERS:
@@ -63,13 +121,16 @@ def _best_hit(matcher: TermMatcher, passage: Passage, voices: Voices) -> tuple[f
         named = {each.term for each in matcher.find(piece.speaker)}
         value = matcher.value(found) + matcher.worth(named - {each.term for each in found})
         if value > best:
-            best, chosen = value, (piece, found, named)
+            best, chosen = value, (piece, found)
     if chosen is None:
         return None
-    piece, found, named = chosen
+    return best, _said(matcher, *chosen)
+
+
+def _said(matcher: TermMatcher, piece: Piece, found: Sequence[Occurrence]) -> Hit:
+    named = {each.term for each in matcher.find(piece.speaker)}
     text = snippet(matcher, piece.text, found)
-    words = matcher.by_words(found, named)
-    return best, Hit("transcript", text, piece.place, piece.start, piece.speaker, words)
+    return Hit("transcript", text, piece.place, piece.start, piece.speaker, matcher.by_words(found, named))
 
 
 def _best_span(matcher: TermMatcher, found: Sequence[Occurrence]) -> tuple[int, int]:

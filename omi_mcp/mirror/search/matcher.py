@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from math import fsum
 from typing import NamedTuple, Self
 
@@ -112,6 +112,21 @@ class TermMatcher:
                 run = found[start : start + length]
                 if run[-1].place - run[0].place == length - 1 and tuple(each.term for each in run) == phrase.terms:
                     yield start, phrase
+
+    def terms_of_each(self, texts: Sequence[str]) -> list[set[str]]:
+        """The sought terms in each of `texts`: as `find`, without places, and in less time for many short ones."""
+        terms = [set[str]() if text.isascii() else {each.term for each in self.find(text)} for text in texts]
+        joined = "\n".join(text if text.isascii() else "" for text in texts)
+        possible = [(match.start(), match.group().lower()) for match in self._possible_words.finditer(joined)]
+        known = stems({word for _, word in possible}) if possible and self._sought else {}
+        ends = list(accumulate(len(text) * text.isascii() + 1 for text in texts))
+        at = 0
+        for start, word in possible:
+            if (term := known.get(word, "")) in self._sought:
+                while ends[at] <= start:
+                    at += 1
+                terms[at].add(term)
+        return terms
 
     def _find_ascii(self, text: str) -> list[Occurrence]:
         """The same in a fraction of the time: only words that begin as a sought term does are looked at."""

@@ -19,6 +19,7 @@ from typing import NamedTuple, Self
 
 from omi_mcp.mirror.index import folded_words, fts, in_words, storable
 from omi_mcp.mirror.search.expansion import Expansion
+from omi_mcp.mirror.search.hits import Sought
 from omi_mcp.mirror.search.matcher import TermMatcher
 from omi_mcp.mirror.search.query import Query, Term, all_of, any_of, count, day_words, two_of
 from omi_mcp.mirror.search.voices import EVERYBODY, OwnWords, Voices, own_words, speaking
@@ -163,7 +164,8 @@ class Ranking:
 
     `entries` are the rowids of those that match in each ranked one, best first, and `scores` theirs. `phrases` are
     those of the query with the number of conversations that hold them, `missing` the words that none in the scope has.
-    `unquoted`: nothing but phrases was asked for, and what there is matches their words.
+    `unquoted`: nothing but phrases was asked for, and what there is matches their words. `sought` is what makes a close
+    match, and `matching` finds what is not in `entries`, unless all is.
     """
 
     tiers: Sequence[Tier]
@@ -175,6 +177,8 @@ class Ranking:
     phrases: Mapping[Term, int]
     missing: Set[Term]
     unquoted: bool
+    sought: Sought
+    matching: Matching | None
 
     def page(self, connection: sqlite3.Connection, offset: int, limit: int) -> list[int]:
         """At most `limit` conversations behind the first `offset`."""
@@ -191,6 +195,13 @@ class Ranking:
                 break
             offset = 0
         return rows
+
+    def spoken(self, connection: sqlite3.Connection, row: int) -> list[int] | None:
+        """All passages of a conversation that match, in order; None where any of them may."""
+        if row not in self.entries:
+            return None
+        entries = self.entries[row] if self.matching is None else self.matching.entries(connection, row)
+        return sorted(entry for entry in entries if not _is_written(entry))
 
     def passages(self, row: int, limit: int) -> list[int]:
         """The passages of a conversation to show, best first. What is said before and after one counts too."""
@@ -272,14 +283,30 @@ def _rank(
     pool = Pool(connection, scope, matching, totals, found, first, all_ranked)
     if query.quoted:
         tiers, close = _quoted_tiers(pool, expansion, holders)
+        sought = Sought(frozenset())
     elif unquoted:
         tiers, close = [pool.tier(totals, pool.total, pool.rows)], 0
+        sought = Sought(matcher.weights.keys())
     else:
         words = [term for term in leading if term in query.terms and term not in missing]
-        tiers, close = _tiers(pool, Closeness.of(words, phrases, expansion.counts, rarity), matcher, holders, places)
+        closeness = Closeness.of(words, phrases, expansion.counts, rarity)
+        sought = Sought(*(_stems(matcher, terms) for terms in (closeness.strong, closeness.weak)))
+        tiers, close = _tiers(pool, closeness, matcher, holders, places)
     total = sum(tier.total for tier in tiers)
     holding = {phrase: len(holders.get(phrase, ())) for phrase in expansion.asked.phrases}
-    return Ranking(tiers, total, close, matcher, found, scores, holding, missing, unquoted)
+    return Ranking(
+        tiers,
+        total,
+        close,
+        matcher,
+        found,
+        scores,
+        holding,
+        missing,
+        unquoted,
+        sought,
+        None if all_ranked else matching,
+    )
 
 
 @dataclass(frozen=True)
@@ -395,15 +422,17 @@ def _tiers(
 
 def _known_close(closeness: Closeness, matcher: TermMatcher, places: Places) -> set[int]:
     """Those of which an entry that was looked into tells that they match closely."""
-    strong, weak = (
-        {stem for term in terms for stem in matcher.asked[term.text]} for terms in (closeness.strong, closeness.weak)
-    )
+    strong, weak = _stems(matcher, closeness.strong), _stems(matcher, closeness.weak)
     close = set()
     for entry, found in places.items():
         terms = {term for _, term in found}
         if not strong.isdisjoint(terms) or len(weak & terms) > 1:
             close.add(entry >> fts.ENTRY_BITS)
     return close
+
+
+def _stems(matcher: TermMatcher, terms: Iterable[Term]) -> Set[str]:
+    return {stem for term in terms for stem in matcher.asked[term.text]}
 
 
 def _reaching(best: Sequence[int], totals: Mapping[int, float], known: Set[int], wanted: int) -> int:

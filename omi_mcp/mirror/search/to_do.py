@@ -48,6 +48,7 @@ def search_to_do(
             matches=tuple(page),
             total=total,
             close=max(found.close, len(first)),
+            loosely=False,
             next_offset=following if page and following < total else None,
         )
     matches = tuple(replace(match, to_do=_ordered(matcher, _open(match))) for match in results.matches)
