@@ -120,7 +120,7 @@ def _shown(session: Session, number: int, card: ConversationCard, query: str) ->
         more = card.hits_total - len(card.hits or ())
         lines.append(f"    {paint(f'and {more:,} more', 'dim')}")
     shown = [_to_do(session, item, query) for item in card.action_items or ()]
-    if card.open_action_items and len(shown) < card.open_action_items:
+    if shown and card.open_action_items and len(shown) < card.open_action_items:
         shown.append(f"    and {card.open_action_items - len(shown)} more")
     lines += shown
     if not card.hits and card.overview:
@@ -151,6 +151,7 @@ def facts(card: ConversationCard | ConversationDetail) -> str:
         card.category,
         card.folder,
         card.starred and "starred",
+        isinstance(card, ConversationCard) and card.method and f"by {card.method}",
         enumerated(card.speakers or (), card.speakers_left_out),
     )
     return " · ".join(str(fact) for fact in known if fact)

@@ -118,8 +118,9 @@ def found(
 
 def by_meaning(count: int) -> str:
     """How conversations came into an answer that words have not brought."""
-    which = "The one" if count == 1 else f"The {count}"
-    return f"{which} with method meaning came from Omi's own search by meaning: read before relying on it."
+    if count == 1:
+        return "The last one is from Omi's own search by meaning, not by these words: read it before relying on it."
+    return f"The last {count} are from Omi's own search by meaning, not by these words: read before relying on them."
 
 
 def to_do(known: ToDo, zone: tzinfo, now: datetime) -> str | None:

@@ -1,5 +1,7 @@
 """The account's own list of action items: read once a day, and matched with what the conversations say of theirs."""
 
+import os
+import random
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,7 +11,9 @@ from sync_kit import Account, Process, holding, talk
 
 from omi_mcp.api.models import ActionItem
 from omi_mcp.database import Database
+from omi_mcp.mirror.search import search_to_do
 from omi_mcp.mirror.store import Store
+from omi_mcp.mirror.types import Filters
 
 pytestmark = pytest.mark.anyio
 
@@ -165,3 +169,64 @@ async def test_a_mirror_of_an_earlier_version_knows_what_is_open_in_it(account: 
     assert stored
     assert stored.conversation.structured.action_items[1] == ActionItem(description="Buy milk")
     older.close()
+
+
+async def test_a_slow_list_is_waited_for_once(account: Account) -> None:
+    account.sandbox.load([to_do(1, "Call the bank")])
+    async with account.copied() as process:
+        await process.sync.refresh_items()
+        account.wire.latency = 100
+        for longest in (9, 1):
+            before = account.clock.now()
+            await process.sync.refresh_items(anew=longest > 1)
+            assert account.clock.now() - before < timedelta(seconds=longest)
+        assert items(process, 1) == {"Call the bank": False}
+
+
+@pytest.mark.parametrize("seed", range(int(os.environ.get("OMI_TEST_SEEDS", "6"))))
+@holding(size=0)
+async def test_whatever_is_done_in_the_app_what_is_to_do_is_what_its_list_says(account: Account, seed: int) -> None:
+    dice = random.Random(seed)
+    sandbox = account.sandbox
+    sandbox.load(
+        to_do(number, *(f"Thing {dice.randrange(9)}" for _ in range(dice.randrange(4)))) for number in range(8)
+    )
+    hidden: set[str] = set()
+
+    def change(store: Store) -> None:
+        listed = sandbox.action_items()
+        item = dice.choice(listed)["id"] if listed else None
+        conversation = dice.choice(sandbox.ids(listable=False))
+        match dice.randrange(7):
+            case 0 | 1 if item:
+                sandbox.change_item(item, completed=dice.random() < 0.7)
+            case 2 if item:
+                sandbox.change_item(item, description=f"Thing {dice.randrange(9)}")
+            case 3 if item:
+                sandbox.delete_item(item)
+            case 4:
+                sandbox.add_item(f"Thing {dice.randrange(9)}", conversation_id=dice.choice([None, conversation]))
+            case 5 if conversation not in hidden:
+                sandbox.edit(conversation, overview=f"Edited {dice.random()}")
+                store.upsert([account.conversation(conversation)])
+            case 6:
+                hidden.symmetric_difference_update({conversation})
+                store.set_hidden(conversation, conversation in hidden)
+
+    async with account.copied() as process:
+        for _ in range(30):
+            await process.sync.refresh_items(anew=True)
+            for _ in range(dice.randrange(1, 4)):
+                change(process.store)
+            await process.sync.refresh_items(anew=True)
+            results, loose = search_to_do(process.store, "", Filters(), limit=50, offset=0)
+            found = {
+                (match.stored.conversation.id, item.description) for match in results.matches for item in match.to_do
+            }
+            still = [item for item in sandbox.action_items() if not item["completed"]]
+            assert found == {
+                (item["conversation_id"], item["description"])
+                for item in still
+                if item["conversation_id"] and item["conversation_id"] not in hidden
+            }
+            assert {item.id for item in loose} == {item["id"] for item in still if item["conversation_id"] is None}

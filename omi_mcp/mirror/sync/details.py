@@ -249,10 +249,14 @@ class ActionItemReader:
         except (BudgetSpent, RateLimited):
             raise
         except OmiError as error:
-            failed = state.model_copy(update={"began": None, "offset": 0})
-            await database.run(partial(failed.save, self._store, failed=self._clock.now(), refused=_refused(error)))
+            await database.run(self.note_failure, error)
             return False
         return await database.run(self._keep, page, began, state)
+
+    def note_failure(self, error: OmiError) -> None:
+        """The list could not be read, or not in time: the reading begins anew, later. Blocks."""
+        state = ActionItems.load(self._store)
+        state.save(self._store, failed=self._clock.now(), refused=_refused(error), began=None, offset=0)
 
     def _keep(self, page: ItemPage, began: datetime, state: ActionItems) -> bool:
         offset = state.offset + page.received

@@ -144,11 +144,15 @@ class Scheduler:
         """See that it is known which action items are done: called before an answer about them. `anew`: read the list
         however lately that was done. What cannot be read is left as it was; see `to_do`."""
         fresh = timedelta() if anew else ITEMS_AT_HAND
-        with suppress(BudgetSpent, RateLimited, sqlite3.Error), anyio.move_on_after(ANSWER_SECONDS):
-            async with self._reading_items:
-                if await database.run(self._items.due, fresh) <= self._clock.now():
-                    while await self._items.step(background=False):
-                        pass
+        with suppress(BudgetSpent, RateLimited, sqlite3.Error):
+            try:
+                with anyio.fail_after(ANSWER_SECONDS):
+                    async with self._reading_items:
+                        if await database.run(self._items.due, fresh) <= self._clock.now():
+                            while await self._items.step(background=False):
+                                pass
+            except TimeoutError:
+                await database.run(self._items.note_failure, AnswerLost("the Omi API is slow"))
 
     def to_do(self) -> ToDo:
         """How far the list of action items is known. Blocks."""
