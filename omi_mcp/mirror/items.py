@@ -29,6 +29,10 @@ SCHEMA = """
 or reworded there, which the conversation does not know."""
 
 
+FEW = 10
+"""A list with more than that is not believed to have nothing any more."""
+
+
 def keep(connection: sqlite3.Connection, items: Iterable[ListedItem], read: int) -> set[str]:
     """Keep rows of the list, read at `read`. The ids of the conversations for which something is different."""
     changed: set[str] = set()
@@ -50,8 +54,11 @@ def keep(connection: sqlite3.Connection, items: Iterable[ListedItem], read: int)
 
 def settle(connection: sqlite3.Connection, began: int) -> set[str]:
     """The list was read to its end, from `began` on: what it did not bring is gone. The ids of its conversations."""
-    if not connection.execute("select 1 from listed_items where read >= ? limit 1", (began,)).fetchone():
-        return set()  # nothing at all is not believed of a list that had something
+    (had, brought) = connection.execute(
+        "select count(*), coalesce(sum(read >= ?), 0) from listed_items where gone = 0", (began,)
+    ).fetchone()
+    if not brought and had > FEW:
+        return set()
     where = "where read < ? and gone = 0 and conversation is not null"
     changed = {
         row["conversation"] for row in connection.execute(f"select conversation from listed_items {where}", (began,))
