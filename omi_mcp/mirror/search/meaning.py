@@ -57,19 +57,19 @@ log = logging.getLogger(__name__)
 
 
 def worth_asking(query: str, results: Results) -> bool:
-    """Whether what words have found on a page is nothing, or loose: nowhere in it two of them are together. Phrases in
-    quotes alone are not worth it: they ask for these words and no others."""
+    """Whether what words have found on a page is nothing, or loose: nothing matches closely, or nowhere in it two of
+    them are together. Phrases in quotes alone are not worth it: they ask for these words and no others."""
     asked = parse(query)
+    if not asked.terms or asked.quoted:
+        return False
+    if not results.close:
+        return True
     matcher = TermMatcher.of(Query(asked.terms, synonyms=asked.synonyms))
     wanted = min(TOGETHER, len(asked.terms))
-    return (
-        bool(asked.terms)
-        and not asked.quoted
-        and not any(
-            len({found.term for found in matcher.find(text)}) >= wanted
-            for match in results.matches
-            for text in _texts(match)
-        )
+    return not any(
+        len({found.term for found in matcher.find(text)}) >= wanted
+        for match in results.matches
+        for text in _texts(match)
     )
 
 
