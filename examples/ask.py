@@ -14,6 +14,7 @@ import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from mcp import Client, StdioServerParameters
@@ -93,7 +94,8 @@ async def quote(question: str, tools: Sequence[Tool], steps: Sequence[Step]) -> 
 def cite(conversation: dict[str, Any], turn: str) -> str:
     """Where `turn` can be found again: title, date, and the time in the conversation."""
     time = turn[1:9]
-    return f"{conversation['title']}, {conversation['weekday']} {conversation['started'][:10]}, {time}"
+    day = datetime.fromisoformat(conversation["started"])
+    return f"{conversation['title']}, {day:%A %Y-%m-%d}, {time}"
 
 
 async def main() -> int:

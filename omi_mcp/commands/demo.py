@@ -86,7 +86,7 @@ async def _tour(call: Call) -> None:
     await call("get_conversation", conversation_id=newest, find="fifty-four a month, one price", max_chars=2000)
 
     _say('3. "What did Rutger want?" By speaker, and by date, in your own words for it.')
-    await call("search_conversations", speaker="Rutger", start="2 months ago", limit=2)
+    await call("search_conversations", speakers=["Rutger"], start="2 months ago", limit=2)
 
     _say('4. "Save this talk to Omi." A diarised transcript is saved once, however often the call is repeated.')
     segments = [
@@ -118,7 +118,7 @@ def _rendered(answer: Answer) -> Iterator[str]:
         coverage = answer.get("coverage", {})
         yield f"-- {answer.get('matched', 0)} of {coverage.get('conversations', 0)} conversations match"
     elif "transcript" in answer:
-        yield f"{answer['title']} ({answer['weekday']} {answer['started'][:10]})"
+        yield f"{answer['title']} ({datetime.fromisoformat(answer['started']):%A %Y-%m-%d})"
         turns = answer["transcript"]["text"].splitlines()
         yield from (f"   {turn}" for turn in turns[:TURNS])
         yield f"-- the transcript covers {answer['transcript']['covers']}"
