@@ -119,6 +119,10 @@ def _run_http(options: argparse.Namespace) -> int:
             opened = hosted(settings, access, host, port)
             application = opened.app
             said = [f"add {access.sign_in.public_url}{http.PATH} to an assistant"]
+            if access.sign_in.open:
+                said.append("everyone who has an Omi key can sign in")
+            if settings.api_key:
+                said.append("OMI_API_KEY is not used here, as people sign in with their own keys")
         else:
             application, said = _own(settings, access, host, port, demo=options.demo)
         for line in (f"serving http://{name}:{port}{http.PATH}; Ctrl-C stops it", *said):

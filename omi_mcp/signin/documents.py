@@ -4,6 +4,7 @@ The address is a stranger's, so fetching is guarded: https at its usual port, at
 redirects, short, and within seconds. What was found is kept for a while, and so is that nothing was.
 """
 
+import asyncio
 import ipaddress
 import json
 import logging
@@ -78,7 +79,7 @@ class Documents:
         self._transport = transport
         self._seconds = seconds
         self._found: OrderedDict[str, _Found] = OrderedDict()
-        self._busy = anyio.CapacityLimiter(AT_ONCE)
+        self._busy = asyncio.Semaphore(AT_ONCE)
 
     async def host(self, url: str) -> Host:
         """The host whose document lies at `url`. Raises Unusable."""

@@ -78,12 +78,13 @@ def routes(
 ) -> list[Route]:
     """What hosts ask. `refused` makes the page for a request whose person cannot be sent back to any host."""
     authenticator = HostAuthenticator(provider)
-    asking = Attempts(clock, most=60, in_all=2_000, span=timedelta(minutes=10))
-    registering = Attempts(clock, most=60, in_all=2_000, span=timedelta(minutes=10))
+    asking = Attempts(clock, most=60, in_all=20_000, span=timedelta(minutes=10))
+    registering = Attempts(clock, most=60, in_all=20_000, span=timedelta(minutes=10))
     authorization = AuthorizationHandler(provider)
 
     async def authorize(request: Request) -> Response:
-        response: Response = await authorization.handle(request)
+        # The SDK takes whatever is not GET, also HEAD, for a form.
+        response: Response = await authorization.handle(Request({**request.scope, "method": "GET"}))
         location = response.headers.get("location")
         if location is None:
             return await refused(request)
