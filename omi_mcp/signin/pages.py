@@ -315,17 +315,23 @@ class Pages:
     async def _enter(self, request: Request, form: FormData) -> Response:
         key = bare_key(_field(form, "key"))
         problems, wait = {"key": KeyProblem.MISSING.value}, None
-        account = None
+        known = account = None
         if key:
             problems, wait = await self._tried(request, key, None, writing=False)
         if not problems:
-            account = await self._people.known(key)
+            known = await self._people.known(key)
+            account = known or await self._recognition.account(key)
             problems = {} if account else {"key": "not_here"}
         if account is None:
             status = 429 if wait is not None else 422
             return self._page("who.html", request, status=status, problems=problems, wait=wait)
-        await self._people.keep(account.id, key, account.timezone)  # Omi has just taken it, whatever was before
-        return self._in(RedirectResponse(CONNECTIONS, 303, SECURITY), account, self._people.mark(key))
+        mark = None
+        if known is None and not await self._recognition.is_better(key, account):
+            mark = self._people.current_mark(account)
+        if mark is None:
+            await self._people.keep(account.id, key, account.timezone)  # Omi has just taken it, whatever was before
+            mark = self._people.mark(key)
+        return self._in(RedirectResponse(CONNECTIONS, 303, SECURITY), account, mark)
 
     async def _replace(self, request: Request, account: KnownAccount, key: str) -> Response:
         problems, wait = {"new_key": KeyProblem.MISSING.value}, None

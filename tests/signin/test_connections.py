@@ -325,6 +325,23 @@ async def test_another_key_that_lists_the_same_conversations_is_the_same_account
             assert '"isError":true' not in saved.text
 
 
+@pytest.mark.parametrize("revoked", [True, False])
+async def test_who_comes_to_the_page_with_another_key_of_the_account_is_known(
+    sandbox: Sandbox, tmp_path: Path, revoked: bool
+) -> None:
+    sandbox.load(talks(25))
+    async with on_the_web(sandbox, tmp_path, **ON_DISK) as web:
+        made = await connected(web, sandbox.key)
+        await called(web, made["access_token"], "search_conversations")
+        if revoked:
+            sandbox.revoke_key(sandbox.key)
+        browser = Browser(web)
+        assert "Assistant" in (await browser.connections(sandbox.read_only_key)).text
+        assert "Assistant" in (await browser.client.get("/connections")).text
+        found = await called(web, made["access_token"], "search_conversations")
+        assert '"isError":true' not in found.text
+
+
 async def test_who_is_forgotten_leaves_nothing(sandbox: Sandbox, tmp_path: Path) -> None:
     sandbox.load_sample()
     async with on_the_web(sandbox, tmp_path, **ON_DISK) as web:
