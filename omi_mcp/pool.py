@@ -157,6 +157,9 @@ class LibraryPool:
             with database.lane(opened.lane), scope:
                 await opened.runs.wait()
                 yield opened.app
+        except Exception:
+            if not opened.refused:
+                raise
         finally:
             opened.calls.discard(scope)
             opened.used = self._clock.now()
@@ -227,8 +230,10 @@ class LibraryPool:
                     await opened.leaves.wait()
             await opened.free.wait()  # cancelled calls may still be at work in a thread
         except Exception as error:
-            log.warning("a library could not be closed: %s", type(error).__name__)
+            log.warning("a library was not closed as it should: %s", type(error).__name__)
+            self._retire(opened)
         finally:
+            opened.runs.set()
             with anyio.CancelScope(shield=True):
                 await self._clear_up(opened)
             self._all.discard(opened)

@@ -3,6 +3,7 @@
 import sqlite3
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,11 +14,12 @@ import pytest
 from accounts_kit import Town, running, titles, town
 from virtual_time import VirtualClock, VirtualLoop
 
+from omi_mcp import database
 from omi_mcp.account import delete_files
 from omi_mcp.accounts import Busy, Caller, KeyRefused, NoSuchAccount
 from omi_mcp.api.errors import OmiError
 from omi_mcp.mirror.types import Filters
-from omi_mcp.pool import COPIERS, IDLE, MOST_CALLS, PATIENCE_SECONDS, REVIEW_SECONDS, LibraryPool
+from omi_mcp.pool import COPIERS, IDLE, LANE, MOST_CALLS, PATIENCE_SECONDS, REVIEW_SECONDS, LibraryPool
 
 pytestmark = pytest.mark.anyio
 
@@ -68,15 +70,19 @@ async def test_a_library_closes_when_nobody_uses_it_and_opens_again_with_what_it
 
 async def test_a_library_stays_open_while_its_account_is_being_copied(tmp_path: Path) -> None:
     clock = VirtualClock()
-    with town(tmp_path, "ana", now=clock.now, conversations=700, limits="real") as built:
-        async with running(built.pool(clock)) as pool:
+    with town(tmp_path, "ana", now=clock.now, conversations=30) as built:
+        wire = Wire(built, clock)
+        wire.latency = 4.0
+        async with running(built.pool(clock, transport=wire)) as pool:
             await titles(pool, "ana")
+            wire.silent = {built.boxes["ana"].key}
             await clock.sleep(2 * IDLE.total_seconds())
             assert is_open(pool) == 1
-            await clock.sleep(4 * 3600)
+            wire.silent = set()
+            await clock.sleep(IDLE.total_seconds())
             assert is_open(pool) == 0
             async with pool.serving(Caller("ana")) as app:
-                assert (await app.library.standing()).counts.transcripts == 700
+                assert (await app.library.standing()).counts.transcripts == 30
 
 
 async def test_the_library_whose_last_use_is_longest_ago_gives_way(tmp_path: Path) -> None:
@@ -154,29 +160,32 @@ async def test_one_account_has_so_many_calls_at_once_and_the_others_do_not_notic
         assert outcomes["answered in the end"] == MOST_CALLS
 
 
-async def test_files_that_are_held_by_another_program_hold_up_their_own_account_only(tmp_path: Path) -> None:
+async def test_files_that_are_held_by_another_program_hold_up_their_own_accounts_only(tmp_path: Path) -> None:
     clock = VirtualClock()
-    names = [f"p{number}x" for number in range(4)]
-    with town(tmp_path, "ana", *names, now=clock.now) as built:
+    held, names = ("ana", "ben", "cleo"), ("p1x", "p2x")
+    with town(tmp_path, *held, *names, now=clock.now) as built:
         async with running(built.pool(clock)) as pool:
-            for name in ("ana", *names):
+            for name in (*held, *names):
                 await titles(pool, name)
-            held = sqlite3.connect(built.people.known["ana"].mirror_file, isolation_level=None)
-            held.execute("begin immediate")
-            async with anyio.create_task_group() as tasks:
+            with ExitStack() as holding:
+                for name in held:
+                    other = sqlite3.connect(built.people.known[name].mirror_file, isolation_level=None)
+                    holding.callback(other.close)
+                    other.execute("begin immediate")
 
-                async def wait() -> None:
-                    async with pool.serving(Caller("ana")) as app:
+                async def wait(name: str) -> None:
+                    async with pool.serving(Caller(name)) as app:
                         await app.library.sync()
 
-                for _ in range(MOST_CALLS):
-                    tasks.start_soon(wait)
-                for _ in range(10):
-                    await anyio.lowlevel.checkpoint()
-                for name in names:
-                    assert len(await titles(pool, name)) == 3
-                held.rollback()
-            held.close()
+                async with anyio.create_task_group() as tasks:
+                    for name in held * MOST_CALLS:
+                        tasks.start_soon(wait, name)
+                    for _ in range(10):
+                        await anyio.lowlevel.checkpoint()
+                    for name in names:
+                        assert len(await titles(pool, name)) == 3
+                    assert len(held) <= database.threads().borrowed_tokens <= len(held) * LANE, "they still wait"
+                    holding.close()
 
 
 async def test_to_forget_ends_what_is_under_way_and_leaves_no_file(tmp_path: Path) -> None:

@@ -272,6 +272,16 @@ async def test_a_revoked_key_is_told_and_then_sends_the_host_to_sign_in_again(pe
         assert (await listed(web, ben)).status_code == 200
 
 
+async def test_an_attached_conversation_says_so_as_well(people: Town, tmp_path: Path) -> None:
+    async with on_the_web(people.sandboxes, tmp_path) as web:
+        key = people.boxes["ana"].key
+        async with at(web, await token_of(web, key), "auto") as client:
+            await tool(client, "search_conversations", query="plan")
+            people.boxes["ana"].revoke_key(key)
+            with pytest.raises(MCPError, match="sign in again"):
+                await client.read_resource("omi://conversations/not-copied")
+
+
 class Full:
     """Libraries that are all in use."""
 
