@@ -41,6 +41,9 @@ from omi_mcp.transports import http
 
 SUBJECTS = ("budget", "doctor", "launch", "dinner", "pricing", "garden", "school", "server", "holiday", "ferry")
 MARK = re.compile(r"\bown\d{5}own\b")
+WATCH = 5
+"""Seconds between two looks at the server's process."""
+
 OLDER, NEWER = "2025-11-25", "2026-07-28"
 META = {
     "io.modelcontextprotocol/protocolVersion": NEWER,
@@ -60,7 +63,7 @@ def talks(number: int, count: int, now: datetime) -> list[dict[str, Any]]:
     own = mark(number)
     made = []
     for each in range(count):
-        subject, other = dice.sample(SUBJECTS, 2)
+        subject, other = SUBJECTS[each % len(SUBJECTS)], dice.choice(SUBJECTS)
         made.append(
             {
                 "id": f"{own}-{each}",
@@ -145,7 +148,7 @@ class Server:
     async def watch(self) -> None:
         while True:
             self.measure()
-            await anyio.sleep(5)
+            await anyio.sleep(WATCH)
 
     async def ready(self, address: str) -> None:
         async with httpx.AsyncClient() as client:
@@ -380,11 +383,13 @@ def report(options: argparse.Namespace, tally: Tally, server: Server, worked: fl
             print(f"  {count:>6}  {each}")
     memory = server.memory or [0.0]
     files = server.files or [0]
-    print(f"memory of the server: {memory[0]:.0f} MiB at first, {max(memory):.0f} at most, {memory[-1]:.0f} at the end")
+    each_minute = ", ".join(f"{size:.0f}" for size in memory[:: 60 // WATCH])
+    print(f"memory of the server, each minute: {each_minute} MiB; at most {max(memory):.0f}")
     print(
         f"processor time of the server: {worked:.0f} s, of the assistants and the sandbox: {time.process_time():.0f} s"
     )
-    print(f"open files: {max(files)} at most; libraries at the end: {server.pools[-1] if server.pools else 'not said'}")
+    pools = server.pools[-1] if server.pools else "not said"
+    print(f"open files: {max(files)} at most, {files[-1]} at the end; libraries: {pools}")
     print(
         json.dumps(
             {
