@@ -54,6 +54,7 @@ environment:
   OMI_MCP_OMI_SEARCH    off: never send the words of a search to Omi's own search by meaning
   OMI_MCP_DATA_DIR      folder of the copy; default: the platform's data folder
   OMI_MCP_STRUCTURED    off: answer in text only, for hosts that show both forms to the model
+  OMI_MCP_VIEWER        auto (default): a viewer for hosts that say they render MCP Apps; on: for every host; off
   OMI_MCP_HTTP_TOKEN    bearer token of --transport http; default: one that is made and kept in a file
   OMI_MCP_OAUTH_ISSUER  accept this issuer's tokens instead; with _AUDIENCE and _SUBJECT (docs/hosts.md)
   OMI_MCP_PUBLIC_URL    where hosts on the web reach --transport http; people sign in there with their Omi keys;

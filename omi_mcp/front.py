@@ -4,15 +4,16 @@ Tools and commands bring arguments that are parsed, and choose the words they an
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
+from typing import Any
 
 from omi_mcp import dates
 from omi_mcp.api.errors import InvalidRequest
 from omi_mcp.library import Found, Library
 from omi_mcp.mirror.types import Filters, Hit, Stored, ToDo
-from omi_mcp.views import budgets, notes
-from omi_mcp.views.cards import Detail, hit_cards, other_items, search_cards, to_do_cards
+from omi_mcp.views import budgets, notes, shown
+from omi_mcp.views.cards import Detail, detail_card, hit, hit_cards, other_items, search_cards, to_do_cards
 from omi_mcp.views.errors import Wording
 from omi_mcp.views.models import SearchAnswer
 from omi_mcp.views.transcripts import START, Place, Transcript, user_name
@@ -78,6 +79,26 @@ async def read(
         hits=hits,
         user=user,
     )
+
+
+def viewed(opened: Opened, zone: tzinfo, *, find: str | None = None, whole: bool = False) -> dict[str, Any]:
+    """What the viewer shows of it, JSON-ready: the whole transcript, or a window around the place it opens at."""
+    transcript = opened.transcript
+    card = detail_card(opened.stored, zone, transcript.speakers).dump()
+    if opened.absence is not None:
+        return {"conversation": card, "note": opened.absence.person}
+    if whole:
+        start = replace(START, speaker=opened.place.speaker, mark=opened.place.mark)
+        window = transcript.window(start, budgets.WHOLE)
+    else:
+        window = shown.opening(transcript, opened.place)
+    conversation = card | {
+        "user": user_name(opened.user),
+        "moments": [hit(found).dump() for found in opened.hits],
+        "transcript": transcript.view(window).dump(),
+    }
+    unsaid = "Nobody says these words here; it opens at the start." if find and not opened.hits else None
+    return {"conversation": conversation, **shown.people(transcript), "find": find, "note": unsaid}
 
 
 def _place(

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mcp.server import MCPServer, ServerRequestContext
+from mcp.server.apps import Apps, client_supports_apps
 from mcp.server.auth.provider import TokenVerifier
 from mcp.server.auth.settings import AuthSettings
 from mcp.server.context import CallNext, HandlerResult
@@ -123,6 +124,7 @@ def build_server(
         lifespan=lifespan,
         log_level=settings.log_level,
         subscriptions=False,
+        extensions=[] if settings.viewer == "off" else [Apps()],
         auth=auth,
         token_verifier=token_verifier,
     )
@@ -159,7 +161,7 @@ class OmiServer(MCPServer[Any]):
         caller: Callable[[], Caller] = Caller,
         **options: Any,
     ) -> None:
-        super().__init__(name, middleware=[self._served, self._instructed], **options)
+        super().__init__(name, middleware=[self._served, self._instructed, self._fitting], **options)
         self._settings = settings
         self._caller = caller
         self._completions: dict[type, Callable[..., Awaitable[Completion | None]]] = {}
@@ -211,6 +213,16 @@ class OmiServer(MCPServer[Any]):
             read_only = self._settings.read_only or not caller.may_write
             result["instructions"] = _instructions(replace(settings, read_only=read_only))
         return result
+
+    async def _fitting(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        """A host that renders no views is not offered the tools that have one."""
+        result = await call_next(ctx)
+        if ctx.method == "tools/list" and isinstance(result, dict) and not self._shows_views(ctx):
+            result["tools"] = [tool for tool in result["tools"] if "ui" not in tool.get("_meta", {})]
+        return result
+
+    def _shows_views(self, ctx: ServerRequestContext[Any, Any]) -> bool:
+        return self._settings.viewer == "on" or client_supports_apps(ctx)
 
     async def list_tools(self) -> list[Tool]:
         caller = self._caller()

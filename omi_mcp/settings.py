@@ -19,6 +19,8 @@ from platformdirs import user_data_path
 Mirror = Literal["disk", "memory"]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 Profile = Literal["full", "search-fetch"]
+Viewer = Literal["auto", "on", "off"]
+"""`auto`: for hosts that say they render MCP Apps; `on`: for every host."""
 
 LONGEST_NAME = 80
 
@@ -64,6 +66,7 @@ NAMES = frozenset(
         "OMI_MCP_STRUCTURED",
         "OMI_MCP_TIMEZONE",
         "OMI_MCP_USER_NAME",
+        "OMI_MCP_VIEWER",
     }
 )
 """Every setting there is."""
@@ -101,6 +104,7 @@ class Settings:
     log_level: LogLevel = "WARNING"
     demo: bool = False
     profile: Profile = "full"
+    viewer: Viewer = "auto"
     user_name: str | None = None
     """What the person is called in transcripts, where they say so; else it is judged from the conversations."""
     account_id: str | None = None
@@ -150,6 +154,7 @@ class Settings:
             omi_search=_switch(given, "OMI_MCP_OMI_SEARCH", default=True),
             structured=_switch(given, "OMI_MCP_STRUCTURED", default=True),
             user_name=" ".join(given.get("OMI_MCP_USER_NAME", "").split())[:LONGEST_NAME] or None,
+            viewer=_choice(given, "OMI_MCP_VIEWER", get_args(Viewer), default="auto"),
             log_level=_choice(given, "OMI_MCP_LOG_LEVEL", get_args(LogLevel), default="WARNING"),
         )
 

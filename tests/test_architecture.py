@@ -18,7 +18,7 @@ ROOMS = (
     ("tools", "resources", "prompts"),
     ("pool",),
     ("front", "context"),
-    ("views", "library", "signin"),
+    ("views", "viewer", "library", "signin"),
     ("account",),
     ("writes",),
     ("mirror",),

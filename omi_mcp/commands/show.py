@@ -5,10 +5,10 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from omi_mcp import dates, front
+from omi_mcp import dates, front, viewer
 from omi_mcp.commands.search import facts
 from omi_mcp.mirror.types import Stored
-from omi_mcp.terminal import DONE, FAILED, USAGE, CommandFailed, Session, argument, run_command
+from omi_mcp.terminal import DONE, FAILED, USAGE, CommandFailed, Session, argument, browser, run_command
 from omi_mcp.views.cards import detail_card
 from omi_mcp.views.models import ConversationDetail
 from omi_mcp.views.transcripts import MARK, speaker_name
@@ -26,7 +26,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     place.add_argument("--find", metavar="WORDS", help="transcript from just before these words are said")
     place.add_argument("--no-transcript", action="store_true", help="only the summary")
     parser.add_argument("--speaker", metavar="NAME", help="only what this person says")
-    parser.add_argument("--json", action="store_true", help="answer in JSON, the whole transcript segment by segment")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="answer in JSON, the whole transcript segment by segment")
+    form.add_argument("--open", action="store_true", help="show it in the browser, until the page is closed there")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -54,6 +56,8 @@ async def main(session: Session, options: argparse.Namespace) -> int:
         spoken = None if options.no_transcript else _segments(opened.stored)
         session.json(card.dump() | {"transcript": spoken, "note": why})
         return DONE
+    if options.open:
+        return await _open(session, front.viewed(opened, session.settings.timezone, find=options.find, whole=True))
     if options.find and why is None and not opened.hits:
         who = "this person does not say" if options.speaker else "nobody says"
         raise CommandFailed(f"--find: {who} these words in this conversation", FAILED)
@@ -64,6 +68,18 @@ async def main(session: Session, options: argparse.Namespace) -> int:
         for line in opened.transcript.window(opened.place, sys.maxsize).text.splitlines():
             session.out.print(_turn(session, line))
     session.note(why)
+    return DONE
+
+
+async def _open(session: Session, data: dict[str, Any]) -> int:
+    page = viewer.page(data)
+    visit = browser.Visit(page, viewer.policy(page))
+    try:
+        await visit.last(lambda address: session.note(f"Open at {address} until the page is closed, or with Ctrl-C."))
+    except browser.NoBrowser:
+        raise CommandFailed(
+            "--open: no browser could be started here. Without --open it is printed; BROWSER may name a browser"
+        ) from None
     return DONE
 
 

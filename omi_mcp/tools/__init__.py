@@ -4,11 +4,14 @@ from collections.abc import Callable
 from typing import Any
 
 from mcp.server import MCPServer
+from mcp.server.apps import Apps
+from mcp.server.mcpserver.resources import FileResource
 from mcp.types import ToolAnnotations
 
+from omi_mcp import viewer
 from omi_mcp.context import AppContext
 from omi_mcp.settings import Settings
-from omi_mcp.tools import create, delete, edit, read, search, search_fetch
+from omi_mcp.tools import create, delete, edit, read, search, search_fetch, show
 
 READ = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
 CREATE = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=False)
@@ -41,3 +44,31 @@ def register(server: MCPServer[AppContext], settings: Settings) -> None:
         add(edit.discard, "Hide or restore a conversation", edit.DISCARD, REPEATABLE)
         if settings.allow_delete:
             add(delete.delete_conversation, "Delete a conversation", delete.DELETE, DESTROY)
+    if settings.viewer != "off":
+        _add_viewer(server, settings)
+
+
+def _add_viewer(server: MCPServer[AppContext], settings: Settings) -> None:
+    apps = Apps()
+    apps.add_resource(
+        FileResource(
+            uri=viewer.URI,
+            name="conversation-viewer",
+            title="Conversation viewer",
+            path=viewer.FILE,
+            encoding="utf-8",
+            meta=viewer.META,
+        )
+    )
+    apps.tool(
+        resource_uri=viewer.URI,
+        title="Show a conversation",
+        description=show.DESCRIPTION,
+        annotations=READ,
+        structured_output=None if settings.structured else False,
+    )(show.show_conversation)
+    # The SDK takes what an extension brings when a server is made, and this one registers what it has later.
+    for tool in apps.tools():
+        server.add_tool(tool.fn, meta=tool.meta, **tool.kwargs)
+    for each in apps.resources():
+        server.add_resource(each.resource)

@@ -42,6 +42,11 @@ MOMENTS = 4
 CARD_ITEMS = 5
 """Action items shown with a transcript; without it, all that fit in `ITEMS`."""
 
+PASSAGE = 1_500
+"""What a model reads of a transcript that the user is shown; it has `get_conversation` for more."""
+GLANCE = 400
+"""And of the overview."""
+
 OVERVIEW = 4_000
 ITEM = 300
 ITEMS = 4_000

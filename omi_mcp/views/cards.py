@@ -9,7 +9,7 @@ from omi_mcp import dates
 from omi_mcp.api import models as api
 from omi_mcp.mirror import types as mirror
 from omi_mcp.views import budgets
-from omi_mcp.views.models import ActionItem, ConversationCard, ConversationDetail, Event, Hit
+from omi_mcp.views.models import ActionItem, ConversationCard, ConversationDetail, Event, Hit, ShownConversation
 from omi_mcp.views.text import clean_line, clean_prose
 from omi_mcp.views.transcripts import speaker_name
 
@@ -135,6 +135,16 @@ def detail_card(
         action_items_left_out=len(written) - len(items or ()) or None,
         events=events,
         events_left_out=events_left_out,
+    )
+
+
+def shown_card(stored: mirror.Stored, zone: tzinfo, speakers: Sequence[str], *, summary: bool) -> ShownConversation:
+    """What a model is told of a conversation that the user is shown; `summary`: with its overview, cut short."""
+    overview = budgets.excerpt(clean_prose(stored.conversation.structured.overview), budgets.GLANCE) if summary else ""
+    return ShownConversation(
+        **_heading(stored, zone),
+        speakers=_names(speakers)[: budgets.SPEAKERS] or None,
+        overview=overview or None,
     )
 
 

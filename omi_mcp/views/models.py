@@ -117,6 +117,15 @@ class ConversationDetail(Heading):
     note: str | None = None
 
 
+class ShownConversation(Heading):
+    """What the user is shown, in short."""
+
+    speakers: list[str] | None = None
+    overview: str | None = None
+    transcript: TranscriptWindow | None = None
+    note: str | None = None
+
+
 class RangeBlock(View):
     """The time that a search was limited to, both ends inclusive: whole days as dates, all else with its offset."""
 

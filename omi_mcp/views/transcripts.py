@@ -106,6 +106,15 @@ class Transcript:
             spoken[name] += len(segment.text.split())
         return tuple(name for name, _ in spoken.most_common())
 
+    @property
+    def seconds(self) -> float:
+        """How long it is, to its last word at least."""
+        return self._seconds
+
+    def speech(self) -> Iterable[tuple[str, Segment]]:
+        """Every segment in order, with who speaks in it."""
+        return zip(self._names, self._segments, strict=True)
+
     def user(self, name: str | None) -> str | None:
         """Which of the speakers is the user, who is called `name` in transcripts where that is known."""
         for shown, segment in zip(self._names, self._segments, strict=True):
