@@ -3,6 +3,7 @@
 # Over HTTP, for hosts on this computer:
 #   docker run --rm -e OMI_API_KEY -e OMI_MCP_HTTP_TOKEN -v omi-mcp:/data -p 127.0.0.1:8765:8765 \
 #     omi-conversations-mcp --transport http --host 0.0.0.0
+# On the web, for whoever signs in: compose.yaml
 
 FROM python:3.13-slim AS build
 WORKDIR /src
