@@ -105,11 +105,17 @@ def routes(
             _with_form(request, {"client_secret": ""} | form)
         )
 
-    register = RegistrationHandler(provider, ClientRegistrationOptions(enabled=True))
+    registration = RegistrationHandler(provider, ClientRegistrationOptions(enabled=True))
+
+    async def register(request: Request) -> Response:
+        response = await registration.handle(request)
+        response.headers["cache-control"] = "no-store"  # there is a secret in it
+        return response
+
     return [
         Route(METADATA_PATH, _shared(MetadataHandler(metadata(auth)).handle, "GET")),
         Route(AUTHORIZATION_PATH, _counted(authorize, asking, addresses), methods=["GET"]),
-        Route(REGISTRATION_PATH, _shared(_counted(register.handle, registering, addresses), "POST")),
+        Route(REGISTRATION_PATH, _shared(_counted(register, registering, addresses), "POST")),
         Route(TOKEN_PATH, _shared(token, "POST")),
         Route(REVOCATION_PATH, _shared(revoke, "POST")),
     ]

@@ -40,12 +40,12 @@ TOUCH = timedelta(minutes=1)
 _SCHEMA = """
     create table if not exists hosts(
         id text primary key,
-        metadata text not null,
         secret blob,
         made real not null,
-        signed_in real
-    ) without rowid;
-    create index if not exists host_unused on hosts(made) where signed_in is null;
+        signed_in real,
+        metadata text not null
+    );
+    create index if not exists host_unused on hosts(made, id) where signed_in is null;
     create table if not exists accounts(
         id text primary key,
         mark blob not null unique,
@@ -153,10 +153,10 @@ class Store:
     def add_host(self, host_id: str, metadata: str, secret: bytes | None, now: datetime) -> None:
         with self.database.writing() as connection:
             self._sweep(connection, now)
-            connection.execute("insert into hosts values (?, ?, ?, ?, null)", (host_id, metadata, secret, _s(now)))
+            connection.execute("insert into hosts values (?, ?, ?, null, ?)", (host_id, secret, _s(now), metadata))
             connection.execute(
-                "delete from hosts where signed_in is null and id in "
-                "(select id from hosts where signed_in is null order by made desc, id limit -1 offset ?)",
+                "delete from hosts where id in "
+                "(select id from hosts where signed_in is null order by made desc, id desc limit -1 offset ?)",
                 (self._most_unused,),
             )
 
@@ -239,9 +239,9 @@ class Store:
         with self.database.writing(durable=True) as connection:
             self._sweep(connection, now)
             connection.execute(
-                "insert into hosts values (?, ?, null, ?, ?) on conflict(id) do update set metadata = "
+                "insert into hosts values (?, null, ?, ?, ?) on conflict(id) do update set metadata = "
                 "excluded.metadata, signed_in = excluded.signed_in",
-                (grant.host, metadata, _s(now), _s(now)),
+                (grant.host, _s(now), _s(now), metadata),
             )
             connection.execute(
                 "insert into grants values (?, ?, ?, ?, ?, ?, ?, ?, null)",

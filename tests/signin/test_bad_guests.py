@@ -68,6 +68,7 @@ async def test_nobody_registers_at_speed_nor_at_length(sandbox: Sandbox, tmp_pat
             answer = await flood.post("/register", json={"redirect_uris": [REDIRECT]})
             statuses.append(answer.status_code)
         assert statuses == [201] * 60 + [429] * 5
+        assert answer.headers["cache-control"] == "no-store"
         assert 0 < int(answer.headers["retry-after"]) <= 600
         assert (await other.post("/register", json={"redirect_uris": [REDIRECT]})).status_code == 201
         for much in ({"redirect_uris": [f"{REDIRECT}/{number}" for number in range(50)]}, {"redirect_uris": []}):
