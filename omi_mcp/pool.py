@@ -39,6 +39,9 @@ PATIENCE_SECONDS = 5.0
 MOST_WAITING = 4
 """Requests of one account that do."""
 
+SPARE = 8
+"""One place in so many is kept free, where libraries are idle."""
+
 IDLE = timedelta(minutes=30)
 """How long a library that nobody uses stays open."""
 
@@ -123,6 +126,7 @@ class LibraryPool:
         self._all: set[_Open] = set()
         self._current: dict[str, _Open] = {}
         self._waiting: deque[_Waiting] = deque()
+        self._promised = 0
         self._tasks: TaskGroup | None = None
 
     async def run(self) -> None:
@@ -186,25 +190,41 @@ class LibraryPool:
     async def _taken(self, caller: Caller, scope: anyio.CancelScope) -> _Open:
         """The open library of the caller, with this call in it."""
         deadline = anyio.current_time() + PATIENCE_SECONDS
-        while True:
-            try:
-                settings = await self.settings(caller)
-            except SignInAgain:
-                if (known := self._current.get(caller.account_id or "")) is not None:
-                    self._retire(known)
-                raise
-            opened = self._current.get(settings.account)
-            if opened is not None and opened.app.settings != settings:
+        place = False
+        try:
+            while True:
+                settings = await self._known(caller)
+                opened = self._current.get(settings.account)
+                if opened is not None and opened.app.settings != settings:
+                    self._retire(opened)
+                    opened = None
+                if opened is None and (place or self._has_place()):
+                    if place:
+                        place = False
+                        self._promised -= 1
+                    opened = self._begin(settings)
+                if opened is not None:
+                    if len(opened.calls) >= MOST_CALLS:
+                        raise Busy(own=True, seconds=2)
+                    opened.calls.add(scope)
+                    self._make_room()
+                    return opened
+                await self._wait_for_place(settings.account, deadline)
+                place = True
+        finally:
+            if place:
+                self._give_back()
+
+    async def _known(self, caller: Caller) -> Settings:
+        try:
+            return await self.settings(caller)
+        except SignInAgain:
+            if (opened := self._current.get(caller.account_id or "")) is not None:
                 self._retire(opened)
-                opened = None
-            if opened is None and len(self._all) < self._most:
-                opened = self._begin(settings)
-            if opened is not None:
-                if len(opened.calls) >= MOST_CALLS:
-                    raise Busy(own=True, seconds=2)
-                opened.calls.add(scope)
-                return opened
-            await self._wait_for_place(settings.account, deadline)
+            raise
+
+    def _has_place(self) -> bool:
+        return len(self._all) + self._promised < self._most
 
     def _begin(self, settings: Settings) -> _Open:
         if self._tasks is None:
@@ -238,7 +258,7 @@ class LibraryPool:
                 await self._clear_up(opened)
             self._all.discard(opened)
             opened.closed.set()
-            self._wake()
+            self._hand_on()
             log.debug("closed one of the %s", self)
 
     async def _clear_up(self, opened: _Open) -> None:
@@ -264,14 +284,30 @@ class LibraryPool:
             opened.leaves.set()
             opened.free.set()
         else:
-            self._wake()  # its place can be had
+            self._make_room()
 
-    def _wake(self) -> None:
-        if self._waiting:
+    def _make_room(self) -> None:
+        """Have those close that nobody uses, the ones first whose last use is longest ago, until there is a place for
+        each request that waits, and a few more: to close takes longer than to open."""
+        leaving = sum(opened.leaves.is_set() for opened in self._all)
+        free = self._most - len(self._all) - self._promised + leaving
+        idle = sorted((opened for opened in self._current.values() if not opened.calls), key=lambda each: each.used)
+        for opened in idle[: max(0, len(self._waiting) + self._most // SPARE - free)]:
+            self._retire(opened)
+
+    def _hand_on(self) -> None:
+        """Promise what is free to those who wait, in the order of asking: nobody who comes later takes it."""
+        while self._waiting and self._has_place():
+            self._promised += 1
             self._waiting.popleft().turn.set()
 
+    def _give_back(self) -> None:
+        """A promised place, which is not needed."""
+        self._promised -= 1
+        self._hand_on()
+
     async def _wait_for_place(self, account_id: str, deadline: float) -> None:
-        """Have the library close whose last use is longest ago; return when a place may be free.
+        """Return when a place is promised to this request.
 
         Raises:
             Busy: none was by the deadline, a time of the event loop.
@@ -280,21 +316,19 @@ class LibraryPool:
             raise Busy(own=False, seconds=10)
         if sum(waiting.account_id == account_id for waiting in self._waiting) >= MOST_WAITING:
             raise Busy(own=True, seconds=10)
-        leaving = sum(opened.leaves.is_set() for opened in self._all)
-        idle = [opened for opened in self._current.values() if not opened.calls]
-        if idle and leaving <= len(self._waiting):
-            self._retire(min(idle, key=lambda opened: opened.used))
         waiting = _Waiting(account_id)
         self._waiting.append(waiting)
-        with anyio.CancelScope(deadline=deadline):
-            try:
+        self._make_room()
+        try:
+            with anyio.CancelScope(deadline=deadline):
                 await waiting.turn.wait()
-            except anyio.get_cancelled_exc_class():
-                if waiting.turn.is_set():
-                    self._wake()  # for the next one
-                else:
-                    self._waiting.remove(waiting)
-                raise
+        except anyio.get_cancelled_exc_class():
+            if waiting.turn.is_set():
+                self._give_back()
+            raise
+        finally:
+            if not waiting.turn.is_set():
+                self._waiting.remove(waiting)
         if not waiting.turn.is_set():
             log.warning("a request was refused: %s", self)
             raise Busy(own=False, seconds=10)

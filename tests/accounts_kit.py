@@ -45,6 +45,7 @@ class People:
     def __init__(self, data_dir: Path, boxes: dict[str, Sandbox]) -> None:
         self.asked = 0
         self.refusals: list[str] = []
+        self.slow: dict[str, float] = {}
         self.known = {
             name: Settings(
                 timezone=ZoneInfo(ZONES[place % len(ZONES)]),
@@ -59,6 +60,7 @@ class People:
 
     async def settings(self, account_id: str) -> Settings:
         self.asked += 1
+        await anyio.sleep(self.slow.get(account_id, 0))
         if account_id not in self.known:
             raise NoSuchAccount
         if self.known[account_id].api_key in self.refusals:

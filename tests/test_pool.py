@@ -135,6 +135,42 @@ async def test_who_waits_for_a_place_gets_the_first_that_is_free(tmp_path: Path)
         assert all(name in title for name, titles in found.items() for title in titles)
 
 
+async def test_nobody_who_comes_later_takes_the_place_of_one_who_waits(tmp_path: Path) -> None:
+    clock = VirtualClock()
+    with town(tmp_path, "ana", "ben", "cleo", "dora", now=clock.now) as built:
+        served: list[str] = []
+
+        async def use(name: str) -> None:
+            async with pool.serving(Caller(name)):
+                served.append(name)
+                await clock.sleep(1)
+
+        async with (
+            running(built.pool(clock, most=2)) as pool,
+            anyio.create_task_group() as tasks,
+            pool.serving(Caller("ben")),
+        ):
+            async with pool.serving(Caller("ana")):
+                built.people.slow = {"cleo": 0.5}
+                tasks.start_soon(use, "cleo")
+                await clock.sleep(1)
+            await clock.sleep(0.2)
+            tasks.start_soon(use, "dora")
+            await clock.sleep(3)
+        assert served == ["cleo", "dora"]
+
+
+async def test_a_few_places_are_kept_free_for_who_comes_next(tmp_path: Path) -> None:
+    clock = VirtualClock()
+    names = [f"p{number}x" for number in range(20)]
+    with town(tmp_path, *names, now=clock.now, conversations=1) as built:
+        async with running(built.pool(clock, most=16)) as pool:
+            for name in names:
+                await titles(pool, name)
+            await clock.sleep(1)
+            assert is_open(pool) == 14
+
+
 async def test_one_account_has_so_many_calls_at_once_and_the_others_do_not_notice(tmp_path: Path) -> None:
     clock = VirtualClock()
     with town(tmp_path, "ana", "ben", now=clock.now) as built:
