@@ -141,8 +141,12 @@ def detail_card(
 def shown_card(stored: mirror.Stored, zone: tzinfo, speakers: Sequence[str], *, summary: bool) -> ShownConversation:
     """What a model is told of a conversation that the user is shown; `summary`: with its overview, cut short."""
     overview = budgets.excerpt(clean_prose(stored.conversation.structured.overview), budgets.GLANCE) if summary else ""
+    heading = _heading(stored, zone)
     return ShownConversation(
-        **_heading(stored, zone),
+        id=heading["id"],
+        title=heading["title"],
+        started=heading["started"],
+        minutes=heading["minutes"],
         speakers=_names(speakers)[: budgets.SPEAKERS] or None,
         overview=overview or None,
     )

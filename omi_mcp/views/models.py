@@ -117,9 +117,13 @@ class ConversationDetail(Heading):
     note: str | None = None
 
 
-class ShownConversation(Heading):
+class ShownConversation(View):
     """What the user is shown, in short."""
 
+    id: str
+    title: str
+    started: str
+    minutes: int | None = None
     speakers: list[str] | None = None
     overview: str | None = None
     transcript: TranscriptWindow | None = None
