@@ -298,7 +298,8 @@ async def visit(connection: Connection, number: int, others: int, tally: Tally, 
             case "attach":
                 began = time.perf_counter()
                 listed = await connection.ask("resources/list", {})
-                tally.note(kind, time.perf_counter() - began, json.dumps(listed), number)
+                # Hosts ask for it while they connect: before the first page has come, the list is empty.
+                tally.note(kind, time.perf_counter() - began, json.dumps(listed), number, empty=True)
             case "other":
                 another = mark(dice.choice([each for each in range(others) if each != number]))
                 await call(kind, "search_conversations", query=f'"{another}"', empty=True)
