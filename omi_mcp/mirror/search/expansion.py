@@ -82,7 +82,10 @@ def expand(connection: sqlite3.Connection, query: Query) -> Expansion:
 
 
 def _stand_ins(connection: sqlite3.Connection, word: str, *, alone: bool) -> tuple[Method, list[str]]:
-    """Known words for an unknown one, and how they were found; of several only where it stands `alone`."""
+    """Known words for an unknown one, and how they were found; of several only where it stands `alone`.
+
+    Beside known words it is rather one that nobody used than one misspelled.
+    """
     word, most = unaccented(word), MOST_STAND_INS if alone else 1
     if not word:
         return "trigram", []
@@ -90,9 +93,19 @@ def _stand_ins(connection: sqlite3.Connection, word: str, *, alone: bool) -> tup
         return "prefix", found
     if len(word) < SHORTEST_REPAIRED:
         return "trigram", []
-    if likeliest := _likeliest(connection, lexicon.like(connection, word)):
+    alike = lexicon.like(connection, word)
+    if not alone:
+        alike = [(known, slips) for known, slips in alike if _is_slip(word, known, slips)]
+    if likeliest := _likeliest(connection, alike):
         return "trigram", [likeliest]
     return "trigram", lexicon.containing(connection, word, most) if alone else []
+
+
+def _is_slip(word: str, known: str, slips: float) -> bool:
+    """Whether `word` is the known one with an ending, two letters that changed places, or one slip between its ends:
+    "quarterly" for "quarter", "bugdet" and "budgt" for "budget". Not "boiler" for "boiled", nor "bled" for "led".
+    """
+    return word.startswith(known) or slips < 1 or (slips == 1 and known[0] + known[-1] == word[0] + word[-1])
 
 
 def _likeliest(connection: sqlite3.Connection, alike: Iterable[tuple[str, float]]) -> str | None:
