@@ -2,13 +2,23 @@
 
 import json
 import sqlite3
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
-from omi_mcp.api.models import Conversation
-from omi_mcp.mirror.index import fts
+from omi_mcp.mirror.index import Piece, fts
 from omi_mcp.mirror.search.expansion import Expansion, expand
-from omi_mcp.mirror.search.hits import Sought, best_hits, best_sentence, every_hit, head_hit, transcript_hit
+from omi_mcp.mirror.search.hits import (
+    Held,
+    Sought,
+    best_hits,
+    best_of_each,
+    best_said,
+    best_sentence,
+    best_written,
+    every_hit,
+    hold,
+)
 from omi_mcp.mirror.search.matcher import TermMatcher
 from omi_mcp.mirror.search.query import Query, parse
 from omi_mcp.mirror.search.ranking import Ranking, Scope, rank
@@ -111,7 +121,7 @@ def _results(
     elsewhere = tuple(term.text for term in asked.query.terms if term in ranking.missing)
     return replace(
         found,
-        matches=tuple(_match(connection, ranking, row, scope.voices, sought, every) for row in rows),
+        matches=_matches(connection, ranking, rows, scope.voices, sought, every),
         total=ranking.total,
         close=ranking.close,
         method="unquoted" if ranking.unquoted else asked.method,
@@ -148,32 +158,50 @@ def _passing(connection: sqlite3.Connection, scope: Scope) -> int:
     return int(total)
 
 
-def _match(
-    connection: sqlite3.Connection, ranking: Ranking, row: int, voices: Voices, sought: Sought, every: int
-) -> Match:
-    kept = connection.execute("select * from conversations where row = ?", (row,)).fetchone()
-    match = _without_hits(connection, kept)
-    conversation = match.stored.conversation
-    entries = ranking.spoken(connection, row)
-    transcript = fts.stored_passages(connection, row) if entries is None else fts.passages(connection, entries)
-    hits, found = every_hit(ranking.matcher, sought, conversation, transcript, voices, every)
-    if not every:
-        hits = _few_hits(connection, ranking, row, conversation, voices)
-    sentence = best_sentence(ranking.matcher, conversation.structured.overview)
-    return replace(match, hits=hits, found=found, sentence=sentence)
+def _matches(
+    connection: sqlite3.Connection, ranking: Ranking, rows: Sequence[int], voices: Voices, sought: Sought, every: int
+) -> tuple[Match, ...]:
+    """One of each of these conversations. What they have all together is read at once."""
+    among = "select * from conversations where row in (select value from json_each(?))"
+    kept = {row["row"]: row for row in connection.execute(among, (json.dumps(rows),))}
+    spoken = ranking.spoken(connection, rows)
+    passages = fts.passages(connection, [entry for entries in spoken.values() for entry in entries])
+    transcripts = [
+        {entry: next(passages) for entry in spoken[row]}
+        if row in spoken
+        else dict(enumerate(fts.stored_passages(connection, row)))
+        for row in rows
+    ]
+    matches = [_without_hits(connection, kept[row]) for row in rows]
+    conversations = [match.stored.conversation for match in matches]
+    held = hold(ranking.matcher, list(zip(conversations, transcripts, strict=True)), voices)
+    return tuple(
+        _with_hits(match, ranking, row, texts, sought, every)
+        for match, row, texts in zip(matches, rows, held, strict=True)
+    )
 
 
-def _few_hits(
-    connection: sqlite3.Connection, ranking: Ranking, row: int, conversation: Conversation, voices: Voices
-) -> tuple[Hit, ...]:
+def _with_hits(match: Match, ranking: Ranking, row: int, held: Sequence[Held], sought: Sought, every: int) -> Match:
+    hits, found = every_hit(ranking.matcher, sought, held, every)
+    sentences = (best_sentence(ranking.matcher, each.text) for each in held if each.field == "overview")
+    return replace(
+        match, hits=hits if every else _few_hits(ranking, row, held), found=found, sentence=next(sentences, None)
+    )
+
+
+def _few_hits(ranking: Ranking, row: int, held: Sequence[Held]) -> tuple[Hit, ...]:
     """The best ones, each of another passage."""
-    head = head_hit(ranking.matcher, conversation)
+    matcher = ranking.matcher
+    passages: defaultdict[int, list[Piece]] = defaultdict(list)
+    for each in held:
+        if each.piece is not None:
+            passages[each.passage].append(each.piece)
     if row not in ranking.entries:
-        spoken = best_hits(ranking.matcher, fts.stored_passages(connection, row), MOST_HITS, voices)
-        return spoken or ((head,) if head else ())
-    passages = fts.passages(connection, ranking.passages(row, MOST_HITS))
-    hits = [hit for passage in passages if (hit := transcript_hit(ranking.matcher, passage, voices)) is not None]
-    if ranking.is_written(row) and head is not None:
+        spoken = best_of_each(matcher, passages.values(), MOST_HITS)
+        return spoken or tuple(filter(None, [best_written(matcher, held)]))
+    best = (best_said(matcher, passages.get(entry, ())) for entry in ranking.passages(row, MOST_HITS))
+    hits = [hit for hit in best if hit is not None]
+    if ranking.is_written(row) and (head := best_written(matcher, held)) is not None:
         # Title and overview are shown with every match, so only an action item takes the place of what was said.
         if len(hits) < MOST_HITS:
             hits.append(head)

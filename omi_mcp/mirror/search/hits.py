@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import NamedTuple
 
 from omi_mcp.api.models import Conversation
@@ -10,7 +10,7 @@ from omi_mcp.mirror.index import Passage, Piece, head_fields, is_torn, words
 from omi_mcp.mirror.search.matcher import Occurrence, TermMatcher
 from omi_mcp.mirror.search.query import parse
 from omi_mcp.mirror.search.voices import EVERYBODY, Voices
-from omi_mcp.mirror.types import Hit
+from omi_mcp.mirror.types import Field, Hit
 
 SNIPPET_CHARACTERS = 200
 CUT = "..."
@@ -23,29 +23,64 @@ def occurrences(query: str, text: str) -> list[tuple[int, int]]:
     return [(found.word.start, found.word.end) for found in TermMatcher.of(parse(query)).find(text)]
 
 
+class Held(NamedTuple):
+    """A text that holds something sought: a piece of a transcript, in which of its passages, or a field of the head."""
+
+    terms: Set[str]
+    text: str
+    field: Field
+    piece: Piece | None
+    passage: int
+
+
+def hold(
+    matcher: TermMatcher, conversations: Sequence[tuple[Conversation, Mapping[int, Passage]]], voices: Voices
+) -> list[list[Held]]:
+    """Of each conversation the texts that hold something, in the order they were said and written.
+
+    Of each, the passages are those that may. All texts are gone through at once: that takes less than each by itself.
+    """
+    looked_at: list[list[tuple[str, Field, Piece | None, int]]] = [
+        [
+            *((piece.text, "transcript", piece, n) for n, passage in passages.items() for piece in voices.own(passage)),
+            *((text, field, None, 0) for field, text in head_fields(conversation)),
+        ]
+        for conversation, passages in conversations
+    ]
+    terms = iter(matcher.terms_of_each([text for texts in looked_at for text, *_ in texts]))
+    return [[Held(found, *each) for each in texts if (found := next(terms))] for texts in looked_at]
+
+
 def best_hits(
     matcher: TermMatcher, transcript: Iterable[Passage], limit: int, voices: Voices = EVERYBODY
 ) -> tuple[Hit, ...]:
     """The best hits of a transcript, at most one of each passage, best first."""
-    valued = [each for passage in transcript if (each := _best_hit(matcher, passage, voices)) is not None]
-    valued.sort(key=lambda each: -each[0])
-    return tuple(hit for _, hit in valued[:limit])
+    return best_of_each(matcher, map(voices.own, transcript), limit)
 
 
-def transcript_hit(matcher: TermMatcher, passage: Passage, voices: Voices = EVERYBODY) -> Hit | None:
-    """The best hit of a passage, in what `voices` say; None when no word is found."""
-    valued = _best_hit(matcher, passage, voices)
-    return None if valued is None else valued[1]
+def best_of_each(matcher: TermMatcher, passages: Iterable[Sequence[Piece]], limit: int) -> tuple[Hit, ...]:
+    """The best hits of these pieces of passages, at most one of each, best first."""
+    best = [found for passage in passages if (found := _best_piece(matcher, passage)) is not None]
+    best.sort(key=lambda each: -each.worth)
+    return tuple(_said(matcher, each.piece, each.found) for each in best[:limit])
 
 
-def head_hit(matcher: TermMatcher, conversation: Conversation) -> Hit | None:
+def best_said(matcher: TermMatcher, pieces: Iterable[Piece]) -> Hit | None:
+    """The best hit of pieces of one passage; None when no word is found."""
+    best = _best_piece(matcher, pieces)
+    return None if best is None else _said(matcher, best.piece, best.found)
+
+
+def best_written(matcher: TermMatcher, held: Iterable[Held]) -> Hit | None:
     """The best field of the head; None when no word is found in one."""
     best, hit = 0.0, None
-    for field, text in head_fields(conversation):
-        found = matcher.find(text)
+    for each in held:
+        if each.piece is not None:
+            continue
+        found = matcher.find(each.text)
         value = matcher.value(found)
         if value > best:
-            best, hit = value, Hit(field, snippet(matcher, text, found), words=matcher.by_words(found))
+            best, hit = value, _written(matcher, each, found)
     return hit
 
 
@@ -62,34 +97,20 @@ class Sought(NamedTuple):
         return any(terms >= {*each.terms} for each in matcher.phrases) and bool(matcher.whole(matcher.find(text)))
 
 
-def every_hit(
-    matcher: TermMatcher,
-    sought: Sought,
-    conversation: Conversation,
-    transcript: Iterable[Passage],
-    voices: Voices,
-    limit: int,
-) -> tuple[tuple[Hit, ...], int]:
+def every_hit(matcher: TermMatcher, sought: Sought, held: Iterable[Held], limit: int) -> tuple[tuple[Hit, ...], int]:
     """The best hits of a conversation, at most `limit`, in the order they were said and written; and the number of all.
 
-    A segment, an action item and the overview are one hit each. `transcript` has at least the passages that match.
+    A segment, an action item and the overview are one hit each.
     """
-    pieces = [piece for passage in transcript for piece in voices.own(passage)]
-    fields = [(field, text) for field, text in head_fields(conversation) if field != "title"]
-    texts = [*(piece.text for piece in pieces), *(text for _, text in fields)]
-    every = [
-        place
-        for place, (text, terms) in enumerate(zip(texts, matcher.terms_of_each(texts), strict=True))
-        if terms and sought.is_in(matcher, text, terms)
-    ]
+    every = [each for each in held if each.field != "title" and sought.is_in(matcher, each.text, each.terms)]
     if not limit:
         return (), len(every)
-    found = {place: matcher.find(texts[place]) for place in every}
-    best = sorted(sorted(every, key=lambda place: -matcher.value(found[place]))[:limit])
-    hits = [_said(matcher, pieces[place], found[place]) for place in best if place < len(pieces)]
-    for place in best[len(hits) :]:
-        field, text = fields[place - len(pieces)]
-        hits.append(Hit(field, snippet(matcher, text, found[place]), words=matcher.by_words(found[place])))
+    found = [matcher.find(each.text) for each in every]
+    best = sorted(range(len(every)), key=lambda place: -matcher.value(found[place]))[:limit]
+    hits = (
+        _written(matcher, each, words) if each.piece is None else _said(matcher, each.piece, words)
+        for each, words in ((every[place], found[place]) for place in sorted(best))
+    )
     return tuple(hits), len(every)
 
 
@@ -111,26 +132,33 @@ def snippet(matcher: TermMatcher, text: str, found: Sequence[Occurrence]) -> str
     return f"{CUT if start else ''}{' '.join(text[start:end].split())}{CUT if end < len(text) else ''}"
 
 
-def _best_hit(matcher: TermMatcher, passage: Passage, voices: Voices) -> tuple[float, Hit] | None:
-    """The best hit of a passage with its worth."""
-    best, chosen = 0.0, None
-    for piece in voices.own(passage):
+class _Best(NamedTuple):
+    worth: float
+    piece: Piece
+    found: Sequence[Occurrence]
+
+
+def _best_piece(matcher: TermMatcher, pieces: Iterable[Piece]) -> _Best | None:
+    best = None
+    for piece in pieces:
         found = matcher.find(piece.text)
         if not found:
             continue
         named = {each.term for each in matcher.find(piece.speaker)}
         value = matcher.value(found) + matcher.worth(named - {each.term for each in found})
-        if value > best:
-            best, chosen = value, (piece, found)
-    if chosen is None:
-        return None
-    return best, _said(matcher, *chosen)
+        if value > (best.worth if best else 0.0):
+            best = _Best(value, piece, found)
+    return best
 
 
 def _said(matcher: TermMatcher, piece: Piece, found: Sequence[Occurrence]) -> Hit:
     named = {each.term for each in matcher.find(piece.speaker)}
     text = snippet(matcher, piece.text, found)
     return Hit("transcript", text, piece.place, piece.start, piece.speaker, matcher.by_words(found, named))
+
+
+def _written(matcher: TermMatcher, held: Held, found: Sequence[Occurrence]) -> Hit:
+    return Hit(held.field, snippet(matcher, held.text, found), words=matcher.by_words(found))
 
 
 def _best_span(matcher: TermMatcher, found: Sequence[Occurrence]) -> tuple[int, int]:

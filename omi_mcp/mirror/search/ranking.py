@@ -121,12 +121,12 @@ class Matching:
     def of(cls, expression: str, scope: Scope) -> Self:
         if scope.everything:
             return cls("entries match ?", (expression,))
-        within = f"rowid >> {fts.ENTRY_BITS} in (select row from conversations where {scope.condition})"
+        within = f"entries.rowid >> {fts.ENTRY_BITS} in (select row from conversations where {scope.condition})"
         return cls(f"entries match ? and {within}", (expression, *scope.values))
 
     def among(self, rows: Iterable[int]) -> "Matching":
         """The same within these conversations."""
-        within = f"rowid >> {fts.ENTRY_BITS} in (select value from json_each(?))"
+        within = f"entries.rowid >> {fts.ENTRY_BITS} in (select value from json_each(?))"
         return Matching(f"{self.condition} and {within}", (*self.values, json.dumps(list(rows))))
 
     def rows(self, connection: sqlite3.Connection) -> set[int]:
@@ -147,6 +147,17 @@ class Matching:
         statement = f"select rowid from entries where {self.condition}{within} limit ?"
         values = (*self.values, *bounds, most)
         return [entry for (entry,) in connection.execute(statement, values)]
+
+    def entries_of(self, connection: sqlite3.Connection, rows: Collection[int]) -> dict[int, Sequence[int]]:
+        """What is found of each of these conversations."""
+        found: dict[int, list[int]] = {row: [] for row in rows}
+        statement = (
+            f"select entries.rowid from json_each(?) cross join entries where {self.condition}"
+            f" and entries.rowid between value << {fts.ENTRY_BITS} and (value << {fts.ENTRY_BITS}) + {_NUMBER}"
+        )
+        for (entry,) in connection.execute(statement, (json.dumps(list(rows)), *self.values)):
+            found[entry >> fts.ENTRY_BITS].append(entry)
+        return dict(found)
 
 
 class Tier(NamedTuple):
@@ -196,12 +207,14 @@ class Ranking:
             offset = 0
         return rows
 
-    def spoken(self, connection: sqlite3.Connection, row: int) -> list[int] | None:
-        """All passages of a conversation that match, in order; None where any of them may."""
-        if row not in self.entries:
-            return None
-        entries = self.entries[row] if self.matching is None else self.matching.entries(connection, row)
-        return sorted(entry for entry in entries if not _is_written(entry))
+    def spoken(self, connection: sqlite3.Connection, rows: Iterable[int]) -> dict[int, list[int]]:
+        """All passages that match, in order, of those of these conversations of which it is known."""
+        known = [row for row in rows if row in self.entries]
+        if self.matching is None:
+            found = {row: self.entries[row] for row in known}
+        else:
+            found = self.matching.entries_of(connection, known)
+        return {row: sorted(entry for entry in entries if not _is_written(entry)) for row, entries in found.items()}
 
     def passages(self, row: int, limit: int) -> list[int]:
         """The passages of a conversation to show, best first. What is said before and after one counts too."""
@@ -572,13 +585,13 @@ def _places_read(connection: sqlite3.Connection, entries: Set[int], matcher: Ter
 
 def _look_into(
     places: Places, lengths: Mapping[int, int], scores: dict[int, float], matcher: TermMatcher, supporting: TermMatcher
-) -> dict[int, Counter[str]]:
+) -> dict[int, dict[str, int]]:
     """Add to the scores of entries what the places of the words in them tell beyond BM25.
 
     Returns for each conversation in how many of these each term is.
     """
     usual = sum(lengths.values()) / max(1, len(lengths))
-    held: defaultdict[int, Counter[str]] = defaultdict(Counter)
+    held: defaultdict[int, dict[str, int]] = defaultdict(dict)
     for entry, found in places.items():
         if len(found) > 1:
             scores[entry] += matcher.closeness(found)
@@ -587,17 +600,20 @@ def _look_into(
                 scores[entry] += weight * _saturated(frequency, lengths[entry] / usual)
         holds = held[entry >> fts.ENTRY_BITS]
         for term in {term for _, term in found}:
-            holds[term] += 1
+            holds[term] = holds.get(term, 0) + 1
     return held
 
 
-def _worths(held: Mapping[int, Counter[str]], sizes: Mapping[int, int], matcher: TermMatcher) -> dict[int, float]:
+def _worths(held: Mapping[int, Mapping[str, int]], sizes: Mapping[int, int], matcher: TermMatcher) -> dict[int, float]:
     """What each conversation is worth by what it holds as a whole. `sizes` are numbers of entries."""
     usual = sum(sizes.values()) / max(1, len(sizes))
     return {
-        row: COVERAGE * matcher.worth(terms.keys())
-        + WHOLE
-        * math.fsum(matcher.weights[term] * _saturated(entries, sizes[row] / usual) for term, entries in terms.items())
+        row: math.fsum(
+            [
+                matcher.weights[term] * (COVERAGE + WHOLE * _saturated(entries, sizes[row] / usual))
+                for term, entries in terms.items()
+            ]
+        )
         for row, terms in held.items()
     }
 
