@@ -72,14 +72,15 @@ class CardSize:
 CONCISE = (
     CardSize(overview=240),
     CardSize(overview=160),
-    CardSize(overview=160, hits=2),
-    CardSize(overview=100, hits=2, speakers=4),
-    CardSize(overview=100, hits=1, speakers=4),
+    CardSize(overview=160, speakers=4),
+    CardSize(overview=100, title=80, speakers=3),
+    CardSize(overview=0, title=80, speakers=2),
+    CardSize(overview=0, hits=2, title=60, speakers=2),
     CardSize(overview=0, hits=1, title=60, speakers=2),
     CardSize(overview=0, hits=0, title=40, speakers=0),
 )
-"""From what a card shows where there is room, to what it keeps where there is none. Hits are left out, not cut
-shorter: what was sought may be anywhere in them."""
+"""From what a card shows where there is room, to what it keeps where there is none. What was said
+gives way last, and hits are left out, not cut shorter: what was sought may be anywhere in them."""
 CONCISE_CARD = 525
 """Ten of them, with the coverage and every note, are a search in 6,000 characters."""
 

@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple, Self, TypedDict, TypeVar
 from omi_mcp import dates
 from omi_mcp.api import models as api
 from omi_mcp.mirror import types as mirror
+from omi_mcp.names import unaccented
 from omi_mcp.views import budgets
 from omi_mcp.views.models import ActionItem, ConversationCard, ConversationDetail, Event, Hit, ShownConversation
 from omi_mcp.views.text import clean_line, clean_prose
@@ -15,6 +16,9 @@ from omi_mcp.views.transcripts import speaker_name
 
 Detail = Literal["concise", "full", "hits"]
 UNTITLED = "(no title)"
+
+BEGINNING, ENDING = 3, 3
+"""Characters by which a word is known in another form: so many at least, and all but the last."""
 
 Part = TypeVar("Part", ActionItem, Event, Hit)
 
@@ -178,8 +182,15 @@ def hit(found: mirror.Hit) -> Hit:
         segment=found.segment,
         speaker=found.speaker and speaker_name(found.speaker),
         text=budgets.shorten(clean_line(found.text), budgets.SNIPPET),
-        words=budgets.shorten(" ".join(found.words), budgets.WORDS) or None,
+        words=budgets.shorten(" ".join(_unseen(found)), budgets.WORDS) or None,
     )
+
+
+def _unseen(found: mirror.Hit) -> list[str]:
+    """The words by which a hit was found that a reader does not see in it: said in another form, or cut off."""
+    shown = unaccented(f"{found.speaker or ''} {found.text}")
+    asked = {word: unaccented(word.strip('"')) for word in found.words}
+    return [word for word, folded in asked.items() if folded[: max(BEGINNING, len(folded) - ENDING)] not in shown]
 
 
 def title(conversation: api.Conversation, opening: str = "") -> str:

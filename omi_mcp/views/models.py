@@ -42,7 +42,7 @@ class Hit(View):
     segment: int | None = None
     speaker: str | None = None
     text: str
-    words: Annotated[str | None, Field(description="Found by these words of query only.")] = None
+    words: Annotated[str | None, Field(description="Words of query that it holds and text does not show.")] = None
 
 
 class ActionItem(View):

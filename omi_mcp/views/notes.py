@@ -46,7 +46,7 @@ MOST_NAMED = 3
 """Words named that one was read as, and phrases of a query."""
 
 APART = "The ones shown have words of it, apart."
-LOOSELY = "The ones shown match only by a weak word."
+LOOSELY = "The ones shown match only loosely: by a frequent word, or by several far apart."
 
 NARROWINGS: dict[Narrowing, str] = {
     "dates": "the dates",

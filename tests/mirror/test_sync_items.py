@@ -183,6 +183,19 @@ async def test_a_slow_list_is_waited_for_once(account: Account) -> None:
         assert items(process, 1) == {"Call the bank": False}
 
 
+async def test_a_list_that_an_answer_reads_as_it_falls_due_is_not_read_twice(account: Account) -> None:
+    account.sandbox.load([to_do(1, "Call the bank")])
+    async with account.copied() as process:
+        await account.until(lambda: process.sync.to_do().read is not None)
+        due = process.sync.to_do().read + timedelta(days=1)
+        await account.clock.sleep((due - account.clock.now()).total_seconds() - 1)
+        account.wire.latency = 6
+        before = asked(account)
+        await process.sync.refresh_items(anew=True)
+        await account.clock.sleep(600)
+        assert asked(account) == before + 1
+
+
 @pytest.mark.parametrize("seed", range(int(os.environ.get("OMI_TEST_SEEDS", "6"))))
 @holding(size=0)
 async def test_whatever_is_done_in_the_app_what_is_to_do_is_what_its_list_says(account: Account, seed: int) -> None:

@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from hosting import Connect, call, refusal, segments_of, talk
+from hosting import Connect, call, copied, refusal, segments_of, talk
 
 from omi_mcp.sandbox import Sandbox
 
@@ -17,6 +17,7 @@ async def test_a_search_brings_the_conversation_with_the_moment_it_was_said(conn
     ferry = {40: "The ferry leaves from the northern pier at dawn"}
     sandbox.load([talk("harbour", minutes=15, words=ferry), talk("kitchen")])
     async with connect() as client:
+        await copied(client, 2)
         answer = await call(client, "search_conversations", query="when does the ferry leave")
         best = answer["conversations"][0]
         moment = best["hits"][0]
@@ -32,6 +33,7 @@ async def test_a_word_that_was_read_as_another_is_named(connect: Connect, sandbo
     often = [talk(f"meeting {number}", words={3: "the budget"}) for number in range(4)]
     sandbox.load([*often, talk("kitchen", words={3: "ants, and other bugs"})])
     async with connect() as client:
+        await copied(client, 5)
         answer = await call(client, "search_conversations", query="bugdet plan")
         assert answer["note"] == '"bugdet" occurs nowhere; searched as "budget".'
         assert "budget" in answer["conversations"][0]["hits"][0]["text"]

@@ -176,7 +176,12 @@ def said_in(
 
 def stored_passages(connection: sqlite3.Connection, row: int) -> Iterator[Passage]:
     """The passages of a conversation, in order."""
-    return (unpack(body) for _, body in _bodies(connection, row, FIRST_PASSAGE))
+    return (passage for _, passage in numbered_passages(connection, row))
+
+
+def numbered_passages(connection: sqlite3.Connection, row: int) -> Iterator[tuple[int, Passage]]:
+    """The same, each with its entry."""
+    return ((entry, unpack(body)) for entry, body in _bodies(connection, row, FIRST_PASSAGE))
 
 
 def opening(connection: sqlite3.Connection, row: int) -> str:

@@ -169,7 +169,7 @@ def _matches(
     transcripts = [
         {entry: next(passages) for entry in spoken[row]}
         if row in spoken
-        else dict(enumerate(fts.stored_passages(connection, row)))
+        else dict(fts.numbered_passages(connection, row))
         for row in rows
     ]
     matches = [_without_hits(connection, kept[row]) for row in rows]

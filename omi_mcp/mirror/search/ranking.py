@@ -60,6 +60,8 @@ NEXT_TO = 0.4
 
 CHEAPER_POSTINGS = 100
 """As many entries of the index are passed over in the time that one text takes to be read."""
+SHORT = 8
+"""Entries up to which all passages of a conversation are sooner read than those that match are found in the index."""
 ONE_BY_ONE = 20
 """Conversations up to which each is looked for by itself in the index; more are looked for in one pass over it."""
 
@@ -213,7 +215,8 @@ class Ranking:
         if self.matching is None:
             found = {row: self.entries[row] for row in known}
         else:
-            found = self.matching.entries_of(connection, known)
+            sizes = fts.sizes(connection, known)
+            found = self.matching.entries_of(connection, [row for row in known if sizes[row] > SHORT])
         return {row: sorted(entry for entry in entries if not _is_written(entry)) for row, entries in found.items()}
 
     def passages(self, row: int, limit: int) -> list[int]:

@@ -297,7 +297,8 @@ class Scheduler:
 
     async def _read_items(self) -> None:
         async with self._reading_items:
-            await self._items.step()
+            if await database.run(self._items.due) <= self._clock.now():  # an answer may have read it meanwhile
+                await self._items.step()
 
     async def _look_on(self) -> None:
         """Finish what a look of an answered call has left."""
