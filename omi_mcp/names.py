@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from functools import lru_cache
 from itertools import chain, takewhile
 
 RECENT = 100
@@ -47,6 +48,7 @@ def unaccented(text: str) -> str:
     return " ".join("".join(character for character in folded if not unicodedata.combining(character)).split())
 
 
+@lru_cache(maxsize=10_000)
 def is_called(name: str, wanted: str) -> bool:
     """Whether `wanted` is this name or one or more words of it. `User` is whole: others are called User Interface."""
     sought, known = unaccented(wanted), unaccented(name)

@@ -60,8 +60,8 @@ NEXT_TO = 0.4
 
 CHEAPER_POSTINGS = 100
 """As many entries of the index are passed over in the time that one text takes to be read."""
-SHORT = 8
-"""Entries up to which all passages of a conversation are sooner read than those that match are found in the index."""
+CHEAPER_TERMS = 2
+"""So many passages are read in the time that one term takes to be looked up in the index within one conversation."""
 ONE_BY_ONE = 20
 """Conversations up to which each is looked for by itself in the index; more are looked for in one pass over it."""
 
@@ -210,13 +210,15 @@ class Ranking:
         return rows
 
     def spoken(self, connection: sqlite3.Connection, rows: Iterable[int]) -> dict[int, list[int]]:
-        """All passages that match, in order, of those of these conversations of which it is known."""
+        """All passages that match, in order. Left out are conversations of which that is not known or all are sooner
+        read."""
         known = [row for row in rows if row in self.entries]
         if self.matching is None:
             found = {row: self.entries[row] for row in known}
         else:
             sizes = fts.sizes(connection, known)
-            found = self.matching.entries_of(connection, [row for row in known if sizes[row] > SHORT])
+            short = CHEAPER_TERMS * len(self.matcher.weights)
+            found = self.matching.entries_of(connection, [row for row in known if sizes[row] > short])
         return {row: sorted(entry for entry in entries if not _is_written(entry)) for row, entries in found.items()}
 
     def passages(self, row: int, limit: int) -> list[int]:
