@@ -218,13 +218,14 @@ def state(folder: Path) -> State:
     before: dict[str, str] = json.loads((folder / BEFOREHAND).read_text("utf-8"))
     with Sandbox(folder / "sandbox.sqlite3", key=KEY) as sandbox:
         now = set(sandbox.ids(listable=False))
-        listed = set(sandbox.ids())
+        unlisted = (before.keys() & now) - set(sandbox.ids())
+        hidden = sorted(each for each in unlisted if sandbox.record(each)["discarded"])  # others may be processed yet
         records = {each: sandbox.record(each) for each in now - before.keys()}
         titles = _titles(sandbox)
     return State(
         created=[_summary(record) for record in records.values()],
         renamed={each: title for each, title in titles.items() if each in before and title != before[each]},
-        hidden=sorted((before.keys() & now) - listed),
+        hidden=hidden,
         deleted=sorted(before.keys() - now),
     )
 

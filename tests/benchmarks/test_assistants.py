@@ -17,7 +17,7 @@ from benchmarks.assistants import recorded, scoring
 from benchmarks.assistants.__main__ import main
 from benchmarks.assistants.corpus import TODAY, id_of, own
 from benchmarks.assistants.keys import Answer, Created, Key, State, clock, day, faults, number
-from benchmarks.assistants.rooms import build, opened
+from benchmarks.assistants.rooms import build, opened, state
 from benchmarks.assistants.tasks import MAMA, MAMA_MOVED, TASKS, Kind
 from omi_mcp.sandbox import Sandbox
 
@@ -73,6 +73,16 @@ async def test_what_is_not_copied_yet_cannot_be_read_in_a_young_room(whole_base:
     assert "not copied" in found.text
     assert "transcript has not been copied" in read.text
     assert "thirty-four" not in read.text
+
+
+async def test_what_is_still_processed_was_not_hidden_by_the_assistant(base: Path, tmp_path: Path) -> None:
+    (task,) = (each for each in TASKS.values() if "Frau Ohlsen ask me" in each.question)
+    async with opened(tmp_path / "room", base, "tools", task) as room:
+        await room.call("search_conversations", {"query": "Ohlsen"})
+    assert state(tmp_path / "room") == State()
+    async with opened(tmp_path / "again", base, "tools", task) as room:
+        await room.call("discard", {"conversation_id": id_of("television")})
+    assert state(tmp_path / "again").hidden == [id_of("television")]
 
 
 def test_growth_is_told_by_call() -> None:
