@@ -47,6 +47,10 @@ READ_DEADLINE = 60.0
 WRITE_DEADLINE = 180.0
 """Seconds for one whole try: the timeouts alone would let an answer trickle in for ever."""
 
+KEPT_SECONDS = 3.0
+"""How long an idle connection may be used again. Some services close one after 5 s, just as a create goes out on it:
+then nobody knows what became of the create.
+"""
 TRIES = 3
 PATIENCE = timedelta(seconds=20)
 """No further try begins this long after the first: someone is waiting for the answer."""
@@ -188,6 +192,7 @@ class Connection:
                         "Accept": "application/json",
                         "Accept-Encoding": "gzip",
                     },
+                    limits=httpx.Limits(keepalive_expiry=KEPT_SECONDS),
                     # No use for cookies, and httpx breaks on every request after one that it cannot encode.
                     cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
                     # Plain http stays on this machine, and trusts nobody's certificate.
