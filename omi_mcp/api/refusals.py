@@ -162,9 +162,9 @@ def _problems(detail: Any, limit: int = 10) -> tuple[tuple[str, str], ...]:
 
 
 def _field(loc: Any) -> str:
-    """`["body", "transcript_segments", 3, "end"]` as `transcript_segments[3].end`."""
+    """`["body", "transcript_segments", 3, "end"]` as `transcript_segments[3].end`; the first says where it was sent."""
     path = ""
-    for part in loc[:8] if isinstance(loc, list) else ():
+    for part in loc[1:8] if isinstance(loc, list) else ():
         if isinstance(part, str) and part in FIELDS:
             path += f".{part}" if path else part
         elif path and type(part) is int and 0 <= part < 1000:

@@ -19,7 +19,7 @@ QUERIES = ROOT / "tests" / "data" / "sample_queries.jsonl"
 
 MOST_BYTES = 250_000
 RELATIVE_DATE = re.compile(r"today|last month|[1-9]\d* days ago")
-SEARCH_ARGUMENTS = {"start", "end", "speaker", "categories", "folder", "starred"}
+SEARCH_ARGUMENTS = {"start", "end", "speakers", "categories", "folder", "starred"}
 
 
 def lines_of(path: Path) -> list[dict[str, Any]]:
@@ -121,13 +121,14 @@ def test_every_filter_of_a_query_lets_an_expected_conversation_through(
 def admits(arguments: dict[str, Any], conversation: dict[str, Any]) -> bool:
     """A day's margin on both sides: the reader's time zone may be far from the library's UTC."""
     start, end = (days(arguments.get(name)) for name in ("start", "end"))
+    spoken = " ".join(speakers(conversation)).casefold()
     return (
         (start is None or conversation["days_ago"] < start)
         and (end is None or conversation["days_ago"] > end)
         and conversation["category"] in arguments.get("categories", CATEGORIES)
         and arguments.get("folder") in (None, conversation.get("folder"))
         and arguments.get("starred") in (None, conversation.get("starred", False))
-        and arguments.get("speaker", "").casefold() in " ".join(speakers(conversation)).casefold()
+        and all(name.casefold() in spoken for name in arguments.get("speakers", ()))
     )
 
 
