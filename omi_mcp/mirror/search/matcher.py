@@ -1,6 +1,7 @@
 """What a query looks for in a text, in the index's own terms, and how much of it a text holds."""
 
 import re
+from bisect import bisect_right
 from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,6 +14,8 @@ from omi_mcp.mirror.search.query import DECIDING_WORDS, Query, Term
 
 NEAR = 4
 """Words between which neighbours of the query still belong together."""
+
+_NOTHING: frozenset[str] = frozenset()
 
 
 class Occurrence(NamedTuple):
@@ -113,20 +116,21 @@ class TermMatcher:
                 if run[-1].place - run[0].place == length - 1 and tuple(each.term for each in run) == phrase.terms:
                     yield start, phrase
 
-    def terms_of_each(self, texts: Sequence[str]) -> list[set[str]]:
+    def terms_of_each(self, texts: Sequence[str]) -> list[Set[str]]:
         """The sought terms in each of `texts`: as `find`, without places, and in less time for many short ones."""
-        terms = [set[str]() if text.isascii() else {each.term for each in self.find(text)} for text in texts]
-        joined = "\n".join(text if text.isascii() else "" for text in texts)
-        possible = [(match.start(), match.group().lower()) for match in self._possible_words.finditer(joined)]
+        plain = [text if text.isascii() else "" for text in texts]
+        terms: dict[int, set[str]] = {
+            number: {each.term for each in self.find(text)}
+            for number, text in enumerate(texts)
+            if text and not plain[number]
+        }
+        possible = [(match.start(), match.group().lower()) for match in self._possible_words.finditer("\n".join(plain))]
         known = stems({word for _, word in possible}) if possible and self._sought else {}
-        ends = list(accumulate(len(text) * text.isascii() + 1 for text in texts))
-        at = 0
+        ends = list(accumulate(len(text) + 1 for text in plain))
         for start, word in possible:
             if (term := known.get(word, "")) in self._sought:
-                while ends[at] <= start:
-                    at += 1
-                terms[at].add(term)
-        return terms
+                terms.setdefault(bisect_right(ends, start), set()).add(term)
+        return [terms.get(number, _NOTHING) for number in range(len(texts))]
 
     def _find_ascii(self, text: str) -> list[Occurrence]:
         """The same in a fraction of the time: only words that begin as a sought term does are looked at."""
@@ -168,15 +172,19 @@ class TermMatcher:
 
         `places` are those of sought terms in a text, in order.
         """
+        pairs = self._pairs
         near: set[tuple[str, str]] = set()
         for index, (place, term) in enumerate(places):
-            if len(near) == len(self._pairs):
+            if len(near) == len(pairs):
                 break
             for other, following in places[index + 1 : index + 1 + NEAR]:
                 if other - place > NEAR:
                     break
-                near.update(pair for pair in ((term, following), (following, term)) if pair in self._pairs)
-        return sum(worth for pair, worth in self._pairs.items() if pair in near) if near else 0.0
+                if (term, following) in pairs:
+                    near.add((term, following))
+                if (following, term) in pairs:
+                    near.add((following, term))
+        return sum([worth for pair, worth in pairs.items() if pair in near]) if near else 0.0
 
     @cached_property
     def _pairs(self) -> dict[tuple[str, str], float]:
