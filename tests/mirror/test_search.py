@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from search_kit import NOON, find, ids, opened, talk
 
 from omi_mcp.mirror.index import fts
-from omi_mcp.mirror.search import ranking
+from omi_mcp.mirror.search import ranking, tiers
 from omi_mcp.mirror.store import Store
 from omi_mcp.mirror.types import Phrase, Replaced
 
@@ -516,8 +516,13 @@ def test_where_little_can_be_ranked_pages_lose_nothing_and_phrases_come_first(
     said: list[str], query: str, limit: int
 ) -> None:
     with opened() as store, pytest.MonkeyPatch.context() as monkeypatch:
-        for name, value in {"MOST_ENTRIES": 3, "LOOKED_INTO": 2, "SCARCE": 0, "ONE_BY_ONE": 1}.items():
-            monkeypatch.setattr(ranking, name, value)
+        for module, name, value in (
+            (ranking, "MOST_ENTRIES", 3),
+            (ranking, "LOOKED_INTO", 2),
+            (tiers, "SCARCE", 0),
+            (tiers, "ONE_BY_ONE", 1),
+        ):
+            monkeypatch.setattr(module, name, value)
         store.upsert([talk(str(number), ("Ana", text), days_ago=number) for number, text in enumerate(said)])
         seen: list[str] = []
         loosely = []

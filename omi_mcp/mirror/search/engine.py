@@ -21,7 +21,8 @@ from omi_mcp.mirror.search.hits import (
 )
 from omi_mcp.mirror.search.matcher import TermMatcher
 from omi_mcp.mirror.search.query import Query, parse
-from omi_mcp.mirror.search.ranking import Ranking, Scope, rank
+from omi_mcp.mirror.search.ranking import Ranking, rank
+from omi_mcp.mirror.search.scope import Scope
 from omi_mcp.mirror.search.voices import EVERYBODY, Voices, heard
 from omi_mcp.mirror.store import Store, count, stored_from
 from omi_mcp.mirror.types import Counts, Filters, Heard, Hit, Match, Phrase, Results

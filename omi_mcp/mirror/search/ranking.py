@@ -3,28 +3,34 @@
 SQLite finds and scores entries (BM25) by the terms that tell most. The best few hundred are then looked into: words
 that only support the query, and neighbours of the query that stand close together, add to their scores. A
 conversation is worth its best entry, part of the next two, and something for what it holds of the query as a whole.
-
-What holds a quoted phrase comes before all that does not, and what matches only loosely behind what matches closely.
 """
 
-import json
 import math
 import sqlite3
-from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import accumulate, islice, takewhile
-from typing import NamedTuple, Self
 
-from omi_mcp.mirror.index import folded_words, fts, in_words, storable
+from omi_mcp.mirror.index import folded_words, fts, in_words
 from omi_mcp.mirror.search.expansion import Expansion
 from omi_mcp.mirror.search.hits import Sought
 from omi_mcp.mirror.search.matcher import TermMatcher
-from omi_mcp.mirror.search.query import Query, Term, all_of, any_of, count, day_words, two_of
-from omi_mcp.mirror.search.voices import EVERYBODY, OwnWords, Voices, own_words, speaking
-from omi_mcp.mirror.store import moment, ticks
-from omi_mcp.mirror.types import Filters
+from omi_mcp.mirror.search.query import Query, Term, any_of, count, day_words
+from omi_mcp.mirror.search.scope import Matching, Scope
+from omi_mcp.mirror.search.tiers import (
+    Closeness,
+    Places,
+    Pool,
+    Tier,
+    dated,
+    newest,
+    ordinary_tiers,
+    quoted_tiers,
+    stems_for,
+)
+from omi_mcp.mirror.search.voices import OwnWords, Voices, own_words
+from omi_mcp.mirror.store import moment
 
 FOLLOWING = 0.3
 """What the second and third best entries of a conversation add to its best."""
@@ -40,11 +46,6 @@ UNSAID = 0.5
 """What is left of a conversation in which the speakers asked for say nothing of it: others wrote it down."""
 DAY = 0.75
 """What each word adds that names the conversation's day, month or year."""
-
-WEAK = 0.3
-"""The share of the worth of the best word of a query below which another is weak."""
-SCARCE = 20
-"""Entries up to which a word is never weak."""
 
 MOST_POSTINGS = 60_000
 """Entries that the terms SQLite searches by may have together; more frequent terms only support them, and a phrase of
@@ -62,113 +63,9 @@ CHEAPER_POSTINGS = 100
 """As many entries of the index are passed over in the time that one text takes to be read."""
 CHEAPER_TERMS = 2
 """So many passages are read in the time that one term takes to be looked up in the index within one conversation."""
-ONE_BY_ONE = 20
-"""Conversations up to which each is looked for by itself in the index; more are looked for in one pass over it."""
-
-Places = Mapping[int, Sequence[tuple[int, str]]]
-"""Of each entry, which terms are where among its words, in order."""
 
 _NUMBER = (1 << fts.ENTRY_BITS) - 1
 _K1, _B = 1.2, 0.75  # as FTS5's bm25()
-
-
-@dataclass(frozen=True)
-class Scope:
-    """The conversations that may be found: a condition on rows of `conversations`, and its values; and whose words in
-    them."""
-
-    condition: str
-    values: tuple[object, ...]
-    everything: bool
-    voices: Voices = EVERYBODY
-
-    @classmethod
-    def of(cls, connection: sqlite3.Connection, filters: Filters) -> Self:
-        """The visible conversations that pass `filters`."""
-        clauses: list[str] = ["hidden = 0"]
-        values: list[object] = []
-        if filters.start is not None:
-            clauses.append("began >= ?")
-            values.append(ticks(filters.start))
-        if filters.end is not None:
-            clauses.append("began <= ?")
-            values.append(ticks(filters.end))
-        if filters.categories:
-            clauses.append("category in (select value from json_each(?))")
-            values.append(json.dumps([storable(category) for category in filters.categories]))
-        if filters.folder_id is not None:
-            clauses.append("folder = ?")
-            values.append(storable(filters.folder_id))
-        if filters.starred is not None:
-            clauses.append("starred = 1" if filters.starred else "starred is not 1")
-        if filters.ids:
-            clauses.append("id in (select value from json_each(?))")
-            values.append(json.dumps([storable(each) for each in filters.ids]))
-        if filters.open_items:
-            clauses.append("open_items > 0")
-        for clause, speakers in speaking(connection, filters.speakers):
-            clauses.append(clause)
-            values.append(speakers)
-        return cls(" and ".join(clauses), tuple(values), len(clauses) == 1, Voices(filters.speakers))
-
-
-@dataclass(frozen=True)
-class Matching:
-    """What an FTS5 expression finds within a scope, as a condition in SQL on `entries`."""
-
-    condition: str
-    values: tuple[object, ...]
-
-    @classmethod
-    def of(cls, expression: str, scope: Scope) -> Self:
-        if scope.everything:
-            return cls("entries match ?", (expression,))
-        within = f"entries.rowid >> {fts.ENTRY_BITS} in (select row from conversations where {scope.condition})"
-        return cls(f"entries match ? and {within}", (expression, *scope.values))
-
-    def among(self, rows: Iterable[int]) -> "Matching":
-        """The same within these conversations."""
-        within = f"entries.rowid >> {fts.ENTRY_BITS} in (select value from json_each(?))"
-        return Matching(f"{self.condition} and {within}", (*self.values, json.dumps(list(rows))))
-
-    def rows(self, connection: sqlite3.Connection) -> set[int]:
-        """The conversations with an entry found."""
-        statement = f"select distinct rowid >> {fts.ENTRY_BITS} from entries where {self.condition}"
-        return {row for (row,) in connection.execute(statement, self.values)}
-
-    def total(self, connection: sqlite3.Connection) -> int:
-        """The number of these conversations."""
-        statement = f"select count(distinct rowid >> {fts.ENTRY_BITS}) from entries where {self.condition}"
-        (total,) = connection.execute(statement, self.values).fetchone()
-        return int(total)
-
-    def entries(self, connection: sqlite3.Connection, row: int | None = None, most: int = -1) -> list[int]:
-        """What is found, of one conversation if `row` is given; at most `most`."""
-        within = "" if row is None else " and rowid between ? and ?"
-        bounds = () if row is None else (row << fts.ENTRY_BITS, (row + 1 << fts.ENTRY_BITS) - 1)
-        statement = f"select rowid from entries where {self.condition}{within} limit ?"
-        values = (*self.values, *bounds, most)
-        return [entry for (entry,) in connection.execute(statement, values)]
-
-    def entries_of(self, connection: sqlite3.Connection, rows: Collection[int]) -> dict[int, Sequence[int]]:
-        """What is found of each of these conversations."""
-        found: dict[int, list[int]] = {row: [] for row in rows}
-        statement = (
-            f"select entries.rowid from json_each(?) cross join entries where {self.condition}"
-            f" and entries.rowid between value << {fts.ENTRY_BITS} and (value << {fts.ENTRY_BITS}) + {_NUMBER}"
-        )
-        for (entry,) in connection.execute(statement, (json.dumps(list(rows)), *self.values)):
-            found[entry >> fts.ENTRY_BITS].append(entry)
-        return dict(found)
-
-
-class Tier(NamedTuple):
-    """Conversations that come before all of the next tier: `total` of them, the ranked ones first, then the newest of
-    `rows`."""
-
-    ranked: Sequence[int]
-    total: int
-    rows: Callable[[], Set[int]]
 
 
 @dataclass(frozen=True)
@@ -203,7 +100,7 @@ class Ranking:
             rows += tier.ranked[offset : offset + limit - len(rows)]
             offset = max(0, offset - len(tier.ranked))
             if len(rows) < limit and len(tier.ranked) + offset < tier.total:
-                rows += _newest(connection, tier.rows() - set(tier.ranked), limit - len(rows), offset)
+                rows += newest(connection, tier.rows() - set(tier.ranked), limit - len(rows), offset)
             if len(rows) >= limit:
                 break
             offset = 0
@@ -254,7 +151,8 @@ def _rank(
 ) -> Ranking:
     rarity = _rarity(connection, expansion.counts)
     matcher = TermMatcher.of(query, rarity)
-    holders = {phrase: Matching.of(phrase.expression, scope).rows(connection) for phrase in query.phrases}
+    alone = query.quoted and len(query.phrases) == 1
+    holders = {} if alone else _holders(connection, query, scope)
     phrases = tuple(phrase for phrase in query.phrases if not _is_everywhere(connection, phrase))
     telling = phrases if query.quoted else tuple(dict.fromkeys((*phrases, *_leading(query, expansion.counts))))
     for leading in (telling, telling if query.quoted else query.everything):
@@ -267,6 +165,10 @@ def _rank(
         own = _own_words(connection, scores, leading, matcher, rarity, scope.voices)
         if scores or query.quoted or len(leading) == len(query.everything):
             break
+    if alone and all_ranked:
+        holders = {phrase: {entry >> fts.ENTRY_BITS for entry in scores} for phrase in query.phrases}
+    elif alone:
+        holders = _holders(connection, query, scope)
     if scope.voices:
         holders = {phrase: _own_holders(connection, phrase, scope, own) for phrase in holders}
     others_asked = () if query.quoted else tuple(term for term in query.everything if term not in leading)
@@ -300,7 +202,7 @@ def _rank(
     missing = _missing(connection, query, matcher, scope, seen, leading if scope.voices and all_ranked else ())
     pool = Pool(connection, scope, matching, totals, found, first, all_ranked)
     if query.quoted:
-        tiers, close = _quoted_tiers(pool, expansion, holders)
+        tiers, close = quoted_tiers(pool, expansion, holders)
         sought = Sought(frozenset())
     elif unquoted:
         tiers, close = [pool.tier(totals, pool.total, pool.rows)], 0
@@ -308,8 +210,8 @@ def _rank(
     else:
         words = [term for term in leading if term in query.terms and term not in missing]
         closeness = Closeness.of(words, phrases, expansion.counts, rarity)
-        sought = Sought(*(_stems(matcher, terms) for terms in (closeness.strong, closeness.weak)))
-        tiers, close = _tiers(pool, closeness, matcher, holders, places)
+        sought = Sought(*(stems_for(matcher, terms) for terms in (closeness.strong, closeness.weak)))
+        tiers, close = ordinary_tiers(pool, closeness, matcher, holders, places)
     total = sum(tier.total for tier in tiers)
     holding = {phrase: len(holders.get(phrase, ())) for phrase in expansion.asked.phrases}
     return Ranking(
@@ -325,149 +227,6 @@ def _rank(
         sought,
         None if all_ranked else matching,
     )
-
-
-@dataclass(frozen=True)
-class Pool:
-    """What was found, before it is ordered: `totals` is what the ranked conversations are worth, which are all of them
-    if `all_ranked`."""
-
-    connection: sqlite3.Connection
-    scope: Scope
-    matching: Matching
-    totals: Mapping[int, float]
-    entries: Mapping[int, Sequence[int]]
-    first: int
-    all_ranked: bool
-
-    def rows(self) -> Set[int]:
-        """Every conversation found."""
-        return self.totals.keys() if self.all_ranked else self.matching.rows(self.connection)
-
-    @property
-    def total(self) -> int:
-        return len(self.totals) if self.all_ranked else self.matching.total(self.connection)
-
-    def tier(self, ranked: Iterable[int], total: int, rows: Callable[[], Set[int]]) -> Tier:
-        return Tier(_ordered(self.connection, self.totals, ranked, self.first), total, rows)
-
-    def lifted(self, holders: Iterable[Set[int]]) -> list[Tier]:
-        """Those that hold phrases, the more phrases the better."""
-        held = Counter(row for rows in holders for row in rows)
-        groups: defaultdict[int, set[int]] = defaultdict(set)
-        for row, number in held.items():
-            groups[number].add(row)
-        return [
-            self.tier(groups[number] & self.totals.keys(), len(groups[number]), partial(set, groups[number]))
-            for number in sorted(groups, reverse=True)
-        ]
-
-
-@dataclass(frozen=True)
-class Closeness:
-    """What makes a conversation match closely: an entry with one of `phrases`, with a `strong` word, or with two weak
-    ones."""
-
-    phrases: tuple[Term, ...]
-    strong: tuple[Term, ...]
-    weak: tuple[Term, ...]
-
-    @classmethod
-    def of(
-        cls, words: Sequence[Term], phrases: tuple[Term, ...], counts: Mapping[Term, int], rarity: Mapping[Term, float]
-    ) -> Self:
-        best = max((rarity[term] for term in words), default=0.0)
-        weak = tuple(term for term in words if counts[term] > SCARCE and rarity[term] < WEAK * best)
-        return cls(phrases, tuple(term for term in words if term not in weak), weak)
-
-    @property
-    def words(self) -> tuple[Term, ...]:
-        return (*self.strong, *self.weak)
-
-    @property
-    def expression(self) -> str:
-        return any_of((*self.phrases, *self.strong)) + (f" OR {two_of(self.weak)}" if len(self.weak) > 1 else "")
-
-
-def _quoted_tiers(pool: Pool, expansion: Expansion, holders: Mapping[Term, Set[int]]) -> tuple[list[Tier], int]:
-    """Where nothing but phrases was asked for: what has one, then what has all words of one apart, the newest first."""
-    lifted = set().union(*holders.values())
-    tiers = pool.lifted(holders.values())
-    if not pool.scope.voices and (apart := _apart(expansion)):
-        matching = Matching.of(f"{any_of(holders)} OR {apart}", pool.scope)
-        total = matching.total(pool.connection)
-        tiers.append(Tier((), total - len(lifted), lambda: matching.rows(pool.connection) - lifted))
-    return tiers, len(lifted)
-
-
-def _tiers(
-    pool: Pool, closeness: Closeness, matcher: TermMatcher, holders: Mapping[Term, Set[int]], places: Places
-) -> tuple[list[Tier], int]:
-    """What holds a phrase, then what matches closely, then what matches loosely; and how many the first two are."""
-    if holders:
-        within = pool.rows()  # a phrase of words that are everywhere is none to search by
-        holders = {phrase: rows & within for phrase, rows in holders.items()}
-    lifted = set().union(*holders.values())
-    tiers = pool.lifted(holders.values())
-    others = pool.totals.keys() - lifted
-    if not closeness.weak:
-        total = pool.total
-        tiers.append(pool.tier(others, total - len(lifted), lambda: pool.rows() - lifted))
-        return tiers, total
-    closely = Matching.of(closeness.expression, pool.scope)
-    # Of pieces of a run of characters, being there does not tell that they stand side by side.
-    telling = {} if any(len(term.words) > 1 for term in closeness.words) else places
-    known = _known_close(closeness, matcher, telling)
-    doubtful = {
-        row for row in others - known if not pool.all_ranked or any(entry not in telling for entry in pool.entries[row])
-    }
-    if pool.all_ranked and not doubtful:
-        close = len(known | lifted)
-    elif holders:
-        close = len(closely.rows(pool.connection) | lifted)
-    else:
-        close = closely.total(pool.connection)
-    best = sorted(others, key=pool.totals.__getitem__, reverse=True)
-    if pool.first <= close:
-        best = best[: _reaching(best, pool.totals, known, pool.first - len(lifted))]
-    known |= _found_among(pool.connection, closely, doubtful.intersection(best))
-    tiers += [
-        pool.tier(known.intersection(best), close - len(lifted), lambda: closely.rows(pool.connection) - lifted),
-        pool.tier(set(best) - known, pool.total - close, lambda: pool.rows() - closely.rows(pool.connection) - lifted),
-    ]
-    return tiers, close
-
-
-def _known_close(closeness: Closeness, matcher: TermMatcher, places: Places) -> set[int]:
-    """Those of which an entry that was looked into tells that they match closely."""
-    strong, weak = _stems(matcher, closeness.strong), _stems(matcher, closeness.weak)
-    close = set()
-    for entry, found in places.items():
-        terms = {term for _, term in found}
-        if not strong.isdisjoint(terms) or len(weak & terms) > 1:
-            close.add(entry >> fts.ENTRY_BITS)
-    return close
-
-
-def _stems(matcher: TermMatcher, terms: Iterable[Term]) -> Set[str]:
-    return {stem for term in terms for stem in matcher.asked[term.text]}
-
-
-def _reaching(best: Sequence[int], totals: Mapping[int, float], known: Set[int], wanted: int) -> int:
-    """How many of `best` there are up to the last that is worth as much as the one of `known` that is `wanted`."""
-    lowest = math.inf
-    for place, row in enumerate(best):
-        if wanted <= 0 and totals[row] < lowest:
-            return place
-        if row in known:
-            wanted, lowest = wanted - 1, totals[row]
-    return len(best)
-
-
-def _found_among(connection: sqlite3.Connection, matching: Matching, rows: Set[int]) -> Set[int]:
-    if len(rows) > ONE_BY_ONE:
-        return matching.among(rows).rows(connection)
-    return {row for row in rows if matching.entries(connection, row, most=1)}
 
 
 def _own_holders(connection: sqlite3.Connection, phrase: Term, scope: Scope, own: Mapping[int, OwnWords]) -> set[int]:
@@ -496,12 +255,9 @@ def _missing(
     )
 
 
-def _apart(expansion: Expansion) -> str:
-    """The FTS5 expression for entries with all words of a phrase, wherever they are; empty where there is none."""
-    asked, counts = expansion.asked, expansion.counts
-    words = {phrase: asked.within(phrase) for phrase in asked.phrases}
-    known = [each for phrase, each in words.items() if each and each != (phrase,) and all(map(counts.get, each))]
-    return " OR ".join(map(all_of, known))
+def _holders(connection: sqlite3.Connection, query: Query, scope: Scope) -> dict[Term, set[int]]:
+    """The conversations that hold each phrase."""
+    return {phrase: Matching.of(phrase.expression, scope).rows(connection) for phrase in query.phrases}
 
 
 def _rarity(connection: sqlite3.Connection, counts: Mapping[Term, int]) -> dict[Term, float]:
@@ -644,37 +400,9 @@ def _totals(
 
 def _add_days(connection: sqlite3.Connection, totals: dict[int, float], day_worths: Mapping[str, float]) -> None:
     """Add what the words are worth that name the day of a conversation."""
-    for row, began, _ in _dated(connection, totals):
+    for row, began, _ in dated(connection, totals):
         day = set(in_words(moment(began)).lower().split())
         totals[row] += DAY * sum(day_worths[word] for word in day & day_worths.keys())
-
-
-def _newest(connection: sqlite3.Connection, rows: Iterable[int], limit: int, offset: int) -> list[int]:
-    """These conversations, the newest first."""
-    found = connection.execute(
-        "select row from conversations where row in (select value from json_each(?))"
-        " order by began desc, id limit ? offset ?",
-        (json.dumps(list(rows)), limit, offset),
-    )
-    return [row for (row,) in found]
-
-
-def _ordered(connection: sqlite3.Connection, totals: Mapping[int, float], rows: Iterable[int], first: int) -> list[int]:
-    """`rows`, best first. Of equals the newer comes first, then by id, as far as the `first` ones reach."""
-    ranked = sorted(rows, key=totals.__getitem__, reverse=True)
-    lowest = totals[ranked[first - 1]] if 0 < first <= len(ranked) else -math.inf
-    times = Counter(map(totals.__getitem__, ranked))
-    shown = [row for row in ranked if totals[row] >= lowest]
-    equals = [row for row in shown if times[totals[row]] > 1]
-    among_equals = {row: (-began, conversation_id) for row, began, conversation_id in _dated(connection, equals)}
-    shown.sort(key=lambda row: (-totals[row], among_equals.get(row, ())))
-    return shown + ranked[len(shown) :]
-
-
-def _dated(connection: sqlite3.Connection, rows: Iterable[int]) -> list[tuple[int, int, str]]:
-    """Row, `began` and id of these conversations."""
-    statement = "select row, began, id from conversations where row in (select value from json_each(?))"
-    return connection.execute(statement, (json.dumps(list(rows)),)).fetchall()
 
 
 def _day_worths(query: Query, rarity: Mapping[Term, float]) -> dict[str, float]:

@@ -13,7 +13,7 @@ from omi_mcp.mirror.search.engine import search
 from omi_mcp.mirror.search.expansion import expand
 from omi_mcp.mirror.search.matcher import TermMatcher
 from omi_mcp.mirror.search.query import Query, any_of, parse
-from omi_mcp.mirror.search.ranking import Scope
+from omi_mcp.mirror.search.scope import Scope
 from omi_mcp.mirror.store import Store, stored_from
 from omi_mcp.mirror.types import Filters, Match, Results
 
