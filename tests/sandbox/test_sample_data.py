@@ -128,7 +128,7 @@ def admits(arguments: dict[str, Any], conversation: dict[str, Any]) -> bool:
         and conversation["category"] in arguments.get("categories", CATEGORIES)
         and arguments.get("folder") in (None, conversation.get("folder"))
         and arguments.get("starred") in (None, conversation.get("starred", False))
-        and all(name.casefold() in spoken for name in arguments.get("speakers", ()))
+        and arguments.get("speakers", "").casefold() in spoken.casefold()
     )
 
 
