@@ -82,7 +82,11 @@ CONCISE = (
 """From what a card shows where there is room, to what it keeps where there is none. What was said
 gives way last, and hits are left out, not cut shorter: what was sought may be anywhere in them."""
 CONCISE_CARD = 525
-"""Ten of them, with the coverage and every note, are a search in 6,000 characters."""
+"""Ten of them, with the coverage and every note, are a list in 6,000 characters."""
+FOUND_CARD = 360
+"""The same of a search by words, in 4,300: of what was found, the first few are what was sought, or none is."""
+BEST = 3
+"""That many first cards keep what they have until all others are down to their headings."""
 
 FULL = (
     CardSize(overview=4_000, items=2_000),
@@ -111,9 +115,9 @@ _SENTENCE_END = re.compile(
 _SPACE = re.compile(r"\s+")
 
 
-def concise_page(cards: int) -> int:
-    """The characters that many concise cards share; a short page leaves each of them more room."""
-    return CONCISE_CARD * max(cards, _ROOMY_PAGE)
+def concise_page(cards: int, *, found: bool = False) -> int:
+    """The characters that many concise cards share; a short page leaves each of them more room. `found`: by words."""
+    return (FOUND_CARD if found else CONCISE_CARD) * max(cards, _ROOMY_PAGE)
 
 
 def to_do_page(cards: int) -> int:

@@ -44,11 +44,12 @@ def search_cards(matches: Sequence[mirror.Match], zone: tzinfo, detail: Detail =
     """
     concise = detail == "concise"
     sizes = budgets.CONCISE if concise else budgets.FULL
-    allowance = budgets.concise_page(len(matches)) if concise else budgets.FULL_PAGE
+    found = any(match.hits for match in matches)
+    allowance = budgets.concise_page(len(matches), found=found) if concise else budgets.FULL_PAGE
     whole = [_Whole.of(match, zone) for match in matches]
     cards = [_sized(card, sizes[0]) for card in whole]
     taken = [budgets.json_size(card.dump()) + 1 for card in cards]
-    for index, size in _cuts(len(cards), sizes):
+    for index, size in _cuts(len(cards), sizes, budgets.BEST if found and concise else 0):
         if sum(taken) <= allowance:
             break
         cards[index] = _sized(whole[index], size)
@@ -103,12 +104,15 @@ def _to_do_card(match: mirror.Match, items: Sequence[ActionItem], zone: tzinfo, 
     )
 
 
-def _cuts(count: int, sizes: Sequence[budgets.CardSize]) -> Iterator[tuple[int, budgets.CardSize]]:
-    """Which card gives way next, and to which size. None is cut to the smallest before all have given what else they
-    can.
+def _cuts(count: int, sizes: Sequence[budgets.CardSize], best: int) -> Iterator[tuple[int, budgets.CardSize]]:
+    """Which card gives way next, and to which size: the last ones first, down to the smallest those behind the `best`,
+    and no other before all have given what else they can.
     """
     *smaller, smallest = sizes[1:]
-    last_first = range(count - 1, 0, -1)
+    for size in sizes[1:]:
+        for index in range(count - 1, best - 1, -1) if best else ():
+            yield index, size
+    last_first = range(min(count, best or count) - 1, 0, -1)
     for size in smaller:
         for index in last_first:
             yield index, size
