@@ -94,7 +94,7 @@ class Hit:
 
     `segment` is the 0-based index of the transcript segment and `at` its start in seconds; both, like `speaker`,
     are None outside the transcript. `words` are those of the query by which it was found, quoted phrases in quotes;
-    empty where it has all of them.
+    empty where it has all of them. `then` is who said what right after a question.
     """
 
     field: Field
@@ -103,6 +103,7 @@ class Hit:
     at: float | None = None
     speaker: str | None = None
     words: tuple[str, ...] = ()
+    then: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,8 @@ SPEAKERS = 6
 EVERYONE = 40
 """Names where one conversation is read: all, but for a crowd."""
 SNIPPET = 220
+REPLY = 120
+"""Of what was said right after a question that was found."""
 WORDS = 80
 """The words of a query by which one hit was found."""
 UNMATCHED = 12

@@ -31,7 +31,7 @@ def _lean(field: dict[str, Any]) -> dict[str, Any]:
     return {**options[0], **kept} if len(options) == 1 else {**kept, **({"anyOf": options} if options else {})}
 
 
-LocalTime = Annotated[str, Field(description="Local time with its offset from UTC.")]
+LocalTime = Annotated[str, Field(description="Local time and offset.")]
 
 
 class Hit(View):
@@ -42,7 +42,8 @@ class Hit(View):
     segment: int | None = None
     speaker: str | None = None
     text: str
-    words: Annotated[str | None, Field(description="Words of query that it holds and text does not show.")] = None
+    words: Annotated[str | None, Field(description="Its words of query that text does not show.")] = None
+    then: Annotated[str | None, Field(description="Said right after.")] = None
 
 
 class ActionItem(View):

@@ -111,3 +111,37 @@ async def test_the_sentence_of_an_overview_that_matches_is_shown(connect: Connec
         assert len(card["overview"]) <= 240
         assert card["overview"].endswith("characters]")
         assert "hits_total" not in card
+
+
+@pytest.mark.parametrize("padding", [0, 30], ids=["same passage", "next passage"])
+async def test_a_question_that_is_found_comes_with_what_was_said_right_after(
+    connect: Connect, sandbox: Sandbox, padding: int
+) -> None:
+    words = {4: "well " * padding + "Where would you take the Dutch customers for dinner?", 5: "To Zur Eiche " * 30}
+    sandbox.load([talk("evening", words=words)])
+    async with connect() as client:
+        await copied(client, 1)
+        for more in ({}, {"detail": "hits"}, {"speakers": "Ana"}):
+            answer = await call(client, "search_conversations", query="Dutch dinner", **more)
+            hit = answer["conversations"][0]["hits"][0]
+            assert hit["then"].startswith("Ben: To Zur Eiche To Zur Eiche"), more
+            assert len(hit["then"]) < 150
+        stated = await call(client, "search_conversations", query="Eiche")
+        assert "then" not in stated["conversations"][0]["hits"][0]
+
+
+async def test_the_best_of_a_long_page_keep_their_hits_and_the_others_their_headings(
+    connect: Connect, sandbox: Sandbox
+) -> None:
+    said = {2 * at: f"The film number {at} is one of those {'very ' * 20}long ones" for at in range(9)}
+    sandbox.load([talk(f"cinema {n}", words=said, days_ago=n, overview="A film. " * 40) for n in range(10)])
+    async with connect() as client:
+        await copied(client, 10)
+        answer = await call(client, "search_conversations", query="film")
+        cards = answer["conversations"]
+        assert len(cards) == 10
+        assert len(json.dumps(cards, ensure_ascii=False, separators=(",", ":"))) <= 3_600
+        assert all(card["hits"] for card in cards[:3])
+        assert all(card["title"] and card["started"] and card["hits_total"] == 10 for card in cards)
+        listed = await call(client, "search_conversations")
+        assert all(card["overview"] for card in listed["conversations"])

@@ -154,10 +154,17 @@ def page(number: int, hits: int) -> list[Match]:
     ]
 
 
-def test_ten_concise_results_with_three_hits_each_leave_room_in_six_thousand_characters():
+def test_of_ten_results_the_best_three_keep_hits_and_all_their_headings():
     cards = search_cards(page(10, hits=3), BERLIN)
-    assert len(sent(cards)) <= 5_250
-    assert all(card.hits for card in cards)
+    assert len(sent(cards)) <= 3_600
+    assert [bool(card.hits) for card in cards] == [True] * 3 + [False] * 7
+    assert all(card.title.startswith("Pricing review") for card in cards)
+
+
+def test_a_list_of_ten_leaves_room_for_their_overviews():
+    cards = search_cards(page(10, hits=0), BERLIN)
+    assert 3_600 < len(sent(cards)) <= 5_250
+    assert all(card.overview for card in cards)
 
 
 def test_few_results_keep_all_that_is_known_of_them():

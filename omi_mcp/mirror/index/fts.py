@@ -165,6 +165,12 @@ def passages(connection: sqlite3.Connection, entries: Sequence[int]) -> Iterator
     return (unpack(found[entry]) for entry in entries)
 
 
+def passage_after(connection: sqlite3.Connection, entry: int) -> Passage:
+    """The next passage of the same conversation; empty after the last."""
+    found = connection.execute("select body from texts where entry = ?", (entry + 1,)).fetchone()
+    return unpack(found[0]) if found and (entry + 1) >> ENTRY_BITS == entry >> ENTRY_BITS else ()
+
+
 def said_in(
     connection: sqlite3.Connection,
     entries: Iterable[int],

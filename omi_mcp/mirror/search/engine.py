@@ -3,10 +3,10 @@
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from omi_mcp.mirror.index import Piece, fts
+from omi_mcp.mirror.index import Passage, Piece, fts
 from omi_mcp.mirror.search.expansion import Expansion, expand
 from omi_mcp.mirror.search.hits import (
     Held,
@@ -30,6 +30,9 @@ from omi_mcp.names import Person, unaccented
 
 MOST_HITS = 3
 """Hits shown of one conversation."""
+
+ASKED = ("?", "\uff1f", "\u061f", "\u037e")
+CLOSING = "\"')]\u201d\u2019\u00bb "
 
 
 def search(
@@ -176,10 +179,26 @@ def _matches(
     matches = [_without_hits(connection, kept[row]) for row in rows]
     conversations = [match.stored.conversation for match in matches]
     held = hold(ranking.matcher, list(zip(conversations, transcripts, strict=True)), voices)
-    return tuple(
+    found = (
         _with_hits(match, ranking, row, texts, sought, every)
         for match, row, texts in zip(matches, rows, held, strict=True)
     )
+    return tuple(
+        replace(match, hits=tuple(_with_reply(connection, hit, read) for hit in match.hits))
+        for match, read in zip(found, transcripts, strict=True)
+    )
+
+
+def _with_reply(connection: sqlite3.Connection, hit: Hit, passages: Mapping[int, Passage]) -> Hit:
+    """The hit with what was said right after, if it is a question. `passages` are those of its conversation, by entry;
+    the one it is in among them."""
+    if hit.segment is None or not hit.text.rstrip(CLOSING).endswith(ASKED):
+        return hit
+    place = hit.segment + 1
+    entry = max((each for each, passage in passages.items() if passage[0].place < place), default=0)
+    behind = (passages.get(entry, ()), fts.passage_after(connection, entry))
+    reply = next((piece for passage in behind for piece in passage if piece.place == place), None)
+    return hit if reply is None else replace(hit, then=(reply.speaker, reply.text))
 
 
 def _with_hits(match: Match, ranking: Ranking, row: int, held: Sequence[Held], sought: Sought, every: int) -> Match:
