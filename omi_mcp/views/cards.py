@@ -187,7 +187,8 @@ def hit(found: mirror.Hit) -> Hit:
         speaker=found.speaker and speaker_name(found.speaker),
         text=budgets.shorten(clean_line(found.text), budgets.SNIPPET),
         words=budgets.shorten(" ".join(_unseen(found)), budgets.WORDS) or None,
-        then=found.then and f"{speaker_name(found.then[0])}: {budgets.shorten(clean_line(found.then[1]), budgets.REPLY)}",
+        then=found.then
+        and f"{speaker_name(found.then[0])}: {budgets.shorten(clean_line(found.then[1]), budgets.REPLY)}",
     )
 
 
