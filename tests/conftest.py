@@ -6,7 +6,7 @@ import pytest
 from hypothesis import settings
 
 # A slow machine is no failure; and where a change is judged, the same change is judged alike each time.
-EXAMPLES = int(os.environ.get("OMI_TEST_EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("OMI_TEST_EXAMPLES", "25"))
 settings.register_profile("omi", deadline=None, derandomize="CI" in os.environ, max_examples=EXAMPLES)
 settings.load_profile("omi")
 

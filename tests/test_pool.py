@@ -21,7 +21,7 @@ from omi_mcp.api.errors import OmiError
 from omi_mcp.mirror.types import Filters
 from omi_mcp.pool import COPIERS, IDLE, MOST_CALLS, PATIENCE_SECONDS, REVIEW_SECONDS, THREADS, LibraryPool
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.exhaustive]
 
 
 @pytest.fixture

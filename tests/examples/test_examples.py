@@ -18,6 +18,8 @@ from omi_mcp.sandbox import Sandbox
 from omi_mcp.server import build_server
 from omi_mcp.settings import Settings
 
+pytestmark = pytest.mark.exhaustive
+
 REPOSITORY = Path(__file__).parents[2]
 EXAMPLES = REPOSITORY / "examples"
 

@@ -20,7 +20,7 @@ from omi_mcp.mirror.store import Upserted
 from omi_mcp.mirror.types import Progress, Unlisted
 from omi_mcp.mirror.write_through import WriteThrough
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.exhaustive]
 
 
 def damage(path: Path) -> None:

@@ -8,6 +8,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 from sync_kit import mirrored, talk
 
 from omi_mcp.api.models import Conversation
@@ -15,6 +16,8 @@ from omi_mcp.clock import SystemClock
 from omi_mcp.database import Database
 from omi_mcp.mirror.store import Store, fingerprint
 from omi_mcp.sandbox import Sandbox
+
+pytestmark = pytest.mark.exhaustive
 
 KILLS = int(os.environ.get("OMI_TEST_KILLS", "4"))
 SIZE = 2000 if KILLS > 10 else 600

@@ -13,6 +13,8 @@ from sync_kit import Account, Process, mirrored, talk, transcripts
 from omi_mcp.api.errors import OmiError
 from omi_mcp.mirror.sync.state import Labels, Passes
 
+pytestmark = pytest.mark.exhaustive
+
 SEEDS = int(os.environ.get("OMI_TEST_SEEDS", "6"))
 
 

@@ -17,7 +17,7 @@ from omi_mcp.sandbox import Sandbox
 from omi_mcp.server import build_server
 from omi_mcp.settings import Settings
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.exhaustive]
 
 GET: tuple[str, dict[str, Any]] = ("get_conversation", {"conversation_id": "c1"})
 SEARCH: tuple[str, dict[str, Any]] = ("search_conversations", {"query": "boat"})

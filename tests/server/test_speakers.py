@@ -1,6 +1,8 @@
 """What did they say about it: a search for some people's words finds, ranks and quotes what they said themselves."""
 
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hosting import Connect, call, copied, talk
@@ -75,7 +77,10 @@ async def test_a_search_that_finds_nobody_says_who_is_meant_and_when_they_spoke(
         misspelled = await note(query="ferry", speakers=["Karla"])
         assert 'Nobody called "Karla"' in misspelled
         assert "Carla" in misspelled
-        dates = {each["id"]: each["started_at"][:10] for each in (PIER, TRIO)}
+        dates = {
+            each["id"]: datetime.fromisoformat(each["started_at"]).astimezone(ZoneInfo("Europe/Berlin")).date()
+            for each in (PIER, TRIO)
+        }
         outside = await note(query="ferry", speakers=["Carla"], period="last 7 days")
         assert f'"Carla" speaks in 2 conversations, from {dates["trio"]} to {dates["pier"]}' in outside
         assert "never speak in the same conversation" in await note(speakers=["Dov", "Ana"])
