@@ -2,8 +2,8 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from dataclasses import dataclass
-from typing import Self
+from dataclasses import dataclass, field
+from typing import Protocol, Self
 
 import anyio
 import httpx
@@ -21,10 +21,34 @@ from omi_mcp.mirror.store import Store
 from omi_mcp.mirror.sync import Scheduler
 from omi_mcp.mirror.write_through import WriteThrough
 from omi_mcp.settings import Settings
-from omi_mcp.writes import Lasting, Writer
+from omi_mcp.writes import Lasting, Writer, lasting_file
 
 FINISH_SECONDS = 3.0
 """How long a write that is out may still be answered when the account closes. Hosts kill what does not end soon."""
+
+
+class Storage(Protocol):
+    """Where the files of accounts come from: all that an account needs of what is outside of it. Its methods block."""
+
+    def open(self, settings: Settings) -> tuple[Database, Database]:
+        """The mirror's, and that of what is never lost."""
+        ...
+
+    def forget(self, settings: Settings) -> None:
+        """Delete all that is kept of this account: its copy, and what nobody could give again."""
+        ...
+
+
+class Files:
+    """Two files of each account, in the data folder of the settings."""
+
+    def open(self, settings: Settings) -> tuple[Database, Database]:
+        return Database(settings.mirror_path), lasting_file(settings.account_path)
+
+    def forget(self, settings: Settings) -> None:
+        for path in (settings.mirror_file, settings.account_file):
+            for file in database.files(path):
+                file.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -36,6 +60,7 @@ class Hosted:
 
     turn: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
     refused: Callable[[], None] = lambda: None
+    storage: Storage = field(default_factory=Files)
 
 
 @dataclass(frozen=True)
@@ -68,10 +93,10 @@ class Account:
         Raises:
             InvalidRequest: this Python cannot search text.
         """
-        lasting = Lasting(settings.account_path, clock)
+        mirror, kept = hosted.storage.open(settings)
+        lasting = Lasting(kept, clock)
         if settings.mirror_path is not None:
             lasting.take_over(settings.mirror_path)
-        mirror = Database(settings.mirror_path)
         try:
             store = Store(mirror, clock, lasting.names)
         except SearchUnavailable as error:
@@ -154,10 +179,3 @@ class AccountOnDemand:
                 if self._syncing:
                     self._tasks.start_soon(self._account.sync.run)
             return self._account
-
-
-def delete_files(settings: Settings) -> None:
-    """Delete all that is kept here of this account: its copy, and what nobody could give again. Blocks."""
-    for path in (settings.mirror_file, settings.account_file):
-        for file in database.files(path):
-            file.unlink(missing_ok=True)

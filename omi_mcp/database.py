@@ -58,6 +58,21 @@ class FileWarning:
     detail: str = ""
 
 
+@dataclass(frozen=True)
+class Claim:
+    """What a lease is on, and the one holder who has taken it."""
+
+    name: str
+    owner: str
+
+
+_fence: ContextVar[Claim | None] = ContextVar("omi_mcp.database.fence", default=None)
+
+
+class LeaseLost(Exception):
+    """Another has taken over the lease under which something was to be written; nothing was."""
+
+
 class Damaged(Exception):
     """The file was damaged. It has been moved aside, and the same call now meets an empty one."""
 
@@ -88,6 +103,24 @@ def lane(limiter: anyio.CapacityLimiter) -> Iterator[None]:
         yield
     finally:
         _lane.reset(before)
+
+
+@contextmanager
+def fenced(claim: Claim) -> Iterator[None]:
+    """Let what this block writes, and the tasks begun in it, be written only while the lease is held: else `LeaseLost`.
+
+    Whoever slept through the term of a lease does not know it yet when it wakes.
+    """
+    before = _fence.set(claim)
+    try:
+        yield
+    finally:
+        _fence.reset(before)
+
+
+def fence() -> Claim | None:
+    """The lease under which is written here and now."""
+    return _fence.get()
 
 
 async def run(function: Callable[[*Arguments], Result], *arguments: *Arguments) -> Result:
@@ -153,7 +186,33 @@ class Database:
             if self._lazy and self.path is not None and self._identity is None:
                 self._make_file(self.path)
             with self._transaction(durable=durable) as connection:
+                if (claim := fence()) and not _holds(connection, claim):
+                    raise LeaseLost
                 yield connection
+
+    def keep_leases(self) -> None:
+        """Be where leases are taken."""
+        self.prepare(_create_leases)
+
+    def take(self, claim: Claim, seconds: float, now: datetime) -> bool:
+        """Take or renew a lease for so long; False while it is another's."""
+        with self.writing() as connection:
+            taken = connection.execute(
+                "insert into leases values (:name, :owner, :ends) on conflict(name) do update set owner = :owner,"
+                # A term that ends too late was begun by a clock that has been set back since.
+                " ends = :ends where owner = :owner or ends <= :now or ends > :ends",
+                {
+                    "name": claim.name,
+                    "owner": claim.owner,
+                    "ends": now.timestamp() + seconds,
+                    "now": now.timestamp(),
+                },
+            )
+            return taken.rowcount > 0
+
+    def give_back(self, claim: Claim) -> None:
+        with self.writing() as connection:
+            connection.execute("delete from leases where name = ? and owner = ?", (claim.name, claim.owner))
 
     @contextmanager
     def _transaction(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
@@ -325,6 +384,17 @@ class Database:
     def _warn(self, warning: FileWarning) -> None:
         self.warning = warning
         log.warning("the %s file: %s (%s)", warning.name, warning.kind, warning.detail or "left alone")
+
+
+def _create_leases(connection: sqlite3.Connection) -> None:
+    connection.execute(
+        "create table if not exists leases(name text primary key, owner text not null, ends real not null) strict"
+    )
+
+
+def _holds(connection: sqlite3.Connection, claim: Claim) -> bool:
+    held = connection.execute("select 1 from leases where name = ? and owner = ?", (claim.name, claim.owner))
+    return held.fetchone() is not None
 
 
 def _connect(path: Path | None) -> sqlite3.Connection:

@@ -16,7 +16,7 @@ import httpx
 from anyio.abc import TaskGroup
 
 from omi_mcp import database
-from omi_mcp.account import Hosted, delete_files
+from omi_mcp.account import Files, Hosted, Storage
 from omi_mcp.accounts import Accounts, Busy, Caller, KeyRefused, NoSuchAccount, SignInAgain
 from omi_mcp.clock import Clock
 from omi_mcp.context import AppContext
@@ -116,12 +116,14 @@ class LibraryPool:
         clock: Clock,
         *,
         transport: httpx.AsyncBaseTransport | None = None,
+        storage: Storage | None = None,
         most: int = MOST_OPEN,
     ) -> None:
         self._accounts = accounts
         self._settings = settings
         self._clock = clock
         self._transport = transport
+        self._storage = storage or Files()
         self._most = most
         self._all: set[_Open] = set()
         self._current: dict[str, _Open] = {}
@@ -185,7 +187,7 @@ class LibraryPool:
             for scope in opened.calls:
                 scope.cancel()
             await opened.closed.wait()
-        await database.run(delete_files, replace(self._settings, account_id=account_id))
+        await database.run(self._storage.forget, replace(self._settings, account_id=account_id))
 
     async def _taken(self, caller: Caller, scope: anyio.CancelScope) -> _Open:
         """The open library of the caller, with this call in it."""
@@ -233,7 +235,11 @@ class LibraryPool:
             settings,
             transport=self._transport,
             clock=self._clock,
-            hosted=Hosted(turn=lambda: self._turn(opened), refused=lambda: self._note_refused(opened)),
+            hosted=Hosted(
+                turn=lambda: self._turn(opened),
+                refused=lambda: self._note_refused(opened),
+                storage=self._storage,
+            ),
         )
         opened = _Open(AppContext(settings, self._clock, library), anyio.CapacityLimiter(LANE), self._clock.now())
         self._all.add(opened)
@@ -266,7 +272,7 @@ class LibraryPool:
         try:
             await self._accounts.settings(opened.account_id)
         except NoSuchAccount:
-            await database.run(delete_files, opened.app.settings)
+            await database.run(self._storage.forget, opened.app.settings)
         except Exception:
             return  # it is known, or it cannot be told
 

@@ -15,7 +15,7 @@ from accounts_kit import Town, running, titles, town
 from virtual_time import VirtualClock, VirtualLoop
 
 from omi_mcp import database
-from omi_mcp.account import delete_files
+from omi_mcp.account import Files
 from omi_mcp.accounts import Busy, Caller, KeyRefused, NoSuchAccount
 from omi_mcp.api.errors import OmiError
 from omi_mcp.mirror.types import Filters
@@ -367,7 +367,7 @@ async def test_what_another_process_forgot_is_not_there_again_after_a_shutdown(t
         async with running(built.pool(clock)) as pool:
             for name in ("ana", "ben"):
                 await titles(pool, name)
-            delete_files(built.people.known.pop("ana"))
+            Files().forget(built.people.known.pop("ana"))
             await clock.sleep(1)
         assert built.files("ana") == []
         assert "mirror-ben.sqlite3" in built.files("ben")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from omi_mcp import database, dates, environment
-from omi_mcp.account import delete_files
+from omi_mcp.account import Files
 from omi_mcp.clock import SystemClock
 from omi_mcp.settings import Settings, secret_keys
 from omi_mcp.signin import People, Vault, open_store
@@ -164,7 +164,7 @@ def forget(settings: Settings, store: Store, options: argparse.Namespace, out: T
             raise CommandFailed("Nothing was forgotten")
     store.forget_account(account.id)  # first what opens it, so that nothing opens the copy again
     try:
-        delete_files(replace(settings, account_id=account.id))
+        Files().forget(replace(settings, account_id=account.id))
     except OSError:
         out.print("Its copy is open, and goes when the running server closes it, within a minute.")
     out.print(f"Forgotten: {account.id}. A server that is running refuses its hosts from their next request on.")

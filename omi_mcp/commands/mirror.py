@@ -12,7 +12,7 @@ from omi_mcp.settings import Settings
 from omi_mcp.terminal import DONE, FAILED, USAGE, Session, Terminal, confirm, run_command
 from omi_mcp.views.notes import warning
 from omi_mcp.views.text import duration
-from omi_mcp.writes import Lasting
+from omi_mcp.writes import Lasting, lasting_file
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -156,7 +156,8 @@ def _keep_open_creates(mirrors: list[Path]) -> int:
     still_open = 0
     for mirror in mirrors:
         if mirror.suffix == ".sqlite3":
-            lasting = Lasting(mirror.with_name(mirror.name.replace("mirror-", "account-", 1)), SystemClock())
+            file = lasting_file(mirror.with_name(mirror.name.replace("mirror-", "account-", 1)))
+            lasting = Lasting(file, SystemClock())
             lasting.take_over(mirror)
             still_open += len(lasting.journal.open())
             lasting.close()

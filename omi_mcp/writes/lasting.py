@@ -18,18 +18,20 @@ from omi_mcp.writes.journal import Journal
 log = logging.getLogger(__name__)
 
 
+def lasting_file(path: Path | None) -> Database:
+    """The file at `path`, which is made with the first of what it is for; None keeps that in memory."""
+    return Database(path, name="account", lazy=True)
+
+
 class Lasting:
-    """Names of speakers, creates under way, what was imported and what was hidden. All methods block.
+    """Names of speakers, creates under way, what was imported and what was hidden. All methods block."""
 
-    The file is made with the first of them; `path` None keeps them in memory.
-    """
-
-    def __init__(self, path: Path | None, clock: Clock) -> None:
-        self._database = Database(path, name="account", lazy=True)
-        self.names = SpeakerNames(self._database, clock)
-        self.journal = Journal(self._database, clock)
-        self.imported = Imported(self._database)
-        self.hidden = Hidden(self._database)
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self.names = SpeakerNames(database, clock)
+        self.journal = Journal(database, clock)
+        self.imported = Imported(database)
+        self.hidden = Hidden(database)
 
     def take_over(self, mirror: Path) -> None:
         """Move here what an earlier release kept in the mirror's file. Cut off half way, it can be done again."""

@@ -63,6 +63,28 @@ async def test_work_whose_lease_was_lost_is_cancelled(opened: Database) -> None:
     assert not await is_free(opened, clock), "what is another's is not given back"
 
 
+async def test_who_slept_through_the_term_writes_nothing_when_it_wakes(opened: Database) -> None:
+    clock = VirtualClock()
+    opened.prepare(lambda connection: connection.execute("create table if not exists notes(text)"))
+    woken = anyio.Event()
+
+    async def sleeper() -> None:
+        async with Lease(opened, clock, "sync").held() as mine:
+            assert mine
+            await woken.wait()
+            with opened.writing() as connection:
+                connection.execute("insert into notes values ('late')")
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(sleeper)
+        await anyio.wait_all_tasks_blocked()
+        with opened.writing() as connection:
+            connection.execute("update leases set owner = 'another'")
+        woken.set()
+    with opened.reading() as connection:
+        assert connection.execute("select * from notes").fetchall() == []
+
+
 async def test_a_term_from_a_clock_that_has_been_set_back_since_does_not_bind(opened: Database) -> None:
     clock = VirtualClock()
     async with Lease(opened, clock, "sync").held():

@@ -2,14 +2,13 @@
 
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from sqlite3 import Connection
+from contextlib import asynccontextmanager, suppress
 
 import anyio
 
 from omi_mcp import database
 from omi_mcp.clock import Clock
-from omi_mcp.database import Database
+from omi_mcp.database import Claim, Database, LeaseLost
 from omi_mcp.tasks import beside
 
 TERM = 45.0
@@ -24,16 +23,15 @@ class Lease:
     def __init__(self, database: Database, clock: Clock, name: str) -> None:
         self._database = database
         self._clock = clock
-        self._name = name
-        self._owner = uuid.uuid4().hex
-        database.prepare(_create)
+        self._claim = Claim(name, uuid.uuid4().hex)
+        database.keep_leases()
 
     @asynccontextmanager
     async def held(self) -> AsyncIterator[bool]:
         """True when the lease is this holder's for the whole block; False when it is another's.
 
         It is renewed while the block runs, and given back at its end. When it is lost all the same (the machine
-        slept through its term and another took over), the block is cancelled.
+        slept through its term and another took over), the block is cancelled, and cannot write from that moment on.
         """
 
         async def renew() -> None:
@@ -47,28 +45,11 @@ class Lease:
                 yield False
                 return
             async with beside(renew) as scope:
-                yield True
+                with suppress(LeaseLost), database.fenced(self._claim):
+                    yield True
         finally:
             with anyio.CancelScope(shield=True):
-                await database.run(self._give_back)
+                await database.run(self._database.give_back, self._claim)
 
     def _take(self) -> bool:
-        now = self._clock.now().timestamp()
-        with self._database.writing() as connection:
-            taken = connection.execute(
-                "insert into leases values (:name, :owner, :ends) on conflict(name) do update set owner = :owner,"
-                # A term that ends too late was begun by a clock that has been set back since.
-                " ends = :ends where owner = :owner or ends <= :now or ends > :ends",
-                {"name": self._name, "owner": self._owner, "ends": now + TERM, "now": now},
-            )
-            return taken.rowcount > 0
-
-    def _give_back(self) -> None:
-        with self._database.writing() as connection:
-            connection.execute("delete from leases where name = ? and owner = ?", (self._name, self._owner))
-
-
-def _create(connection: Connection) -> None:
-    connection.execute(
-        "create table if not exists leases(name text primary key, owner text not null, ends real not null) strict"
-    )
+        return self._database.take(self._claim, TERM, self._clock.now())
