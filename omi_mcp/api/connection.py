@@ -51,6 +51,7 @@ KEPT_SECONDS = 3.0
 """How long an idle connection may be used again. Some services close one after 5 s, just as a create goes out on it:
 then nobody knows what became of the create.
 """
+
 TRIES = 3
 PATIENCE = timedelta(seconds=20)
 """No further try begins this long after the first: someone is waiting for the answer."""

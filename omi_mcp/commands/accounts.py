@@ -78,7 +78,7 @@ def _opened(settings: Settings) -> Iterator[Store]:
     try:
         yield store
     finally:
-        store.database.close()
+        store.close()
 
 
 def listed(settings: Settings, store: Store, out: Terminal, *, as_json: bool) -> int:

@@ -7,7 +7,7 @@ import logging
 import math
 import secrets
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from http import HTTPStatus
 from importlib.resources import files
@@ -508,6 +508,6 @@ def _near(text: str) -> str | None:
 
 
 def _day(moment: datetime, zone: ZoneInfo, *, minutes: bool = False) -> str:
-    local = moment.astimezone(UTC).astimezone(zone)
+    local = moment.astimezone(zone)
     day = f"{local.day} {local:%B %Y}"
     return f"{day}, {local:%H:%M}" if minutes else day

@@ -30,10 +30,9 @@ class People:
             raise NoSuchAccount
         if account.refused is not None or account.base_url != self._settings.base_url:
             raise KeyRefused  # a key is for the address it was given for, and goes to no other
-        try:
-            key = self._key(account)
-        except Unreadable:
-            raise KeyRefused from None  # until the right secret is back, or the person is
+        key = self.key(account)
+        if key is None:
+            raise KeyRefused  # until the right secret is back, or the person is
         return replace(
             self._settings,
             account_id=account.id,
@@ -45,13 +44,7 @@ class People:
     async def refused(self, account_id: str, api_key: str) -> None:
         """As `Accounts.refused`."""
         account = await database.run(self._store.account, account_id)
-        if account is None:
-            return
-        try:
-            current = self._key(account) == api_key
-        except Unreadable:
-            return
-        if current:
+        if account is not None and self.key(account) == api_key:
             await database.run(self._store.refuse_account, account_id, account.key, self._clock.now())
 
     async def served(self, account_id: str) -> bool:
@@ -64,7 +57,7 @@ class People:
 
     async def known(self, key: str) -> KnownAccount | None:
         """The account that signed in with this key."""
-        return await database.run(self._store.account_marked, self._vault.marks(self._named(key)))
+        return await database.run(self._store.account_marked, self._vault.marks(_named(self._settings.base_url, key)))
 
     async def all(self) -> list[KnownAccount]:
         return await database.run(self._store.accounts)
@@ -72,7 +65,7 @@ class People:
     def key(self, account: KnownAccount) -> str | None:
         """The account's key; None where it was encrypted with another secret."""
         try:
-            return self._key(account)
+            return str(self._vault.open_sealed(KEY, account.key, self._clock.now()))
         except Unreadable:
             return None
 
@@ -90,34 +83,28 @@ class People:
         )
 
     def mark(self, key: str) -> bytes:
-        return self._vault.mark(self._named(key))
+        return self._vault.mark(_named(self._settings.base_url, key))
 
     def current_mark(self, account: KnownAccount) -> bytes | None:
         """What the account's key is recognised by now; None where it cannot be read."""
-        try:
-            return self.mark(self._key(account))
-        except Unreadable:
-            return None
+        key = self.key(account)
+        return None if key is None else self.mark(key)
 
     def rotate(self) -> tuple[int, int]:
         """Encrypt every key with the first secret. How many there are now, and how many could not be read. Blocks."""
         replaced = []
         unreadable = 0
         for account in self._store.accounts():
-            try:
-                key = self._key(account)
-            except Unreadable:
+            key = self.key(account)
+            if key is None:
                 unreadable += 1
                 continue
-            named = f"{account.base_url}\0{key}"
-            sealed = self._vault.seal(KEY, key, self._clock.now())
-            replaced.append((account.id, account.key, self._vault.mark(named), sealed))
+            mark = self._vault.mark(_named(account.base_url, key))
+            replaced.append((account.id, account.key, mark, self._vault.seal(KEY, key, self._clock.now())))
         self._store.replace_keys(replaced)
         return len(replaced), unreadable
 
-    def _key(self, account: KnownAccount) -> str:
-        """Raises Unreadable."""
-        return str(self._vault.open_sealed(KEY, account.key, self._clock.now()))
 
-    def _named(self, key: str) -> str:
-        return f"{self._settings.base_url}\0{key}"
+def _named(base_url: str, key: str) -> str:
+    """A key with the address it is for: what an account is recognised by."""
+    return f"{base_url}\0{key}"

@@ -1,5 +1,6 @@
 """Signing in, whole: opened once for the server, beside it."""
 
+import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from omi_mcp.signin.documents import Documents
 from omi_mcp.signin.pages import Forget, Pages
 from omi_mcp.signin.people import People
 from omi_mcp.signin.provider import Provider
-from omi_mcp.signin.store import FILE, Store
+from omi_mcp.signin.store import FILE, MOST_UNUSED, SCHEMA, Store
 from omi_mcp.signin.vault import Vault
 
 SCOPES = (WRITE, READ)
@@ -81,7 +82,7 @@ class SignIn:
         ]
 
     def close(self) -> None:
-        self._store.database.close()
+        self._store.close()
 
 
 def open_store(data_dir: Path) -> Store:
@@ -92,4 +93,15 @@ def open_store(data_dir: Path) -> Store:
         raise SettingsError(
             f"The file {data_dir / FILE} cannot be used ({database.warning.detail or database.warning.kind})."
         )
-    return Store(database)
+    return in_file(database)
+
+
+def in_file(database: Database, *, most_unused: int = MOST_UNUSED) -> Store:
+    """The tables in a file, made where they are not there yet. Blocks."""
+
+    def create(connection: sqlite3.Connection) -> None:
+        for statement in SCHEMA.split(";"):
+            connection.execute(statement)
+
+    database.prepare(create)
+    return Store(database, most_unused=most_unused)

@@ -1,16 +1,16 @@
-"""Who signed in, what they connected, and what hosts hold of it: the file of signing in.
+"""Who signed in, what they connected, and what hosts hold of it: the tables of signing in.
 
-Nothing in it opens anything by itself: Omi keys are encrypted, and of codes, tokens and secrets only hashes are kept.
+Nothing in them opens anything by itself: Omi keys are encrypted, and of codes, tokens and secrets only hashes are kept.
+The statements are those that SQLite and PostgreSQL have in common.
 Every method blocks; call it through `database.run`. Times are aware UTC datetimes outside, seconds since 1970 inside.
 """
 
-import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
 from uuid import uuid4
-
-from omi_mcp.database import Database
 
 FILE = "sign-in.sqlite3"
 
@@ -37,7 +37,7 @@ SWEEP = timedelta(minutes=1)
 TOUCH = timedelta(minutes=1)
 """How exactly the last use of a grant is known: not every request has to write."""
 
-_SCHEMA = """
+SCHEMA = """
     create table if not exists hosts(
         id text primary key,
         secret blob,
@@ -91,6 +91,49 @@ _SCHEMA = """
     create index if not exists token_grant on tokens(grant_id);
     create index if not exists token_expires on tokens(expires);
 """
+"""As a file has it; statements, separated by semicolons."""
+
+_ACCOUNT = "accounts.id, base_url, key, timezone, accounts.made, accounts.used, refused"
+_GRANT = (
+    "grants.id, grants.account, grants.host, grants.name, grants.place, grants.scopes, grants.resource, grants.made, "
+    "grants.used"
+)
+
+
+class Row(Protocol):
+    def __getitem__(self, name: str, /) -> Any: ...
+
+
+class Rows(Protocol):
+    @property
+    def rowcount(self) -> int:
+        """How many rows a statement has changed."""
+        ...
+
+    def fetchone(self) -> Row | None: ...
+
+    def __iter__(self) -> Iterator[Row]: ...
+
+
+class Connection(Protocol):
+    def execute(self, statement: str, values: Sequence[object] = (), /) -> Rows:
+        """Run a statement, with a `?` for each of the values."""
+        ...
+
+
+class Tables(Protocol):
+    """The database in which the tables are: a file of ours, or one that several machines share."""
+
+    def reading(self) -> AbstractContextManager[Connection]: ...
+
+    def writing(self, *, durable: bool = False) -> AbstractContextManager[Connection]:
+        """One transaction: committed on a clean exit, rolled back on an exception.
+
+        A power cut may lose what was not to be `durable`.
+        """
+        ...
+
+    def close(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -142,21 +185,26 @@ class Token:
 class Store:
     """The tables. Thread-safe; each method is one short transaction."""
 
-    def __init__(self, database: Database, *, most_unused: int = MOST_UNUSED) -> None:
-        self.database = database
+    def __init__(self, tables: Tables, *, most_unused: int = MOST_UNUSED) -> None:
+        self._tables = tables
         self._most_unused = most_unused
         self._swept = datetime.min.replace(tzinfo=UTC)
-        database.prepare(_create)
+
+    def close(self) -> None:
+        self._tables.close()
 
     # Hosts that registered, and those whose document somebody signed in with.
 
     def add_host(self, host_id: str, metadata: str, secret: bytes | None, now: datetime) -> None:
-        with self.database.writing() as connection:
+        with self._tables.writing() as connection:
             self._sweep(connection, now)
-            connection.execute("insert into hosts values (?, ?, ?, null, ?)", (host_id, secret, _s(now), metadata))
             connection.execute(
-                "delete from hosts where id in "
-                "(select id from hosts where signed_in is null order by made desc, id desc limit -1 offset ?)",
+                "insert into hosts(id, secret, made, metadata) values (?, ?, ?, ?)",
+                (host_id, secret, _s(now), metadata),
+            )
+            connection.execute(
+                "delete from hosts where signed_in is null and id not in "
+                "(select id from hosts where signed_in is null order by made desc, id desc limit ?)",
                 (self._most_unused,),
             )
 
@@ -168,44 +216,44 @@ class Store:
     # Accounts.
 
     def account(self, account_id: str) -> KnownAccount | None:
-        row = self._one("select * from accounts where id = ?", account_id)
+        row = self._one(f"select {_ACCOUNT} from accounts where id = ?", account_id)
         return None if row is None else _account(row)
 
     def account_marked(self, marks: Iterable[bytes]) -> KnownAccount | None:
         """The account of the key with one of these marks."""
         for mark in marks:
-            if row := self._one("select * from accounts where mark = ?", mark):
+            if row := self._one(f"select {_ACCOUNT} from accounts where mark = ?", mark):
                 return _account(row)
         return None
 
     def accounts(self) -> list[KnownAccount]:
-        with self.database.reading() as connection:
-            return [_account(row) for row in connection.execute("select * from accounts order by made, id")]
+        with self._tables.reading() as connection:
+            return [_account(row) for row in connection.execute(f"select {_ACCOUNT} from accounts order by made, id")]
 
     def keep_account(
         self, account_id: str | None, mark: bytes, base_url: str, key: str, timezone: str, now: datetime
     ) -> str:
         """The id of the account, new where it is None, with this key, which Omi has just taken."""
-        with self.database.writing(durable=True) as connection:
+        with self._tables.writing(durable=True) as connection:
             if account_id is None:
                 # Someone else may have signed in with the same key at the same moment.
                 row = connection.execute("select id from accounts where mark = ?", (mark,)).fetchone()
                 account_id = row["id"] if row else str(uuid4())
             connection.execute(
-                "insert into accounts values (?, ?, ?, ?, ?, ?, ?, null) on conflict(id) do update set mark = "
-                "excluded.mark, base_url = excluded.base_url, key = excluded.key, timezone = excluded.timezone, "
-                "used = excluded.used, refused = null",
+                "insert into accounts(id, mark, base_url, key, timezone, made, used) values (?, ?, ?, ?, ?, ?, ?) "
+                "on conflict(id) do update set mark = excluded.mark, base_url = excluded.base_url, "
+                "key = excluded.key, timezone = excluded.timezone, used = excluded.used, refused = null",
                 (account_id, mark, base_url, key, timezone, _s(now), _s(now)),
             )
         return account_id
 
     def set_timezone(self, account_id: str, timezone: str) -> None:
-        with self.database.writing(durable=True) as connection:
+        with self._tables.writing(durable=True) as connection:
             connection.execute("update accounts set timezone = ? where id = ?", (timezone, account_id))
 
     def refuse_account(self, account_id: str, key: str, now: datetime) -> None:
         """Omi no longer takes this key, as it is kept; another one is not meant."""
-        with self.database.writing() as connection:
+        with self._tables.writing() as connection:
             connection.execute(
                 "update accounts set refused = ? where id = ? and key = ? and refused is null",
                 (_s(now), account_id, key),
@@ -213,7 +261,7 @@ class Store:
 
     def replace_keys(self, replaced: Iterable[tuple[str, str, bytes, str]]) -> None:
         """Of each: the account, its key as it was kept, and the mark and the key it gets."""
-        with self.database.writing(durable=True) as connection:
+        with self._tables.writing(durable=True) as connection:
             for account_id, before, mark, key in replaced:
                 connection.execute(
                     "update accounts set mark = ?, key = ? where id = ? and key = ?", (mark, key, account_id, before)
@@ -221,30 +269,32 @@ class Store:
 
     def forget_account(self, account_id: str) -> bool:
         """Delete the account with all it granted. False where there is none."""
-        with self.database.writing(durable=True) as connection:
+        with self._tables.writing(durable=True) as connection:
             return connection.execute("delete from accounts where id = ?", (account_id,)).rowcount > 0
 
     # Grants, their codes and their tokens.
 
     def grants(self, account_id: str) -> list[Grant]:
         """Those that hosts use, the newest first."""
-        with self.database.reading() as connection:
+        with self._tables.reading() as connection:
             rows = connection.execute(
-                "select * from grants where account = ? and used is not null order by made desc, id", (account_id,)
+                f"select {_GRANT} from grants where account = ? and used is not null order by made desc, id",
+                (account_id,),
             )
             return [_grant(row) for row in rows]
 
     def add_grant(self, grant: Grant, code: bytes, details: Code, metadata: str, now: datetime) -> None:
         """A grant and the code with which its host fetches tokens; what is known of the host stays from here on."""
-        with self.database.writing(durable=True) as connection:
+        with self._tables.writing(durable=True) as connection:
             self._sweep(connection, now)
             connection.execute(
-                "insert into hosts values (?, null, ?, ?, ?) on conflict(id) do update set metadata = "
-                "excluded.metadata, signed_in = excluded.signed_in",
+                "insert into hosts(id, made, signed_in, metadata) values (?, ?, ?, ?) "
+                "on conflict(id) do update set metadata = excluded.metadata, signed_in = excluded.signed_in",
                 (grant.host, _s(now), _s(now), metadata),
             )
             connection.execute(
-                "insert into grants values (?, ?, ?, ?, ?, ?, ?, ?, null)",
+                "insert into grants(id, account, host, name, place, scopes, resource, made) "
+                "values (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     grant.id,
                     grant.account,
@@ -257,12 +307,13 @@ class Store:
                 ),
             )
             connection.execute(
-                "delete from grants where id in (select id from grants where account = ? "
-                "order by coalesce(used, made) desc, id limit -1 offset ?)",
-                (grant.account, MOST_GRANTS),
+                "delete from grants where account = ? and id not in "
+                "(select id from grants where account = ? order by coalesce(used, made) desc, id limit ?)",
+                (grant.account, grant.account, MOST_GRANTS),
             )
             connection.execute(
-                "insert into codes values (?, ?, ?, ?, ?, ?, null)",
+                "insert into codes(hash, grant_id, challenge, redirect_uri, explicit, expires) "
+                "values (?, ?, ?, ?, ?, ?)",
                 (
                     code,
                     grant.id,
@@ -277,12 +328,12 @@ class Store:
         """The code, if it can be used. One that was used before ends what came of it: somebody has copied it."""
         if self._one("select 1 from codes where hash = ?", hashed) is None:
             return None  # a guess takes no turn among those who write
-        with self.database.writing() as connection:
+        with self._tables.writing() as connection:
             return _usable(connection, hashed, now)
 
     def use_code(self, hashed: bytes, access: bytes, refresh: bytes, now: datetime) -> Grant | None:
         """Take tokens for a code; None when it cannot be used, as in `code`."""
-        with self.database.writing(durable=True) as connection:
+        with self._tables.writing(durable=True) as connection:
             code = _usable(connection, hashed, now)
             if code is None:
                 return None
@@ -295,7 +346,7 @@ class Store:
     def access(self, hashed: bytes, now: datetime) -> Token | None:
         """The access token, if it is in date. Notes the use."""
         row = self._one(
-            "select grants.*, allows, expires from tokens join grants on grants.id = grant_id "
+            f"select {_GRANT}, allows, expires from tokens join grants on grants.id = grant_id "
             "where hash = ? and not refreshes and expires >= ?",
             hashed,
             _s(now),
@@ -303,7 +354,7 @@ class Store:
         if row is None:
             return None
         if _s(now) - row["used"] >= TOUCH.total_seconds():
-            with self.database.writing() as connection:
+            with self._tables.writing() as connection:
                 _touch(connection, row["id"], row["account"], now)
         return _token(row)
 
@@ -311,14 +362,14 @@ class Store:
         """The refresh token, if it may be used. One that was replaced longer ago ends its grant: it was stolen."""
         if self._one("select 1 from tokens where hash = ?", hashed) is None:
             return None
-        with self.database.writing() as connection:
+        with self._tables.writing() as connection:
             return _refreshable(connection, hashed, now)
 
     def use_refresh(
         self, hashed: bytes, scopes: tuple[str, ...], access: bytes, refresh: bytes, now: datetime
     ) -> Grant | None:
         """Take new tokens for a refresh token; None when it may not be used, as in `refresh`."""
-        with self.database.writing(durable=True) as connection:
+        with self._tables.writing(durable=True) as connection:
             token = _refreshable(connection, hashed, now)
             if token is None:
                 return None
@@ -328,7 +379,7 @@ class Store:
 
     def end_grant(self, grant_id: str, account_id: str | None = None) -> bool:
         """End a grant, of that account where one is given, with all its tokens. False where there is none."""
-        with self.database.writing(durable=True) as connection:
+        with self._tables.writing(durable=True) as connection:
             return (
                 connection.execute(
                     "delete from grants where id = ? and account = coalesce(?, account)", (grant_id, account_id)
@@ -338,10 +389,10 @@ class Store:
 
     def grant_of(self, hashed: bytes) -> Grant | None:
         """Whose token this is, in date or not."""
-        row = self._one("select grants.* from tokens join grants on grants.id = grant_id where hash = ?", hashed)
+        row = self._one(f"select {_GRANT} from tokens join grants on grants.id = grant_id where hash = ?", hashed)
         return None if row is None else _grant(row)
 
-    def _sweep(self, connection: sqlite3.Connection, now: datetime) -> None:
+    def _sweep(self, connection: Connection, now: datetime) -> None:
         """Delete what is out of date."""
         if now - self._swept < SWEEP:
             return
@@ -359,20 +410,16 @@ class Store:
             (_s(now - REFRESH_LIFE),),
         )
 
-    def _one(self, statement: str, *values: object) -> sqlite3.Row | None:
-        with self.database.reading() as connection:
-            row: sqlite3.Row | None = connection.execute(statement, values).fetchone()
-            return row
+    def _one(self, statement: str, *values: object) -> Row | None:
+        with self._tables.reading() as connection:
+            return connection.execute(statement, values).fetchone()
 
 
-def _create(connection: sqlite3.Connection) -> None:
-    for statement in _SCHEMA.split(";"):
-        connection.execute(statement)
-
-
-def _usable(connection: sqlite3.Connection, hashed: bytes, now: datetime) -> Code | None:
+def _usable(connection: Connection, hashed: bytes, now: datetime) -> Code | None:
     row = connection.execute(
-        "select * from codes join grants on grants.id = grant_id where hash = ? and expires >= ?", (hashed, _s(now))
+        f"select {_GRANT}, challenge, redirect_uri, explicit, expires, spent from codes "
+        "join grants on grants.id = grant_id where hash = ? and expires >= ?",
+        (hashed, _s(now)),
     ).fetchone()
     if row is None:
         return None
@@ -382,9 +429,9 @@ def _usable(connection: sqlite3.Connection, hashed: bytes, now: datetime) -> Cod
     return Code(_grant(row), row["challenge"], row["redirect_uri"], bool(row["explicit"]), _d(row["expires"]))
 
 
-def _refreshable(connection: sqlite3.Connection, hashed: bytes, now: datetime) -> Token | None:
+def _refreshable(connection: Connection, hashed: bytes, now: datetime) -> Token | None:
     row = connection.execute(
-        "select grants.*, allows, expires, replaced from tokens join grants on grants.id = grant_id "
+        f"select {_GRANT}, allows, expires, replaced from tokens join grants on grants.id = grant_id "
         "where hash = ? and refreshes and expires >= ?",
         (hashed, _s(now)),
     ).fetchone()
@@ -397,7 +444,7 @@ def _refreshable(connection: sqlite3.Connection, hashed: bytes, now: datetime) -
 
 
 def _issue(
-    connection: sqlite3.Connection, grant: Grant, access: bytes, refresh: bytes, scopes: tuple[str, ...], now: datetime
+    connection: Connection, grant: Grant, access: bytes, refresh: bytes, scopes: tuple[str, ...], now: datetime
 ) -> None:
     """Keep a pair of tokens; `scopes` are the access token's."""
     for hashed, refreshes, allows, life in (
@@ -405,24 +452,24 @@ def _issue(
         (refresh, True, grant.scopes, REFRESH_LIFE),
     ):
         connection.execute(
-            "insert into tokens values (?, ?, ?, ?, ?, null)",
+            "insert into tokens(hash, grant_id, refreshes, allows, expires) values (?, ?, ?, ?, ?)",
             (hashed, grant.id, refreshes, " ".join(allows), _s(now + life)),
         )
     connection.execute("delete from tokens where grant_id = ? and expires < ?", (grant.id, _s(now)))
     connection.execute(
-        "delete from tokens where hash in (select hash from tokens where grant_id = ? and replaced is not null "
-        "order by replaced desc limit -1 offset ?)",
-        (grant.id, MOST_REPLACED),
+        "delete from tokens where grant_id = ? and replaced is not null and hash not in (select hash from tokens "
+        "where grant_id = ? and replaced is not null order by replaced desc limit ?)",
+        (grant.id, grant.id, MOST_REPLACED),
     )
     _touch(connection, grant.id, grant.account, now)
 
 
-def _touch(connection: sqlite3.Connection, grant_id: str, account_id: str, now: datetime) -> None:
+def _touch(connection: Connection, grant_id: str, account_id: str, now: datetime) -> None:
     connection.execute("update grants set used = ? where id = ?", (_s(now), grant_id))
     connection.execute("update accounts set used = ? where id = ?", (_s(now), account_id))
 
 
-def _account(row: sqlite3.Row) -> KnownAccount:
+def _account(row: Row) -> KnownAccount:
     return KnownAccount(
         id=row["id"],
         base_url=row["base_url"],
@@ -434,7 +481,7 @@ def _account(row: sqlite3.Row) -> KnownAccount:
     )
 
 
-def _grant(row: sqlite3.Row) -> Grant:
+def _grant(row: Row) -> Grant:
     return Grant(
         id=row["id"],
         account=row["account"],
@@ -448,7 +495,7 @@ def _grant(row: sqlite3.Row) -> Grant:
     )
 
 
-def _token(row: sqlite3.Row) -> Token:
+def _token(row: Row) -> Token:
     return Token(_grant(row), tuple(row["allows"].split()), _d(row["expires"]))
 
 

@@ -32,7 +32,8 @@ from omi_mcp.database import Database
 from omi_mcp.sandbox import Sandbox
 from omi_mcp.signin.documents import Documents, Unusable, is_public
 from omi_mcp.signin.hosts import LONGEST_NAME, place, shown
-from omi_mcp.signin.store import Code, Grant, Store
+from omi_mcp.signin.site import in_file
+from omi_mcp.signin.store import Code, Grant
 
 pytestmark = pytest.mark.anyio
 
@@ -43,7 +44,7 @@ DOCUMENT = "https://host.example/client.json"
 async def test_registrations_have_a_bound_and_go_after_a_day_but_not_those_people_signed_in_with(
     tmp_path: Path,
 ) -> None:
-    store = Store(Database(tmp_path / "hosts.sqlite3"), most_unused=20)
+    store = in_file(Database(tmp_path / "hosts.sqlite3"), most_unused=20)
     now = datetime(2026, 1, 1, tzinfo=UTC)
     account = store.keep_account(None, b"mark", "https://api.omi.me", "sealed", "UTC", now)
     grant = Grant("grant", account, "used", "Assistant", "assistant.example", ("read",), PUBLIC, now, None)
@@ -58,7 +59,7 @@ async def test_registrations_have_a_bound_and_go_after_a_day_but_not_those_peopl
     store.add_host("later", "{}", None, now + timedelta(days=1, minutes=5))
     assert not any(store.host(f"host-{number}") for number in range(100))
     assert store.host("used")
-    store.database.close()
+    store.close()
 
 
 async def test_nobody_registers_at_speed_nor_at_length(sandbox: Sandbox, tmp_path: Path) -> None:
