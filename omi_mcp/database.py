@@ -166,6 +166,7 @@ class Database:
         self._pool_lock = threading.Lock()
         self._idle: list[sqlite3.Connection] = []
         self._closed = False
+        self._keeps_leases = False
         self._identity: Identity = None
         self._open()
 
@@ -186,13 +187,14 @@ class Database:
             if self._lazy and self.path is not None and self._identity is None:
                 self._make_file(self.path)
             with self._transaction(durable=durable) as connection:
-                if (claim := fence()) and not _holds(connection, claim):
+                if self._keeps_leases and (claim := fence()) and not _holds(connection, claim):
                     raise LeaseLost
                 yield connection
 
     def keep_leases(self) -> None:
-        """Be where leases are taken."""
+        """Be where leases are taken. What is written to other files does not depend on them."""
         self.prepare(_create_leases)
+        self._keeps_leases = True
 
     def take(self, claim: Claim, seconds: float, now: datetime) -> bool:
         """Take or renew a lease for so long; False while it is another's."""
