@@ -3,8 +3,11 @@
 The subject of an access token is the id of an account. Its scopes say what the connection may do: `READ`, and `WRITE`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
+
+from mcp.server.auth.provider import AccessToken
+from pydantic import PrivateAttr
 
 from omi_mcp.settings import Profile, Settings
 
@@ -23,6 +26,24 @@ class Caller:
     account_id: str | None = None
     may_write: bool = True
     profile: Profile | None = None
+    settings: Settings | None = field(default=None, repr=False)
+    """How the account is served, where that was found with the token of this request; else `Accounts` is asked."""
+
+
+class Admitted(AccessToken):
+    """An access token, and how its account is served: found at once, and not asked for again with the same request."""
+
+    _settings: Settings = PrivateAttr()
+
+    @classmethod
+    def with_settings(cls, settings: Settings, token: AccessToken) -> "Admitted":
+        admitted = cls(**token.model_dump())
+        admitted._settings = settings
+        return admitted
+
+    @property
+    def served(self) -> Settings:
+        return self._settings
 
 
 class NotServed(Exception):

@@ -153,6 +153,8 @@ class LibraryPool:
     async def settings(self, caller: Caller) -> Settings:
         if caller.account_id is None:
             raise NoSuchAccount
+        if caller.settings is not None:
+            return caller.settings
         return await self._accounts.settings(caller.account_id)
 
     @asynccontextmanager
@@ -213,6 +215,7 @@ class LibraryPool:
                     return opened
                 await self._wait_for_place(settings.account, deadline)
                 place = True
+                caller = replace(caller, settings=None)  # what was found before may not be so any more
         finally:
             if place:
                 self._give_back()

@@ -28,6 +28,10 @@ class People:
         account = await database.run(self._store.account, account_id)
         if account is None:
             raise NoSuchAccount
+        return self.settings_of(account)
+
+    def settings_of(self, account: KnownAccount) -> Settings:
+        """How it is served. Raises KeyRefused."""
         if account.refused is not None or account.base_url != self._settings.base_url:
             raise KeyRefused  # a key is for the address it was given for, and goes to no other
         key = self.key(account)

@@ -29,7 +29,7 @@ from pydantic import AnyUrl
 from starlette.requests import Request
 
 from omi_mcp import database
-from omi_mcp.accounts import READ, WRITE
+from omi_mcp.accounts import READ, WRITE, Admitted, SignInAgain
 from omi_mcp.clock import Clock
 from omi_mcp.signin import hosts
 from omi_mcp.signin.documents import Documents, Unusable, is_document
@@ -241,10 +241,15 @@ class Provider(OAuthAuthorizationServerProvider[AuthorizationCode, RefreshToken,
         return _answer(access, refresh, tuple(scopes))
 
     async def load_access_token(self, token: str) -> AccessToken | None:
-        found = await database.run(self._store.access, digest(token), self._clock.now())
-        if found is None or not await self._people.served(found.grant.account):
+        known = await database.run(self._store.access, digest(token), self._clock.now())
+        if known is None:
             return None
-        return AccessToken(
+        found, account = known
+        try:
+            settings = self._people.settings_of(account)
+        except SignInAgain:
+            return None
+        admitted = AccessToken(
             token=token,
             client_id=found.grant.host,
             scopes=list(found.scopes),
@@ -253,6 +258,7 @@ class Provider(OAuthAuthorizationServerProvider[AuthorizationCode, RefreshToken,
             subject=found.grant.account,
             claims={"iss": self.issuer},
         )
+        return Admitted.with_settings(settings, admitted)
 
     async def verify_token(self, token: str) -> AccessToken | None:
         """The SDK's `TokenVerifier`."""

@@ -1,7 +1,9 @@
 """Who signed in, what they connected, and what hosts hold of it: the tables of signing in.
 
 Nothing in them opens anything by itself: Omi keys are encrypted, and of codes, tokens and secrets only hashes are kept.
-The statements are those that SQLite and PostgreSQL have in common.
+The statements are those that SQLite and PostgreSQL have in common. Where machines write side by side, they wait for
+each other at rows; so each transaction changes those of one host, one account, its grants, and their codes and tokens,
+in this order: no two of them can wait for each other in a circle.
 Every method blocks; call it through `database.run`. Times are aware UTC datetimes outside, seconds since 1970 inside.
 """
 
@@ -34,8 +36,12 @@ MOST_REPLACED = 50
 """Refresh tokens of one grant that are remembered as replaced."""
 SWEEP = timedelta(minutes=1)
 """Between two looks for what is out of date."""
+SWEPT_AT_ONCE = 500
+"""Of each kind, at most."""
 TOUCH = timedelta(minutes=1)
 """How exactly the last use of a grant is known: not every request has to write."""
+KNOWN = timedelta(days=1)
+"""How exactly the last use of a host is known, which may be everybody's."""
 
 SCHEMA = """
     create table if not exists hosts(
@@ -46,6 +52,7 @@ SCHEMA = """
         metadata text not null
     );
     create index if not exists host_unused on hosts(made, id) where signed_in is null;
+    create index if not exists host_signed_in on hosts(signed_in);
     create table if not exists accounts(
         id text primary key,
         mark blob not null unique,
@@ -69,6 +76,7 @@ SCHEMA = """
     ) without rowid;
     create index if not exists grant_account on grants(account);
     create index if not exists grant_host on grants(host);
+    create index if not exists grant_unfetched on grants(made) where used is null;
     create table if not exists codes(
         hash blob primary key,
         grant_id text not null references grants(id) on delete cascade,
@@ -79,7 +87,7 @@ SCHEMA = """
         spent real
     ) without rowid;
     create index if not exists code_grant on codes(grant_id);
-    create index if not exists code_expires on codes(expires);
+    drop index if exists code_expires;
     create table if not exists tokens(
         hash blob primary key,
         grant_id text not null references grants(id) on delete cascade,
@@ -89,11 +97,15 @@ SCHEMA = """
         replaced real
     ) without rowid;
     create index if not exists token_grant on tokens(grant_id);
-    create index if not exists token_expires on tokens(expires);
+    create index if not exists refresh_expires on tokens(expires) where refreshes;
+    drop index if exists token_expires;
 """
 """As a file has it; statements, separated by semicolons."""
 
-_ACCOUNT = "accounts.id, base_url, key, timezone, accounts.made, accounts.used, refused"
+_ACCOUNT = (
+    "accounts.id as account, accounts.base_url, accounts.key, accounts.timezone, accounts.made as account_made, "
+    "accounts.used as account_used, accounts.refused"
+)
 _GRANT = (
     "grants.id, grants.account, grants.host, grants.name, grants.place, grants.scopes, grants.resource, grants.made, "
     "grants.used"
@@ -196,17 +208,18 @@ class Store:
     # Hosts that registered, and those whose document somebody signed in with.
 
     def add_host(self, host_id: str, metadata: str, secret: bytes | None, now: datetime) -> None:
+        self._sweep(now)
         with self._tables.writing() as connection:
-            self._sweep(connection, now)
             connection.execute(
                 "insert into hosts(id, secret, made, metadata) values (?, ?, ?, ?)",
                 (host_id, secret, _s(now), metadata),
             )
-            connection.execute(
-                "delete from hosts where signed_in is null and id not in "
-                "(select id from hosts where signed_in is null order by made desc, id desc limit ?)",
-                (self._most_unused,),
-            )
+        beyond = self._ids(
+            "select id from hosts where signed_in is null order by made desc, id desc limit ? offset ?",
+            SWEPT_AT_ONCE,
+            self._most_unused,
+        )
+        self._each(beyond, "delete from hosts where id = ? and signed_in is null")
 
     def host(self, host_id: str) -> tuple[str, bytes | None] | None:
         """Its metadata and the hash of its secret."""
@@ -235,17 +248,23 @@ class Store:
     ) -> str:
         """The id of the account, new where it is None, with this key, which Omi has just taken."""
         with self._tables.writing(durable=True) as connection:
-            if account_id is None:
-                # Someone else may have signed in with the same key at the same moment.
-                row = connection.execute("select id from accounts where mark = ?", (mark,)).fetchone()
-                account_id = row["id"] if row else str(uuid4())
+            if account_id is not None:
+                kept = connection.execute(
+                    "update accounts set mark = ?, base_url = ?, key = ?, timezone = ?, used = ?, refused = null "
+                    "where id = ?",
+                    (mark, base_url, key, timezone, _s(now), account_id),
+                )
+                if kept.rowcount:
+                    return account_id
+            # Someone else may sign in with the same key at the same moment: theirs and this are one account.
             connection.execute(
                 "insert into accounts(id, mark, base_url, key, timezone, made, used) values (?, ?, ?, ?, ?, ?, ?) "
-                "on conflict(id) do update set mark = excluded.mark, base_url = excluded.base_url, "
-                "key = excluded.key, timezone = excluded.timezone, used = excluded.used, refused = null",
-                (account_id, mark, base_url, key, timezone, _s(now), _s(now)),
+                "on conflict(mark) do update set base_url = excluded.base_url, key = excluded.key, "
+                "timezone = excluded.timezone, used = excluded.used, refused = null",
+                (str(uuid4()), mark, base_url, key, timezone, _s(now), _s(now)),
             )
-        return account_id
+            (row,) = connection.execute("select id from accounts where mark = ?", (mark,))
+            return str(row["id"])
 
     def set_timezone(self, account_id: str, timezone: str) -> None:
         with self._tables.writing(durable=True) as connection:
@@ -284,14 +303,19 @@ class Store:
             return [_grant(row) for row in rows]
 
     def add_grant(self, grant: Grant, code: bytes, details: Code, metadata: str, now: datetime) -> None:
-        """A grant and the code with which its host fetches tokens; what is known of the host stays from here on."""
+        """A grant and the code with which its host fetches tokens; what is known of the host stays from here on.
+
+        Of an account that was forgotten meanwhile nothing is kept.
+        """
+        self._sweep(now)
         with self._tables.writing(durable=True) as connection:
-            self._sweep(connection, now)
             connection.execute(
                 "insert into hosts(id, made, signed_in, metadata) values (?, ?, ?, ?) "
                 "on conflict(id) do update set metadata = excluded.metadata, signed_in = excluded.signed_in",
                 (grant.host, _s(now), _s(now), metadata),
             )
+            if not _used(connection, grant.account, now):
+                return
             connection.execute(
                 "insert into grants(id, account, host, name, place, scopes, resource, made) "
                 "values (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -326,56 +350,79 @@ class Store:
 
     def code(self, hashed: bytes, now: datetime) -> Code | None:
         """The code, if it can be used. One that was used before ends what came of it: somebody has copied it."""
-        if self._one("select 1 from codes where hash = ?", hashed) is None:
-            return None  # a guess takes no turn among those who write
-        with self._tables.writing() as connection:
-            return _usable(connection, hashed, now)
+        with self._tables.reading() as connection:
+            row = _code_row(connection, hashed, now)
+        if row is None:
+            return None
+        if row["spent"] is not None:
+            self.end_grant(row["id"])
+            return None
+        return Code(_grant(row), row["challenge"], row["redirect_uri"], bool(row["explicit"]), _d(row["expires"]))
 
     def use_code(self, hashed: bytes, access: bytes, refresh: bytes, now: datetime) -> Grant | None:
         """Take tokens for a code; None when it cannot be used, as in `code`."""
         with self._tables.writing(durable=True) as connection:
-            code = _usable(connection, hashed, now)
-            if code is None:
+            row = _code_row(connection, hashed, now)
+            if row is None or not _touch(connection, row, now):
                 return None
-            connection.execute(
-                "update codes set spent = ?, expires = ? where hash = ?", (_s(now), _s(now + SPENT_LIFE), hashed)
+            spent = connection.execute(
+                "update codes set spent = ?, expires = ? where hash = ? and spent is null",
+                (_s(now), _s(now + SPENT_LIFE), hashed),
             )
-            _issue(connection, code.grant, access, refresh, code.grant.scopes, now)
-            return code.grant
+            if not spent.rowcount:
+                connection.execute("delete from grants where id = ?", (row["id"],))
+                return None
+            grant = _grant(row)
+            _issue(connection, grant, access, refresh, grant.scopes, now)
+            return grant
 
-    def access(self, hashed: bytes, now: datetime) -> Token | None:
-        """The access token, if it is in date. Notes the use."""
+    def access(self, hashed: bytes, now: datetime) -> tuple[Token, KnownAccount] | None:
+        """The access token, if it is in date, and whose it is, in one statement. Notes the use."""
         row = self._one(
-            f"select {_GRANT}, allows, expires from tokens join grants on grants.id = grant_id "
-            "where hash = ? and not refreshes and expires >= ?",
+            f"select {_GRANT}, {_ACCOUNT}, allows, expires from tokens join grants on grants.id = grant_id "
+            "join accounts on accounts.id = grants.account where hash = ? and not refreshes and expires >= ?",
             hashed,
             _s(now),
         )
         if row is None:
             return None
-        if _s(now) - row["used"] >= TOUCH.total_seconds():
+        if row["used"] is None or _s(now) - row["used"] >= TOUCH.total_seconds():
             with self._tables.writing() as connection:
-                _touch(connection, row["id"], row["account"], now)
-        return _token(row)
+                _touch(connection, row, now)
+        return _token(row), _account(row)
 
     def refresh(self, hashed: bytes, now: datetime) -> Token | None:
         """The refresh token, if it may be used. One that was replaced longer ago ends its grant: it was stolen."""
-        if self._one("select 1 from tokens where hash = ?", hashed) is None:
+        with self._tables.reading() as connection:
+            row = _refresh_row(connection, hashed, now)
+        if row is None:
             return None
-        with self._tables.writing() as connection:
-            return _refreshable(connection, hashed, now)
+        if _stolen(row, now):
+            self.end_grant(row["id"])
+            return None
+        return _token(row)
 
     def use_refresh(
         self, hashed: bytes, scopes: tuple[str, ...], access: bytes, refresh: bytes, now: datetime
     ) -> Grant | None:
         """Take new tokens for a refresh token; None when it may not be used, as in `refresh`."""
         with self._tables.writing(durable=True) as connection:
-            token = _refreshable(connection, hashed, now)
-            if token is None:
+            row = _refresh_row(connection, hashed, now)
+            if row is None:
+                return None
+            connection.execute(
+                "update hosts set signed_in = ? where id = ? and signed_in < ?",
+                (_s(now), row["host"], _s(now - KNOWN)),
+            )
+            if not _touch(connection, row, now):
+                return None
+            if _stolen(row, now):
+                connection.execute("delete from grants where id = ?", (row["id"],))
                 return None
             connection.execute("update tokens set replaced = ? where hash = ? and replaced is null", (_s(now), hashed))
-            _issue(connection, token.grant, access, refresh, scopes, now)
-            return token.grant
+            grant = _grant(row)
+            _issue(connection, grant, access, refresh, scopes, now)
+            return grant
 
     def end_grant(self, grant_id: str, account_id: str | None = None) -> bool:
         """End a grant, of that account where one is given, with all its tokens. False where there is none."""
@@ -392,55 +439,73 @@ class Store:
         row = self._one(f"select {_GRANT} from tokens join grants on grants.id = grant_id where hash = ?", hashed)
         return None if row is None else _grant(row)
 
-    def _sweep(self, connection: Connection, now: datetime) -> None:
-        """Delete what is out of date."""
+    def _sweep(self, now: datetime) -> None:
+        """Delete what is out of date, with all that hangs on it."""
         if now - self._swept < SWEEP:
             return
         self._swept = now
-        connection.execute("delete from tokens where expires < ?", (_s(now),))
-        connection.execute("delete from codes where expires < ?", (_s(now),))
-        # Its tokens have all run out, or nobody ever fetched them.
-        connection.execute(
-            "delete from grants where made < ? and not exists (select 1 from tokens where grant_id = grants.id)",
-            (_s(now - CODE_LIFE),),
+        run_out = self._ids(
+            "select grant_id as id from tokens where refreshes and expires < ? and not exists (select 1 from tokens as "
+            "later where later.grant_id = tokens.grant_id and later.refreshes and later.expires >= ?) limit ?",
+            _s(now),
+            _s(now),
+            SWEPT_AT_ONCE,
         )
-        connection.execute("delete from hosts where signed_in is null and made < ?", (_s(now - UNUSED_LIFE),))
-        connection.execute(
-            "delete from hosts where signed_in < ? and not exists (select 1 from grants where host = hosts.id)",
-            (_s(now - REFRESH_LIFE),),
+        never_fetched = self._ids(
+            "select id from grants where used is null and made < ? limit ?", _s(now - CODE_LIFE), SWEPT_AT_ONCE
         )
+        # Unless it is being used at this moment.
+        self._each(
+            [*run_out, *never_fetched],
+            "delete from grants where id = ? and coalesce(used, made) < ?",
+            _s(now - CODE_LIFE),
+        )
+        unused = self._ids(
+            "select id from hosts where signed_in is null and made < ? limit ?", _s(now - UNUSED_LIFE), SWEPT_AT_ONCE
+        )
+        self._each(unused, "delete from hosts where id = ? and signed_in is null")
+        left = self._ids(
+            "select id from hosts where signed_in < ? and not exists (select 1 from grants where host = hosts.id) "
+            "limit ?",
+            _s(now - REFRESH_LIFE),
+            SWEPT_AT_ONCE,
+        )
+        self._each(left, "delete from hosts where id = ? and signed_in < ?", _s(now - REFRESH_LIFE))
+
+    def _ids(self, statement: str, *values: object) -> list[str]:
+        with self._tables.reading() as connection:
+            return [row["id"] for row in connection.execute(statement, values)]
+
+    def _each(self, ids: Iterable[str], statement: str, *values: object) -> None:
+        """Run the statement for each, one transaction each: nobody waits for many, nor in another's order."""
+        for each in ids:
+            with self._tables.writing() as connection:
+                connection.execute(statement, (each, *values))
 
     def _one(self, statement: str, *values: object) -> Row | None:
         with self._tables.reading() as connection:
             return connection.execute(statement, values).fetchone()
 
 
-def _usable(connection: Connection, hashed: bytes, now: datetime) -> Code | None:
-    row = connection.execute(
+def _code_row(connection: Connection, hashed: bytes, now: datetime) -> Row | None:
+    return connection.execute(
         f"select {_GRANT}, challenge, redirect_uri, explicit, expires, spent from codes "
         "join grants on grants.id = grant_id where hash = ? and expires >= ?",
         (hashed, _s(now)),
     ).fetchone()
-    if row is None:
-        return None
-    if row["spent"] is not None:
-        connection.execute("delete from grants where id = ?", (row["id"],))
-        return None
-    return Code(_grant(row), row["challenge"], row["redirect_uri"], bool(row["explicit"]), _d(row["expires"]))
 
 
-def _refreshable(connection: Connection, hashed: bytes, now: datetime) -> Token | None:
-    row = connection.execute(
+def _refresh_row(connection: Connection, hashed: bytes, now: datetime) -> Row | None:
+    return connection.execute(
         f"select {_GRANT}, allows, expires, replaced from tokens join grants on grants.id = grant_id "
         "where hash = ? and refreshes and expires >= ?",
         (hashed, _s(now)),
     ).fetchone()
-    if row is None:
-        return None
-    if row["replaced"] is not None and _s(now) - row["replaced"] > GRACE.total_seconds():
-        connection.execute("delete from grants where id = ?", (row["id"],))
-        return None
-    return _token(row)
+
+
+def _stolen(token: Row, now: datetime) -> bool:
+    """Whether it was replaced so long ago that its host cannot mean it any more."""
+    return token["replaced"] is not None and _s(now) - token["replaced"] > GRACE.total_seconds()
 
 
 def _issue(
@@ -456,27 +521,35 @@ def _issue(
             (hashed, grant.id, refreshes, " ".join(allows), _s(now + life)),
         )
     connection.execute("delete from tokens where grant_id = ? and expires < ?", (grant.id, _s(now)))
+    connection.execute("delete from codes where grant_id = ? and expires < ?", (grant.id, _s(now)))
     connection.execute(
         "delete from tokens where grant_id = ? and replaced is not null and hash not in (select hash from tokens "
         "where grant_id = ? and replaced is not null order by replaced desc limit ?)",
         (grant.id, grant.id, MOST_REPLACED),
     )
-    _touch(connection, grant.id, grant.account, now)
 
 
-def _touch(connection: Connection, grant_id: str, account_id: str, now: datetime) -> None:
-    connection.execute("update grants set used = ? where id = ?", (_s(now), grant_id))
-    connection.execute("update accounts set used = ? where id = ?", (_s(now), account_id))
+def _used(connection: Connection, account_id: str, now: datetime) -> bool:
+    """Note the use of an account, and have others wait who change it. False where it is gone."""
+    return connection.execute("update accounts set used = ? where id = ?", (_s(now), account_id)).rowcount > 0
+
+
+def _touch(connection: Connection, grant: Row, now: datetime) -> bool:
+    """Note the use of a grant, and have others wait who change it, or end it. False where it is gone."""
+    noted = _used(connection, grant["account"], now) and connection.execute(
+        "update grants set used = ? where id = ?", (_s(now), grant["id"])
+    )
+    return bool(noted and noted.rowcount)
 
 
 def _account(row: Row) -> KnownAccount:
     return KnownAccount(
-        id=row["id"],
+        id=row["account"],
         base_url=row["base_url"],
         key=row["key"],
         timezone=row["timezone"],
-        made=_d(row["made"]),
-        used=_d(row["used"]),
+        made=_d(row["account_made"]),
+        used=_d(row["account_used"]),
         refused=None if row["refused"] is None else _d(row["refused"]),
     )
 

@@ -30,7 +30,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from omi_mcp.accounts import Caller
+from omi_mcp.accounts import Admitted, Caller
 from omi_mcp.clock import Clock
 from omi_mcp.files import made_once
 from omi_mcp.server import OmiServer
@@ -94,7 +94,8 @@ class AccessPolicy:
             return Caller(may_write=may_write)
         if token is None:
             return Caller(may_write=False)
-        return Caller(token.subject, may_write, self.resources[token.resource or ""])
+        settings = token.served if isinstance(token, Admitted) else None
+        return Caller(token.subject, may_write, self.resources[token.resource or ""], settings)
 
 
 class StaticToken:

@@ -5,8 +5,8 @@ import hashlib
 import html
 import re
 import secrets
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +20,7 @@ import httpx
 from omi_mcp.sandbox import Sandbox, Sandboxes
 from omi_mcp.settings import HttpAccess, Settings, SignInSettings
 from omi_mcp.signin.documents import Documents
+from omi_mcp.signin.store import Connection, Rows, Tables
 from omi_mcp.transports.hosted import Hosted, hosted
 
 PUBLIC = "https://omi.example.com"
@@ -250,3 +251,43 @@ async def _rpc(web: Web, token: str | None, method: str, params: dict[str, Any])
     body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": {**params, "_meta": meta}}
     async with web.client() as client:
         return await client.post("/mcp", json=body, headers=headers)
+
+
+class Statements:
+    """The tables of signing in, and what they are asked."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+        self.said: list[str] = []
+
+    @classmethod
+    def of(cls, web: Web) -> "Statements":
+        store = web.opened.sign_in._store
+        store._tables = told = cls(store._tables)
+        return told
+
+    def execute(self, connection: Connection, statement: str, values: Sequence[object]) -> Rows:
+        self.said.append(statement)
+        return connection.execute(statement, values)
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        with self._tables.reading() as connection:
+            yield _Told(self, connection)
+
+    @contextmanager
+    def writing(self, *, durable: bool = False) -> Iterator[Connection]:
+        with self._tables.writing(durable=durable) as connection:
+            yield _Told(self, connection)
+
+    def close(self) -> None:
+        self._tables.close()
+
+
+@dataclass
+class _Told:
+    statements: Statements
+    connection: Connection
+
+    def execute(self, statement: str, values: Sequence[object] = (), /) -> Rows:
+        return self.statements.execute(self.connection, statement, values)

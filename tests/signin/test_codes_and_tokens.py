@@ -1,12 +1,14 @@
 """What hosts hold: whom a code and a token serve, for how long, and what ends when one turns up twice."""
 
+import sqlite3
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 import anyio
 import pytest
-from signin_kit import PUBLIC, Browser, MovedClock, TestHost, connected, listed, on_the_web
+from signin_kit import PUBLIC, Browser, MovedClock, Statements, TestHost, called, connected, listed, on_the_web
 
 from omi_mcp.sandbox import Sandbox
 
@@ -169,6 +171,41 @@ async def test_an_access_token_lives_an_hour_and_for_this_server_only(sandbox: S
         form = {"grant_type": "refresh_token", "refresh_token": made["refresh_token"], "client_id": host.id}
         answer = await at.post("/token", data=form, headers={"Host": "moved.example"})
         assert answer.json()["error"] == "invalid_grant"
+
+
+async def test_one_statement_tells_whose_request_it_is_and_what_goes_for_it(sandbox: Sandbox, tmp_path: Path) -> None:
+    async with on_the_web(sandbox, tmp_path) as web:
+        made = await connected(web, sandbox.key)
+        statements = Statements.of(web)
+        await listed(web, made["access_token"])
+        assert len(statements.said) == 1
+        # Nothing is copied yet, which would ask as well, before each of its requests.
+        refused = await called(web, made["access_token"], "search_conversations", made_up="x")
+        assert "Unknown argument" in refused.text
+        assert len(statements.said) == 2
+
+
+async def test_what_has_run_out_is_deleted_and_what_is_in_use_stays(sandbox: Sandbox, tmp_path: Path) -> None:
+    clock = MovedClock()
+    async with on_the_web(sandbox, tmp_path, clock=clock) as web:
+        used, left, begun = [await TestHost.registered(web) for _ in range(3)]
+        made = await connected(web, sandbox.key, host=used)
+        await connected(web, sandbox.key, host=left)
+        await Browser(web).signed_in(begun, sandbox.key)
+        for day in (50, 100, 150, 200):
+            clock.ahead = timedelta(days=day)
+            made = (await used.refreshed(made["refresh_token"])).json()
+        await connected(web, sandbox.key)
+        await TestHost.registered(web)
+        with closing(sqlite3.connect(tmp_path / "sign-in.sqlite3")) as file:
+            hosts = {row[0] for row in file.execute("select id from hosts")}
+            counts = [
+                file.execute(f"select count(*) from {name}").fetchone()[0] for name in ("grants", "codes", "tokens")
+            ]
+        assert used.id in hosts
+        assert not {left.id, begun.id} & hosts
+        assert counts == [2, 1, 5], "two grants; the code of one; their tokens, and the one that was just replaced"
+        assert (await listed(web, made["access_token"])).status_code == 200
 
 
 async def test_two_that_refresh_at_the_same_instant_both_go_on(sandbox: Sandbox, tmp_path: Path) -> None:
