@@ -77,6 +77,13 @@ class Damaged(Exception):
     """The file was damaged. It has been moved aside, and the same call now meets an empty one."""
 
 
+class Away(Exception):
+    """The database that machines share is not reached, or not in time; nothing of the transaction is kept.
+
+    HTTP requests get 503 with Retry-After, tools a plain sentence; what runs in the background tries again.
+    """
+
+
 class _Foreign(Exception):
     """The file is not one of ours."""
 

@@ -1,9 +1,12 @@
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests.postgres_kit import PostgresServer
 
 # A slow machine is no failure; and where a change is judged, the same change is judged alike each time.
 EXAMPLES = int(os.environ.get("OMI_TEST_EXAMPLES", "25"))
@@ -20,3 +23,21 @@ os.environ["XDG_CONFIG_HOME"] = str(Path(tempfile.gettempdir()) / "omi-mcp-tests
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A PostgreSQL of this test process, which all its tests share; one that stops it has to start it again."""
+    server = PostgresServer()
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def database_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """The URL of a database of this test, with all tables and nothing in them, for a role that is no superuser."""
+    url = postgres_server.fresh_database()
+    yield url
+    postgres_server.drop(url)

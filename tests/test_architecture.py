@@ -18,7 +18,7 @@ ROOMS = (
     ("tools", "resources", "prompts"),
     ("pool",),
     ("front", "context"),
-    ("views", "viewer", "library", "signin"),
+    ("views", "viewer", "library", "signin", "postgres"),
     ("account",),
     ("writes",),
     ("mirror",),
