@@ -99,30 +99,34 @@ class Account:
             lasting.take_over(settings.mirror_path)
         try:
             store = Store(mirror, clock, lasting.names)
-        except SearchUnavailable as error:
+            budget = Budget(mirror, clock)
+            client = OmiClient(
+                settings.base_url,
+                settings.api_key,
+                clock=clock,
+                budget=budget,
+                transport=transport,
+                refused=hosted.refused,
+            )
+            write_through = WriteThrough(store, lasting.names, clock)
+            account = cls(
+                store=store,
+                lasting=lasting,
+                budget=budget,
+                client=client,
+                sync=Scheduler(client, store, budget, clock, turn=hosted.turn),
+                meaning=MeaningSearch(client, store, clock),
+                write_through=write_through,
+                writer=Writer(client, lasting, write_through, clock, tasks),
+            )
+            mirror.attach()
+        except BaseException as error:
             mirror.close()
             lasting.close()
-            raise InvalidRequest("environment", str(error)) from None
-        budget = Budget(mirror, clock)
-        client = OmiClient(
-            settings.base_url,
-            settings.api_key,
-            clock=clock,
-            budget=budget,
-            transport=transport,
-            refused=hosted.refused,
-        )
-        write_through = WriteThrough(store, lasting.names, clock)
-        return cls(
-            store=store,
-            lasting=lasting,
-            budget=budget,
-            client=client,
-            sync=Scheduler(client, store, budget, clock, turn=hosted.turn),
-            meaning=MeaningSearch(client, store, clock),
-            write_through=write_through,
-            writer=Writer(client, lasting, write_through, clock, tasks),
-        )
+            if isinstance(error, SearchUnavailable):
+                raise InvalidRequest("environment", str(error)) from None
+            raise
+        return account
 
     async def close(self) -> None:
         await self.client.aclose()
@@ -165,7 +169,13 @@ class AccountOnDemand:
                     await account.close()
 
     async def open(self) -> Account:
-        """Raises NotConfigured where no key is set, and InvalidRequest where this Python cannot search text."""
+        """The account, with what other machines have changed in it up to now.
+
+        Raises:
+            NotConfigured: no key is set.
+            InvalidRequest: this Python cannot search text.
+            Away: the database that machines share cannot be asked.
+        """
         if not self._settings.api_key:
             raise NotConfigured("no Omi API key is set")
         if self._tasks is None:
@@ -178,4 +188,6 @@ class AccountOnDemand:
                 self._tasks.start_soon(self._account.writer.settle)
                 if self._syncing:
                     self._tasks.start_soon(self._account.sync.run)
+            elif self._account.store.database.shared:
+                await database.run(self._account.store.database.catch_up)
             return self._account

@@ -23,6 +23,8 @@ import anyio
 import anyio.to_thread
 from anyio.lowlevel import RunVar
 
+from omi_mcp.sharing import Claim, LeaseLost, Shared
+
 APPLICATION_ID = 0x4F4D_694D
 """In the header of every file of ours ("OMiM"): tells them from other programs' files."""
 
@@ -58,19 +60,7 @@ class FileWarning:
     detail: str = ""
 
 
-@dataclass(frozen=True)
-class Claim:
-    """What a lease is on, and the one holder who has taken it."""
-
-    name: str
-    owner: str
-
-
 _fence: ContextVar[Claim | None] = ContextVar("omi_mcp.database.fence", default=None)
-
-
-class LeaseLost(Exception):
-    """Another has taken over the lease under which something was to be written; nothing was."""
 
 
 class Damaged(Exception):
@@ -82,6 +72,10 @@ class Away(Exception):
 
     HTTP requests get 503 with Retry-After, tools a plain sentence; what runs in the background tries again.
     """
+
+
+UNUSABLE = (sqlite3.Error, Damaged, Away)
+"""What is raised where a file, or what machines share, cannot be used now."""
 
 
 class _Foreign(Exception):
@@ -155,6 +149,9 @@ class Database:
     version n + 1 to n + 2.
     """
 
+    shared = False
+    """Whether other machines have the same rows."""
+
     def __init__(
         self,
         path: Path | None,
@@ -182,6 +179,15 @@ class Database:
         with self._transaction() as connection:
             create(connection)
         self._preparations.append(create)
+
+    def share(self, *tables: Shared) -> None:
+        """These rows are all machines' that serve the account; a file of one machine alone has nobody to tell."""
+
+    def attach(self) -> None:
+        """All rooms have said by now what they keep here, and what of it they share."""
+
+    def catch_up(self) -> None:
+        """Have what other machines have changed."""
 
     @contextmanager
     def writing(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:

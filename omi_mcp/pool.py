@@ -6,10 +6,11 @@ whose turn it is to copy. How many libraries are open is bounded for all.
 
 import logging
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Protocol
 
 import anyio
 import httpx
@@ -63,7 +64,31 @@ THREADS = 32
 LANE = 3
 """How many of them one account may have at once."""
 
+ADOPTING_SECONDS = 15.0
+"""How often it is looked for accounts whose copying has stopped with the machine that did it."""
+
+ADOPTED_AT_ONCE = 4
+
+DEAD_SECONDS = 50.0
+"""How long a machine that says nothing is believed to be copying."""
+
 log = logging.getLogger(__name__)
+
+
+class Queue(Protocol):
+    """The accounts whose copying is not done, where several machines share them. All methods raise `Away`."""
+
+    async def keep(self, accounts: Sequence[str], seconds: float) -> None:
+        """They are being copied here: for so long, others leave them alone."""
+        ...
+
+    async def leave(self, account: str, seconds: float | None) -> None:
+        """It is copied here no longer; there is more to copy in `seconds`, or nothing until somebody asks."""
+        ...
+
+    async def claim(self, most: int, seconds: float) -> list[str]:
+        """At most so many that nobody copies, which are this machine's for `seconds`."""
+        ...
 
 
 @dataclass(eq=False)
@@ -117,6 +142,7 @@ class LibraryPool:
         *,
         transport: httpx.AsyncBaseTransport | None = None,
         storage: Storage | None = None,
+        queue: Queue | None = None,
         most: int = MOST_OPEN,
     ) -> None:
         self._accounts = accounts
@@ -124,6 +150,7 @@ class LibraryPool:
         self._clock = clock
         self._transport = transport
         self._storage = storage or Files()
+        self._queue = queue
         self._most = most
         self._all: set[_Open] = set()
         self._current: dict[str, _Open] = {}
@@ -135,6 +162,8 @@ class LibraryPool:
         database.threads().total_tokens = THREADS
         self._turns = anyio.CapacityLimiter(COPIERS)
         async with anyio.create_task_group() as self._tasks:
+            if self._queue is not None:
+                self._tasks.start_soon(self._share_copying, self._queue)
             while True:
                 await self._clock.sleep(REVIEW_SECONDS)
                 for opened in list(self._current.values()):
@@ -257,6 +286,9 @@ class LibraryPool:
                 async with opened.app.library.running():
                     opened.runs.set()
                     await opened.leaves.wait()
+                    if self._queue is not None:
+                        with suppress(database.Away):
+                            await self._queue.leave(opened.account_id, await _remains(opened))
             await opened.free.wait()  # cancelled calls may still be at work in a thread
         except Exception as error:
             log.warning("a library was not closed as it should: %s", type(error).__name__)
@@ -358,6 +390,33 @@ class LibraryPool:
         except Exception as error:  # what is wrong with one account does not keep the others open
             log.warning("an account could not be reviewed: %s", type(error).__name__)
 
+    async def _share_copying(self, queue: Queue) -> None:
+        """Say what is being copied here, and go on with what a machine has left that is gone."""
+        while True:
+            try:
+                running = [opened for opened in self._current.values() if opened.runs.is_set()]
+                copying = [opened.account_id for opened in running if await _copies(opened)]
+                await queue.keep(copying, DEAD_SECONDS)
+                places = min(ADOPTED_AT_ONCE, self._most - len(self._all) - self._promised - len(self._waiting))
+                for account_id in await queue.claim(places, DEAD_SECONDS) if places > 0 else ():
+                    await self._adopt(account_id, queue)
+            except Exception as error:
+                log.warning("the copying of accounts could not be shared: %s", type(error).__name__)
+            await self._clock.sleep(ADOPTING_SECONDS)
+
+    async def _adopt(self, account_id: str, queue: Queue) -> None:
+        try:
+            settings = await self._accounts.settings(account_id)
+        except SignInAgain:
+            await queue.leave(account_id, None)
+            return
+        if settings.account in self._current or not self._has_place():
+            return
+        opened = self._begin(settings)
+        await opened.runs.wait()
+        if not await _copies(opened):  # which opens its files, and then it copies by itself
+            self._retire(opened)
+
     @asynccontextmanager
     async def _turn(self, opened: _Open) -> AsyncIterator[None]:
         """A turn to copy, in the order of asking. What takes long goes on without it; who is gone gets none."""
@@ -403,5 +462,10 @@ class LibraryPool:
 
 
 async def _copies(opened: _Open) -> bool:
+    return await _remains(opened) is not None
+
+
+async def _remains(opened: _Open) -> float | None:
+    """Seconds until copying can go on; None when it is done."""
     with database.lane(opened.lane):
-        return (await opened.app.library.standing()).remains is not None
+        return (await opened.app.library.standing()).remains

@@ -126,6 +126,11 @@ class Settings:
         return self.data_dir / f"account-{self.account}.sqlite3"
 
     @property
+    def replica_file(self) -> Path:
+        """Where this machine's copy lies of an account that several machines serve."""
+        return self.data_dir / f"replica-{self.account}.sqlite3"
+
+    @property
     def account_path(self) -> Path | None:
         """That file, or None for the sample library, of which nothing is kept."""
         return None if self.demo else self.account_file

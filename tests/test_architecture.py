@@ -24,7 +24,7 @@ ROOMS = (
     ("mirror",),
     ("api",),
     ("accounts",),
-    ("settings", "clock", "dates", "names", "database", "files", "tasks", "_version"),
+    ("settings", "clock", "dates", "names", "database", "replica", "sharing", "files", "tasks", "_version"),
 )
 """From top to bottom. A room may use its own floor and those below; the sandbox stands apart."""
 
@@ -66,6 +66,8 @@ IN_THE_MIRROR = (
     ("search", "sync"),
     ("write_through",),
     ("store",),
+    ("shared",),
+    ("rows",),
     ("names", "items"),
     ("index",),
     ("types",),

@@ -36,6 +36,7 @@ from omi_mcp import database
 from omi_mcp.api.errors import BudgetSpent, RateLimited
 from omi_mcp.clock import Clock
 from omi_mcp.database import Database
+from omi_mcp.sharing import Rows
 
 Bucket = Literal["reads", "transcripts", "writes", "action_items"]
 
@@ -153,6 +154,7 @@ class Budget:
         self._database = database
         self._clock = clock
         database.prepare(_create)
+        database.share(Rows("allowances", ("bucket",)))
 
     async def book(self, buckets: Sequence[Bucket], *, background: bool) -> None:
         """Book one request against all of `buckets`, or against none.

@@ -12,6 +12,7 @@ from omi_mcp.api.models import Segment
 from omi_mcp.clock import Clock
 from omi_mcp.database import Database, FileWarning
 from omi_mcp.mirror.types import Names
+from omi_mcp.sharing import Rows
 
 
 class SpeakerNames:
@@ -26,6 +27,7 @@ class SpeakerNames:
         self._database = database
         self._clock = clock
         database.prepare(_create)
+        database.share(Rows("speaker_names", ("conversation",)))
 
     @property
     def warning(self) -> FileWarning | None:
@@ -44,11 +46,7 @@ class SpeakerNames:
     def of_all(self, ids: Iterable[str]) -> dict[str, Names]:
         """The names in each of these conversations that has any."""
         with self._database.reading() as connection:
-            rows = connection.execute(
-                "select conversation, names from speaker_names where conversation in (select value from json_each(?))",
-                (json.dumps(list(ids)),),
-            ).fetchall()
-        return {row["conversation"]: _given(row["names"]) for row in rows}
+            return given_in(connection, ids)
 
     def everywhere(self) -> dict[str, Names]:
         """The names in every conversation that has any, those changed last first."""
@@ -94,6 +92,15 @@ class SpeakerNames:
                 "insert or replace into speaker_names values (?, ?, ?)", (conversation_id, json.dumps(after), change)
             )
         return True
+
+
+def given_in(connection: Connection, ids: Iterable[str]) -> dict[str, Names]:
+    """The names in each of these conversations that has any."""
+    rows = connection.execute(
+        "select conversation, names from speaker_names where conversation in (select value from json_each(?))",
+        (json.dumps(list(ids)),),
+    ).fetchall()
+    return {row["conversation"]: _given(row["names"]) for row in rows}
 
 
 def applied(segments: Sequence[Segment], names: Mapping[str, str]) -> Iterator[Segment]:

@@ -3,27 +3,40 @@
 Rows are addressed by the API's ids from outside. Hidden conversations are kept, and are neither listed nor indexed.
 """
 
-import hashlib
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, ClassVar, Literal
 
-from omi_mcp.api.models import ActionItem, Conversation, Folder, ListedItem, Segment
+from omi_mcp.api.models import Conversation, Folder, ListedItem
 from omi_mcp.clock import Clock
 from omi_mcp.database import Database, FileWarning
 from omi_mcp.mirror import items
 from omi_mcp.mirror.index import Passage, fts, storable
 from omi_mcp.mirror.names import SpeakerNames, applied
-from omi_mcp.mirror.types import CatalogueEntry, Counts, Stored, TranscriptState
+from omi_mcp.mirror.rows import (
+    count,
+    find,
+    find_all,
+    light_of,
+    moment,
+    remove,
+    resolved,
+    set_transcript,
+    shown,
+    stored_from,
+    ticks,
+    write,
+)
+from omi_mcp.mirror.shared import SharedConversations
+from omi_mcp.mirror.types import CatalogueEntry, Counts, Stored
 from omi_mcp.names import unaccented
+from omi_mcp.sharing import Rows
 
 _Outcome = Literal["new", "changed", "same"]
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 _FOREVER = 2**62
 
 _LONGEST_REQUEST = timedelta(hours=1)
@@ -31,20 +44,6 @@ _LONGEST_REQUEST = timedelta(hours=1)
 
 _REINDEXED_AT_ONCE = 200
 """Conversations of one transaction when the index is made anew: a fraction of a second."""
-
-_INSERT = """
-    insert into conversations(
-        id, began, created, title, category, folder, synced, fingerprint, light, action_items, open_items
-    ) values (
-        :id, :began, :created, :title, :category, :folder, :synced, :fingerprint, :light, :action_items, :open_items
-    )
-"""
-_UPDATE = """
-    update conversations set began = :began, created = :created, title = :title, category = :category,
-        folder = :folder, synced = :synced, fingerprint = :fingerprint, light = :light, action_items = :action_items,
-        open_items = :open_items, hidden = 0
-    where id = :id
-"""
 
 
 @dataclass(frozen=True)
@@ -105,6 +104,13 @@ class Store:
         self._clock = clock
         self._names = names
         database.prepare(self._create)
+        database.share(
+            Rows("listed_items", ("id", "same_as")),
+            Rows("folders", ("place",)),
+            Rows("own_changes", ("id",)),
+            Rows("state", ("key",), where="{row}.key glob 'sync_*'"),
+            SharedConversations(),
+        )
         while self._index_more():
             pass
         self.follow_names()
@@ -134,7 +140,7 @@ class Store:
             ).fetchall()
             for row in rows:
                 if not row["hidden"]:
-                    fts.replace_written(connection, row["row"], _shown(row), indexed=False)
+                    fts.replace_written(connection, row["row"], shown(row), indexed=False)
                     fts.add(connection, row["row"])
             _write_state(connection, "indexed_to", rows[-1]["row"] if rows else None)
             return bool(rows)
@@ -163,7 +169,7 @@ class Store:
     def get(self, conversation_id: str) -> Stored | None:
         """One conversation with its whole transcript, hidden ones too."""
         with self.database.reading() as connection:
-            row = _row(connection, conversation_id)
+            row = find(connection, conversation_id)
             if row is None:
                 return None
             stored = stored_from(connection, row)
@@ -191,10 +197,10 @@ class Store:
             followed = _read_state(connection, "names_followed") or 0
             changed, last = self._names.changed_since(followed)
             names = self._names.of_all(changed)
-            for row in _rows(connection, changed):
+            for row in find_all(connection, changed):
                 segments = fts.transcript(connection, row["row"])
                 called = list(applied(segments, names.get(row["id"], {})))
-                _set_transcript(connection, row, called, row["transcript"], indexed=not row["hidden"])
+                set_transcript(connection, row, called, row["transcript"], indexed=not row["hidden"])
             _write_state(connection, "names_followed", last)
 
     def present(self, ids: Iterable[str]) -> set[str]:
@@ -219,14 +225,13 @@ class Store:
     def remove(self, ids: Iterable[str]) -> None:
         """Forget conversations; unknown ids are ignored."""
         with self.database.writing() as connection:
-            for row in _rows(connection, ids):
-                fts.forget(connection, row["row"], indexed=not row["hidden"])
-                connection.execute("delete from conversations where row = ?", (row["row"],))
+            for row in find_all(connection, ids):
+                remove(connection, row)
 
     def set_hidden(self, conversation_id: str, hidden: bool) -> None:
         """Keep a discarded conversation out of lists and searches, or bring it back."""
         with self.database.writing() as connection:
-            row = _row(connection, conversation_id)
+            row = find(connection, conversation_id)
             if row is None or bool(row["hidden"]) == hidden:
                 return
             change = fts.drop if hidden else fts.add
@@ -246,8 +251,8 @@ class Store:
     def set_transcript_state(self, ids: Iterable[str], state: Literal["pending", "locked", "none"]) -> None:
         """Record why there is no transcript; one that was stored is dropped."""
         with self.database.writing() as connection:
-            for row in _rows(connection, ids):
-                _set_transcript(connection, row, (), state, indexed=not row["hidden"])
+            for row in find_all(connection, ids):
+                set_transcript(connection, row, (), state, indexed=not row["hidden"])
 
     def replace_folders(self, folders: Iterable[Folder]) -> None:
         """These are the account's folders now, in this order."""
@@ -263,15 +268,15 @@ class Store:
             changed = items.keep(connection, listed, ticks(began))
             if last:
                 changed |= items.settle(connection, ticks(began))
-            for row in _rows(connection, changed):
-                values = _resolved(connection, _light(row)) | {"row": row["row"]}
+            for row in find_all(connection, changed):
+                values = resolved(connection, light_of(row)) | {"row": row["row"]}
                 connection.execute(
                     "update conversations set action_items = :action_items, open_items = :open_items where row = :row",
                     values,
                 )
-                changed_row = _row(connection, row["id"])
+                changed_row = find(connection, row["id"])
                 assert changed_row is not None
-                fts.replace_written(connection, row["row"], _shown(changed_row), indexed=not row["hidden"])
+                fts.replace_written(connection, row["row"], shown(changed_row), indexed=not row["hidden"])
 
     def loose_items(self) -> list[ListedItem]:
         """What is still to do and belongs to no conversation that is mirrored, the newest first."""
@@ -366,7 +371,7 @@ class Store:
     def passages(self, conversation_id: str) -> list[Passage]:
         """The stored transcript of a conversation as it is indexed, in order; empty where there is none."""
         with self.database.reading() as connection:
-            row = _row(connection, conversation_id)
+            row = find(connection, conversation_id)
             return [] if row is None else list(fts.stored_passages(connection, row["row"]))
 
     def read_state(self, key: str) -> Any:
@@ -394,127 +399,31 @@ class Store:
             yield conversation
 
     def _upsert(self, connection: sqlite3.Connection, conversation: Conversation) -> _Outcome:
-        row = _row(connection, conversation.id)
-        light = _light_json(conversation)
-        values = {
-            "id": storable(conversation.id),
-            "began": ticks(conversation.began),
-            "created": ticks(conversation.created_at),
-            "title": storable(unaccented(conversation.structured.title)),
-            "category": storable(conversation.structured.category),
-            "folder": None if conversation.folder_id is None else storable(conversation.folder_id),
-            "synced": ticks(self._clock.now()),
-            "fingerprint": _digest(light),
-            "light": light,
-            **_resolved(connection, conversation),
-        }
-        connection.execute(_INSERT if row is None else _UPDATE, values)
+        before = find(connection, conversation.id)
+        row = write(connection, conversation, ticks(self._clock.now()))
         outcome: _Outcome = "same"
-        written = _with_items(conversation, values["action_items"])
-        if row is None:
+        written = shown(row)
+        if before is None:
             outcome = "new"
-            row = _row(connection, conversation.id)
-            assert row is not None
             fts.replace_written(connection, row["row"], written, indexed=True)
-        elif row["hidden"]:
+        elif before["hidden"]:
             outcome = "changed"
             fts.replace_written(connection, row["row"], written, indexed=False)
             fts.add(connection, row["row"])
-        elif row["fingerprint"] != values["fingerprint"]:
+        elif before["fingerprint"] != row["fingerprint"]:
             outcome = "changed"
             fts.replace_written(connection, row["row"], written, indexed=True)
         segments = conversation.transcript_segments
         if segments is None:
             if row["transcript"] == "locked":
-                _set_transcript(connection, row, (), "pending", indexed=True)
+                set_transcript(connection, row, (), "pending", indexed=True)
             return outcome
-        replaced = _set_transcript(connection, row, segments, "stored" if segments else "none", indexed=True)
+        replaced = set_transcript(connection, row, segments, "stored" if segments else "none", indexed=True)
         return "changed" if replaced and outcome == "same" else outcome
-
-
-def count(connection: sqlite3.Connection, condition: str, values: Sequence[object]) -> Counts:
-    """How much is mirrored of the conversations that meet `condition`."""
-    where = f"from conversations where {condition}"
-    tally = connection.execute(f"select transcript, count(*) {where} group by transcript", values).fetchall()
-    states: dict[str, int] = dict(tally)
-    oldest, newest = (
-        connection.execute(f"select {extreme}(created) {where}", values).fetchone()[0] for extreme in ("min", "max")
-    )
-    return Counts(
-        conversations=sum(states.values()),
-        transcripts=states.get("stored", 0) + states.get("none", 0),
-        pending=states.get("pending", 0),
-        locked=states.get("locked", 0),
-        oldest=None if oldest is None else moment(oldest),
-        newest=None if newest is None else moment(newest),
-    )
-
-
-def ticks(moment: datetime) -> int:
-    """Microseconds since 1970 began, UTC: how times are stored."""
-    return (moment - _EPOCH) // _MICROSECOND
-
-
-def moment(ticks: int) -> datetime:
-    """The UTC datetime of `ticks`."""
-    return _EPOCH + ticks * _MICROSECOND
-
-
-def fingerprint(conversation: Conversation) -> str:
-    """A hash of the light row: equal when nothing but the transcript can differ."""
-    return _digest(_light_json(conversation))
-
-
-def stored_from(connection: sqlite3.Connection, row: sqlite3.Row) -> Stored:
-    """The light `Stored` of a row of `conversations`."""
-    return Stored(
-        conversation=_shown(row),
-        transcript=row["transcript"],
-        starred=None if row["starred"] is None else bool(row["starred"]),
-        hidden=bool(row["hidden"]),
-        synced_at=moment(row["synced"]),
-        opening="" if row["title"].strip() else fts.opening(connection, row["row"]),
-    )
 
 
 def _bounds(start: datetime | None, end: datetime | None) -> tuple[int, int]:
     return (-_FOREVER if start is None else ticks(start), _FOREVER if end is None else ticks(end))
-
-
-def _light_json(conversation: Conversation) -> str:
-    fields = conversation.model_dump(mode="json", exclude={"transcript_segments"}, exclude_defaults=True)
-    return json.dumps(fields, separators=(",", ":"), sort_keys=True)
-
-
-def _digest(light: str) -> str:
-    return hashlib.blake2b(light.encode(), digest_size=16).hexdigest()
-
-
-def _light(row: sqlite3.Row) -> Conversation:
-    return Conversation.model_validate(json.loads(row["light"]))
-
-
-def _shown(row: sqlite3.Row) -> Conversation:
-    """The conversation of a row, its action items as the account's list has them."""
-    return _with_items(_light(row), row["action_items"])
-
-
-def _with_items(conversation: Conversation, listed: str | None) -> Conversation:
-    if listed is None:
-        return conversation
-    action_items = tuple(ActionItem.model_validate(item) for item in json.loads(listed))
-    structured = conversation.structured.model_copy(update={"action_items": action_items})
-    return conversation.model_copy(update={"structured": structured})
-
-
-def _resolved(connection: sqlite3.Connection, conversation: Conversation) -> dict[str, Any]:
-    """What the list makes of its action items: null where it changes nothing, and how many are still to do."""
-    own = conversation.structured.action_items
-    listed = items.resolved(connection, conversation.id, own)
-    return {
-        "action_items": None if listed is None else json.dumps([item.model_dump(mode="json") for item in listed]),
-        "open_items": sum(map(items.is_open, own if listed is None else listed)),
-    }
 
 
 def _add_columns(connection: sqlite3.Connection) -> None:
@@ -529,39 +438,6 @@ def _add_columns(connection: sqlite3.Connection) -> None:
         " json_each(light, '$.structured.action_items') where json_extract(value, '$.completed') is not 1"
         " and trim(coalesce(json_extract(value, '$.description'), '')) <> '')"
     )
-
-
-def _row(connection: sqlite3.Connection, conversation_id: str) -> sqlite3.Row | None:
-    row: sqlite3.Row | None = connection.execute(
-        "select * from conversations where id = ?", (storable(conversation_id),)
-    ).fetchone()
-    return row
-
-
-def _rows(connection: sqlite3.Connection, ids: Iterable[str]) -> Iterator[sqlite3.Row]:
-    for conversation_id in ids:
-        row = _row(connection, conversation_id)
-        if row is not None:
-            yield row
-
-
-def _set_transcript(
-    connection: sqlite3.Connection,
-    row: sqlite3.Row,
-    segments: Sequence[Segment],
-    state: TranscriptState,
-    *,
-    indexed: bool,
-) -> bool:
-    """Store a transcript or the reason for none; False when nothing is different."""
-    replaced = fts.replace_transcript(connection, row["row"], segments, indexed=indexed)
-    if not replaced and state == row["transcript"]:
-        return False
-    connection.execute(
-        "update conversations set transcript = ?, speakers = ?, segments = ? where row = ?",
-        (state, json.dumps(fts.by_words_spoken(segments)), len(segments), row["row"]),
-    )
-    return True
 
 
 def _changed_since(connection: sqlite3.Connection, asked: datetime | None) -> Set[str]:

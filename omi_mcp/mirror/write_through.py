@@ -4,7 +4,6 @@ A mirror that cannot be written, as on a full disk, makes no failure of what the
 """
 
 import logging
-import sqlite3
 from collections.abc import Callable
 from datetime import datetime
 from typing import TypeVar, TypeVarTuple
@@ -88,7 +87,7 @@ class WriteThrough:
 async def _if_possible(function: Callable[[*Arguments], Result], *arguments: *Arguments) -> Result | None:
     try:
         return await database.run(function, *arguments)
-    except (sqlite3.Error, database.Damaged) as error:
+    except database.UNUSABLE as error:
         log.warning("the mirror cannot be used: %s", type(error).__name__)
         return None
 

@@ -15,7 +15,7 @@ from omi_mcp import database
 from omi_mcp.api.client import OmiClient
 from omi_mcp.api.errors import OmiError
 from omi_mcp.clock import Clock
-from omi_mcp.mirror.store import fingerprint, ticks
+from omi_mcp.mirror.rows import fingerprint, ticks
 from omi_mcp.settings import Settings
 from omi_mcp.signin.keys import KeyProblem, key_problem
 from omi_mcp.signin.people import People

@@ -133,7 +133,7 @@ class Creator:
         while True:
             try:
                 seconds = await self._settle_due()
-            except (OmiError, sqlite3.Error, database.Damaged):
+            except (OmiError, *database.UNUSABLE):
                 seconds = SETTLE_SECONDS
             await self._clock.sleep(seconds)
 
@@ -240,7 +240,7 @@ class Creator:
         """The entry as it is now, None when it was forgotten; as it was where the journal cannot be read."""
         try:
             return await database.run(self._journal.find, entry)
-        except (sqlite3.Error, database.Damaged):
+        except database.UNUSABLE:
             return entry
 
     async def _conclude(self, entry: Entry, receipt: Receipt | None) -> None:

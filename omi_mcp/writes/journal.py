@@ -8,6 +8,7 @@ from sqlite3 import Connection
 from omi_mcp.api.models import Receipt
 from omi_mcp.clock import Clock
 from omi_mcp.database import Database
+from omi_mcp.sharing import Rows
 
 REPEAT_WINDOW = timedelta(minutes=10)
 """A create of the same content within this time is a host's retry, not a second conversation."""
@@ -67,6 +68,7 @@ class Journal:
         self._database = database
         self._clock = clock
         database.prepare(_create_tables)
+        database.share(Rows("creates", ("id",)))
 
     def book(self, entry: Entry, *, again: bool) -> Entry | None:
         """Book a create that is about to be sent, unless it was asked for before: then the earlier entry is returned.

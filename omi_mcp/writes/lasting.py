@@ -13,6 +13,7 @@ from omi_mcp import database
 from omi_mcp.clock import Clock
 from omi_mcp.database import BUSY_SECONDS, Database
 from omi_mcp.mirror.names import SpeakerNames
+from omi_mcp.sharing import Rows
 from omi_mcp.writes.journal import Journal
 
 log = logging.getLogger(__name__)
@@ -63,6 +64,7 @@ class Imported:
     def __init__(self, database: Database) -> None:
         self._database = database
         database.prepare(_create_imports)
+        database.share(Rows("imports", ("session",)))
 
     def known(self, sessions: Iterable[str]) -> dict[str, str]:
         """Session id to conversation id, for those of `sessions` that were imported."""
@@ -89,6 +91,7 @@ class Hidden:
     def __init__(self, database: Database) -> None:
         self._database = database
         database.prepare(_create_hidden)
+        database.share(Rows("hidden", ("place",)))
 
     def ids(self) -> list[str]:
         """The one hidden last first."""
@@ -111,7 +114,7 @@ async def noted(note: Callable[[], object]) -> None:
     with anyio.CancelScope(shield=True):
         try:
             await database.run(note)
-        except (sqlite3.Error, database.Damaged) as error:
+        except database.UNUSABLE as error:
             log.warning("what became of a write could not be noted: %s", type(error).__name__)
 
 

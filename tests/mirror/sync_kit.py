@@ -18,7 +18,8 @@ from omi_mcp.api.client import OmiClient
 from omi_mcp.api.models import Conversation
 from omi_mcp.clock import Clock
 from omi_mcp.database import Database
-from omi_mcp.mirror.store import Store, fingerprint
+from omi_mcp.mirror.rows import fingerprint
+from omi_mcp.mirror.store import Store
 from omi_mcp.mirror.sync import Scheduler
 from omi_mcp.sandbox import Sandbox
 

@@ -17,7 +17,8 @@ from omi_mcp.mirror import store as store_module
 from omi_mcp.mirror.index import fts
 from omi_mcp.mirror.index.fts import SearchUnavailable
 from omi_mcp.mirror.index.passages import MOST_PASSAGES, join, split
-from omi_mcp.mirror.store import Store, fingerprint
+from omi_mcp.mirror.rows import fingerprint
+from omi_mcp.mirror.store import Store
 from omi_mcp.mirror.types import Counts
 
 

@@ -14,7 +14,8 @@ from sync_kit import mirrored, talk
 from omi_mcp.api.models import Conversation
 from omi_mcp.clock import SystemClock
 from omi_mcp.database import Database
-from omi_mcp.mirror.store import Store, fingerprint
+from omi_mcp.mirror.rows import fingerprint
+from omi_mcp.mirror.store import Store
 from omi_mcp.sandbox import Sandbox
 
 pytestmark = pytest.mark.exhaustive

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from omi_mcp.mirror.index import Passage, Piece, fts
+from omi_mcp.mirror.rows import count, stored_from
 from omi_mcp.mirror.search.expansion import Expansion, expand
 from omi_mcp.mirror.search.hits import (
     Held,
@@ -24,7 +25,7 @@ from omi_mcp.mirror.search.query import Query, parse
 from omi_mcp.mirror.search.ranking import Ranking, rank
 from omi_mcp.mirror.search.scope import Scope
 from omi_mcp.mirror.search.voices import EVERYBODY, Voices, heard
-from omi_mcp.mirror.store import Store, count, stored_from
+from omi_mcp.mirror.store import Store
 from omi_mcp.mirror.types import Counts, Filters, Heard, Hit, Match, Phrase, Results
 from omi_mcp.names import Person, unaccented
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import accumulate, islice, takewhile
 
 from omi_mcp.mirror.index import folded_words, fts, in_words
+from omi_mcp.mirror.rows import moment
 from omi_mcp.mirror.search.expansion import Expansion
 from omi_mcp.mirror.search.hits import Sought
 from omi_mcp.mirror.search.matcher import TermMatcher
@@ -30,7 +31,6 @@ from omi_mcp.mirror.search.tiers import (
     stems_for,
 )
 from omi_mcp.mirror.search.voices import OwnWords, Voices, own_words
-from omi_mcp.mirror.store import moment
 
 FOLLOWING = 0.3
 """What the second and third best entries of a conversation add to its best."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Self
 
 from omi_mcp.mirror.index import fts, storable
+from omi_mcp.mirror.rows import ticks
 from omi_mcp.mirror.search.voices import EVERYBODY, Voices, speaking
-from omi_mcp.mirror.store import ticks
 from omi_mcp.mirror.types import Filters
 
 

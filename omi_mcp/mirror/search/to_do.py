@@ -9,12 +9,13 @@ from typing import TypeVar
 from omi_mcp.api.models import ActionItem, ListedItem
 from omi_mcp.mirror.index import fts
 from omi_mcp.mirror.items import is_open
+from omi_mcp.mirror.rows import stored_from
 from omi_mcp.mirror.search.engine import search
 from omi_mcp.mirror.search.expansion import expand
 from omi_mcp.mirror.search.matcher import TermMatcher
 from omi_mcp.mirror.search.query import Query, any_of, parse
 from omi_mcp.mirror.search.scope import Scope
-from omi_mcp.mirror.store import Store, stored_from
+from omi_mcp.mirror.store import Store
 from omi_mcp.mirror.types import Filters, Match, Results
 
 Item = TypeVar("Item", ActionItem, ListedItem)

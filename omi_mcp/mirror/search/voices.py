@@ -8,8 +8,8 @@ from itertools import chain
 from typing import NamedTuple
 
 from omi_mcp.mirror.index import Passage, Piece, folded_words, fts, indexable, storable
+from omi_mcp.mirror.rows import moment
 from omi_mcp.mirror.search.matcher import TermMatcher
-from omi_mcp.mirror.store import moment
 from omi_mcp.mirror.types import Heard, Span
 from omi_mcp.names import Person, is_called, nearest, unaccented
 

@@ -15,9 +15,11 @@ from omi_mcp import database
 from omi_mcp.api.client import OmiClient
 from omi_mcp.api.errors import AnswerLost, InvalidRequest, NotFound, ServerFault
 from omi_mcp.clock import Clock
-from omi_mcp.mirror.store import Store, moment, ticks
+from omi_mcp.mirror.rows import moment, ticks
+from omi_mcp.mirror.store import Store
 from omi_mcp.mirror.sync.state import DEPTHS, Missing, Pass, Suspicion
 from omi_mcp.mirror.types import Stored, Unlisted
+from omi_mcp.sharing import Rows
 
 HANDFUL = 10
 SHARE = 0.1
@@ -48,6 +50,7 @@ class Absences:
         self._store = store
         self._clock = clock
         store.database.prepare(_create)
+        store.database.share(Rows("absences", ("id",)))
 
     def judge(self, finished: Pass) -> None:
         """Doubt what a finished pass missed; unless that is so much that the API is rather to be doubted."""

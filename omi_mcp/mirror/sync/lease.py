@@ -8,7 +8,8 @@ import anyio
 
 from omi_mcp import database
 from omi_mcp.clock import Clock
-from omi_mcp.database import Claim, Database, LeaseLost
+from omi_mcp.database import Database
+from omi_mcp.sharing import Claim, LeaseLost
 from omi_mcp.tasks import beside
 
 TERM = 45.0
@@ -36,7 +37,7 @@ class Lease:
 
         async def renew() -> None:
             await self._clock.sleep(RENEWAL)
-            while await database.run(self._take):
+            while await self._renewed():
                 await self._clock.sleep(RENEWAL)
             scope.cancel()
 
@@ -48,8 +49,15 @@ class Lease:
                 with suppress(LeaseLost), database.fenced(self._claim):
                     yield True
         finally:
-            with anyio.CancelScope(shield=True):
+            with anyio.CancelScope(shield=True), suppress(database.Away):
                 await database.run(self._database.give_back, self._claim)
+
+    async def _renewed(self) -> bool:
+        """False where the lease is another's; what cannot be asked is asked again, and the fence keeps the promise."""
+        try:
+            return await database.run(self._take)
+        except database.Away:
+            return True
 
     def _take(self) -> bool:
         return self._database.take(self._claim, TERM, self._clock.now())

@@ -144,7 +144,7 @@ class Scheduler:
         """See that it is known which action items are done: called before an answer about them. `anew`: read the list
         however lately that was done. What cannot be read is left as it was; see `to_do`."""
         fresh = timedelta() if anew else ITEMS_AT_HAND
-        with suppress(BudgetSpent, RateLimited, sqlite3.Error):
+        with suppress(BudgetSpent, RateLimited, *database.UNUSABLE):
             try:
                 with anyio.fail_after(ANSWER_SECONDS):
                     async with self._reading_items:
@@ -161,7 +161,7 @@ class Scheduler:
 
     async def fetch_first(self, start: datetime | None, end: datetime | None) -> None:
         """Have the transcripts of what began in this window (inclusive) copied before others."""
-        with suppress(sqlite3.Error):  # what was found is worth more than the order of what is to come
+        with suppress(*database.UNUSABLE):  # what was found is worth more than the order of what is to come
             if await database.run(self._transcripts.want, start, end):
                 self._woken.set()
 
@@ -193,6 +193,8 @@ class Scheduler:
             try:
                 seconds = await self._work()
                 self._broken = False
+            except database.Away:
+                seconds = RETRY_FIRST.total_seconds()
             except Exception as error:  # the server has to outlive a full disk, and a bug here
                 self._note_broken(error)
                 seconds = RETRY_LAST.total_seconds()

@@ -1,0 +1,94 @@
+"""A mirrored conversation as all machines of an account have it: the same number, the same state, the same words."""
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from omi_mcp.api.models import Conversation, Segment
+from omi_mcp.mirror.index import fts
+from omi_mcp.mirror.names import applied, given_in
+from omi_mcp.mirror.rows import find, remove, set_transcript, shown, write
+from omi_mcp.mirror.types import TranscriptState
+from omi_mcp.sharing import Document
+
+
+class SharedConversations:
+    """The id of a document is the conversation's. Its text is the transcript, without the names given on this side:
+    these are documents of their own. Made anew from them are the index and what else can be made of them."""
+
+    kind = "conversations"
+
+    def watch(self) -> Iterator[str]:
+        for event, row, text in (
+            ("insert", "new", 1),
+            ("update", "new", 0),
+            ("update of speakers", "new", 1),
+            ("delete", "old", 0),
+        ):
+            yield (
+                f"create temp trigger if not exists conversations_{event.replace(' ', '_')} after {event}"
+                f" on main.conversations begin insert into outbox values ('conversations', {row}.id, {text}); end"
+            )
+
+    def document(self, connection: sqlite3.Connection, row_id: str, *, with_text: bool) -> Document:
+        row = find(connection, row_id)
+        if row is None:
+            return Document(self.kind, row_id, None, None, has_text=True)
+        body = {name: row[name] for name in ("row", "synced", "hidden", "starred", "transcript")}
+        body["light"] = json.loads(row["light"])
+        text = None
+        if with_text and row["transcript"] == "stored":
+            segments = fts.transcript(connection, row["row"])
+            text = json.dumps(
+                [each.model_dump(mode="json", exclude={"local_name"}, exclude_defaults=True) for each in segments]
+            )
+        return Document(self.kind, row_id, json.dumps(body), text, has_text=with_text)
+
+    def take(self, connection: sqlite3.Connection, batch: Mapping[str, Sequence[Document]]) -> None:
+        for document in batch.get(self.kind, ()):
+            if document.body is not None:
+                _write(connection, json.loads(document.body), document)
+            elif (row := find(connection, document.id)) is not None:
+                remove(connection, row)
+        for document in batch.get("speaker_names", ()):
+            (conversation_id,) = json.loads(document.id)
+            row = find(connection, conversation_id)
+            if row is not None:
+                segments = fts.transcript(connection, row["row"])
+                _say(connection, row, segments, row["transcript"], indexed=not row["hidden"])
+
+
+def _write(connection: sqlite3.Connection, told: dict[str, Any], document: Document) -> None:
+    conversation = Conversation.model_validate(told["light"])
+    before = find(connection, document.id)
+    row = write(connection, conversation, told["synced"], number=told["row"])
+    hidden = bool(told["hidden"])
+    indexed = not hidden if before is None else not before["hidden"]
+    if indexed and hidden:
+        fts.drop(connection, row["row"])
+        indexed = False
+    fts.replace_written(connection, row["row"], shown(row), indexed=indexed)
+    if told["transcript"] != "stored":
+        set_transcript(connection, row, (), told["transcript"], indexed=indexed)
+    elif document.has_text:
+        segments = [Segment.model_validate(each) for each in json.loads(document.text or "[]")]
+        _say(connection, row, segments, "stored", indexed=indexed)
+    if not (hidden or indexed):
+        fts.add(connection, row["row"])
+    connection.execute(
+        "update conversations set hidden = ?, starred = ? where row = ?", (hidden, told["starred"], row["row"])
+    )
+
+
+def _say(
+    connection: sqlite3.Connection,
+    row: sqlite3.Row,
+    segments: Sequence[Segment],
+    state: TranscriptState,
+    *,
+    indexed: bool,
+) -> None:
+    """Have this transcript, its speakers called by the names given on this side."""
+    names = given_in(connection, [row["id"]]).get(row["id"], {})
+    set_transcript(connection, row, list(applied(segments, names)), state, indexed=indexed)
