@@ -1,0 +1,144 @@
+"""Several machines serve one account: each has a copy of what PostgreSQL has, and none is needed."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import anyio
+import pytest
+
+from omi_mcp.account import Hosted
+from omi_mcp.accounts import NoSuchAccount
+from omi_mcp.library import Library
+from omi_mcp.mirror.sync.lease import Lease
+from omi_mcp.mirror.types import Filters
+from omi_mcp.postgres.connection import Postgres
+from omi_mcp.postgres.primary import PostgresPrimary
+from omi_mcp.postgres.storage import Replicas
+from omi_mcp.replica import Replica
+from omi_mcp.sandbox import Sandbox
+from omi_mcp.settings import Settings
+from tests.accounts_kit import talks
+from tests.postgres_kit import add_account
+from tests.virtual_time import START, VirtualClock, VirtualLoop
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    return "asyncio", {"loop_factory": VirtualLoop}
+
+
+class Machines:
+    """Machines that serve one account, each with a folder of its own."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self.account = add_account(url, "ana")
+        self.folder = folder
+        self.clock = VirtualClock()
+        self.box = Sandbox(now=self.clock.now)
+        self.box.load(talks("Ana", START, 30))
+        self.postgres = Postgres(url)
+
+    def settings(self, name: str) -> Settings:
+        return Settings(
+            timezone=ZoneInfo("UTC"),
+            data_dir=self.folder / name,
+            api_key=self.box.key,
+            base_url=self.box.base_url,
+            account_id=self.account,
+        )
+
+    @asynccontextmanager
+    async def machine(self, name: str) -> AsyncIterator[Library]:
+        hosted = Hosted(storage=Replicas(self.postgres))
+        library = Library(self.settings(name), transport=self.box.transport(), clock=self.clock, hosted=hosted)
+        async with library.running():
+            yield library
+
+
+@pytest.fixture
+async def machines(database_url: str, tmp_path: Path) -> AsyncIterator[Machines]:
+    machines = Machines(database_url, tmp_path)
+    try:
+        yield machines
+    finally:
+        machines.postgres.close()
+        machines.box.close()
+
+
+async def found(library: Library, words: str) -> list[str]:
+    result = await library.search(words, Filters(), limit=50)
+    return [match.stored.conversation.structured.title for match in result.results.matches]
+
+
+async def test_what_one_machine_has_learnt_and_done_the_other_has_with_its_next_answer(machines: Machines) -> None:
+    async with machines.machine("one") as one, machines.machine("two") as two:
+        everything = await found(one, "plan")
+        assert len(everything) == 30
+        asked = len(machines.box.requests)
+        assert await found(two, "plan") == everything
+        assert len(machines.box.requests) == asked, "the other asks nothing of the API"
+        await one.update_title("Ana-3", "A walrus")
+        assert await found(two, "walrus") == ["A walrus"]
+        await two.discard("Ana-4")
+        assert list(await one.hidden()) == ["Ana-4"]
+        assert len(await found(one, "plan")) == 29
+        await two.name_speaker("Ana-5", "CleoAna", "Dora")
+        assert (await one.search("plan", Filters(), limit=1)).results.total == 29
+        assert [speaker.name for speaker in await one.speakers("Ana-5")] == [None, "Dora"]
+        await one.delete("Ana-6")
+        assert len(await found(two, "plan")) == 28
+        assert await one.allowances() == await two.allowances()
+
+
+async def test_a_copy_that_is_lost_while_it_is_served_from_is_made_anew(machines: Machines) -> None:
+    async with machines.machine("one") as one:
+        everything = await found(one, "plan")
+        file = machines.settings("one").replica_file
+        for lost in file.parent.iterdir():
+            lost.unlink()
+        assert await found(one, "plan") == everything
+        file.write_bytes(b"no longer a database" * 1000)
+        assert await found(one, "plan") == everything
+
+
+async def test_who_slept_through_the_term_of_a_lease_writes_nothing_when_it_wakes(machines: Machines) -> None:
+    primary = PostgresPrimary(machines.postgres, machines.account)
+    with closing(Replica(machines.folder / "a.sqlite3", primary)) as here:
+        here.prepare(lambda connection: connection.execute("create table if not exists notes(text)"))
+        here.attach()
+        begun, woken = anyio.Event(), anyio.Event()
+
+        async def sleeper() -> None:
+            async with Lease(here, machines.clock, "sync").held() as mine:
+                assert mine
+                begun.set()
+                await woken.wait()
+                with here.writing() as connection:
+                    connection.execute("insert into notes values ('late')")
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(sleeper)
+            await begun.wait()
+            with machines.postgres.transaction(machines.account) as connection:
+                connection.execute("update leases set owner = 'another' where account = %s", (machines.account,))
+            woken.set()
+        with here.reading() as connection:
+            assert connection.execute("select * from notes").fetchall() == []
+        async with Lease(here, machines.clock, "sync").held() as mine:
+            assert not mine, "what is another's was not given back"
+
+
+async def test_of_who_was_forgotten_nothing_is_kept(machines: Machines) -> None:
+    async with machines.machine("one") as one:
+        await found(one, "plan")
+        with machines.postgres.transaction() as connection:
+            connection.execute("delete from accounts where id = %s", (machines.account,))
+        with pytest.raises(NoSuchAccount):
+            await found(one, "plan")
+    with machines.postgres.transaction(machines.account) as connection:
+        assert connection.execute("select * from documents where account = 'ana'").fetchall() == []
