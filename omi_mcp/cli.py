@@ -31,6 +31,7 @@ COMMANDS = {
     "mirror": "show or delete the searchable copy on this computer",
     "demo": "play a short session with the sample library and show every call and answer",
     "accounts": "show who has signed in to the server on the web, forget somebody, or change the secret",
+    "migrate": "bring the PostgreSQL database of many machines to this release, or check that it is there",
     "sandbox": "run a stand-in for the Omi Developer API on this computer",
     "completion": "print what lets a shell complete commands and options",
 }
@@ -60,6 +61,7 @@ environment:
   OMI_MCP_PUBLIC_URL    where hosts on the web reach --transport http; people sign in there with their Omi keys;
                         with _INVITE or _OPEN (docs/hosting.md)
   OMI_MCP_SECRET_KEY    what their keys are encrypted with, or _SECRET_KEY_FILE; default: one that is made and kept
+  OMI_MCP_DATABASE_URL  a PostgreSQL database, where several machines serve the same people; default: the data folder
   OMI_MCP_LOG_LEVEL     DEBUG, INFO, WARNING (default) or ERROR; the log goes to standard error
 
 exit codes: 0 done, 1 failed, 2 wrong usage or setting, 3 not all could be done now, 130/143 stopped by a signal

@@ -34,6 +34,11 @@ Choice = TypeVar("Choice", bound=str)
 MIN_INVITE = 8
 """Characters of an invitation: attempts are limited, so that these are beyond guessing."""
 
+NO_DATABASE_URL = (
+    "OMI_MCP_DATABASE_URL: not the URL of a PostgreSQL database. Accepted: "
+    "postgresql://user:password@host:5432/database, with special characters in the password as %40 and the like."
+)
+
 _HEADER = re.compile(r"[A-Za-z0-9-]+")
 
 _SCOPE = re.compile(r"[!#-\[\]-~]+")
@@ -46,6 +51,7 @@ NAMES = frozenset(
         "OMI_API_KEY_FILE",
         "OMI_MCP_ADDRESS_HEADER",
         "OMI_MCP_ALLOW_DELETE",
+        "OMI_MCP_DATABASE_URL",
         "OMI_MCP_DATA_DIR",
         "OMI_MCP_HTTP_HOSTS",
         "OMI_MCP_HTTP_TOKEN",
@@ -192,6 +198,8 @@ class SignInSettings:
     """What keys are encrypted with: the first is used, the others still read. Without any, one is made and kept."""
     address_header: str | None = None
     """Where the proxy in front writes the address of who asks."""
+    database_url: str | None = field(default=None, repr=False)
+    """The PostgreSQL database that several machines share, with its password; None: all is kept in the data folder."""
 
 
 @dataclass(frozen=True)
@@ -293,7 +301,7 @@ def _unquoted(value: str) -> str:
 
 def _sign_in(env: Mapping[str, str]) -> SignInSettings | None:
     if "OMI_MCP_PUBLIC_URL" not in env:
-        for name in ("INVITE", "OPEN", "ADDRESS_HEADER"):
+        for name in ("INVITE", "OPEN", "ADDRESS_HEADER", "DATABASE_URL"):
             if f"OMI_MCP_{name}" in env:
                 raise SettingsError(f"OMI_MCP_{name}: means nothing without OMI_MCP_PUBLIC_URL.")
         return None
@@ -319,7 +327,28 @@ def _sign_in(env: Mapping[str, str]) -> SignInSettings | None:
             "OMI_MCP_ADDRESS_HEADER: not the name of a header. Accepted: the one in which your proxy writes the "
             "address of who asks, such as X-Forwarded-For or CF-Connecting-IP."
         )
-    return SignInSettings(public_url=url, invite=invite, open=anyone, secrets=secret_keys(env), address_header=header)
+    secrets, database = secret_keys(env), database_url(env)
+    if database is not None and not secrets:
+        raise SettingsError(
+            "OMI_MCP_SECRET_KEY: needed beside OMI_MCP_DATABASE_URL, as all machines that share the database have to "
+            "read the same keys. Set it, or OMI_MCP_SECRET_KEY_FILE, to the same on each; "
+            "`openssl rand -base64 32 | tr +/ -_` makes one."
+        )
+    return SignInSettings(
+        public_url=url, invite=invite, open=anyone, secrets=secrets, address_header=header, database_url=database
+    )
+
+
+def database_url(env: Mapping[str, str]) -> str | None:
+    """Where the PostgreSQL database is that several machines share, as it was set: there is a password in it.
+
+    Raises:
+        SettingsError: it is no such URL.
+    """
+    url = _given(env).get("OMI_MCP_DATABASE_URL")
+    if url is not None and not url.startswith(("postgresql://", "postgres://")):
+        raise SettingsError(NO_DATABASE_URL)
+    return url
 
 
 def secret_keys(env: Mapping[str, str]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, get_args
 
 from omi_mcp import environment
 from omi_mcp.server import build_server
-from omi_mcp.settings import ANYONE, HttpAccess, Profile, Settings, SettingsError
+from omi_mcp.settings import ANYONE, HttpAccess, Profile, Settings, SettingsError, database_url
 from omi_mcp.transports import port_number, stdio
 
 if TYPE_CHECKING:  # a start over stdio does not load it
@@ -64,6 +64,11 @@ def run(options: argparse.Namespace) -> int:
     if options.transport == "http":
         return _run_http(options)
     given = [name for name in FOR_HTTP if getattr(options, name) not in (None, False)]
+    if database_url(os.environ) is not None:
+        raise SettingsError(
+            "OMI_MCP_DATABASE_URL: is for --transport http with a public URL, where many people sign in. What a host "
+            "starts on this computer keeps everything in the data folder. Unset it here."
+        )
     if given:
         names = " and ".join(f"--{name.replace('_', '-')}" for name in given)
         raise SettingsError(f"{names} {'is' if len(given) == 1 else 'are'} for --transport http")

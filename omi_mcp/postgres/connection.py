@@ -21,7 +21,7 @@ from psycopg_pool import ConnectionPool
 
 from omi_mcp.clock import Clock
 from omi_mcp.database import Away
-from omi_mcp.settings import SettingsError
+from omi_mcp.settings import NO_DATABASE_URL, SettingsError
 
 MOST = 12
 """Connections of one process. PostgreSQL commonly allows 100 in all."""
@@ -111,11 +111,7 @@ def parameters(url: str) -> dict[str, Any]:
     misread = any("@" in str(given.get(name, "")) for name in ("host", "hostaddr", "dbname"))
     misread |= re.fullmatch(r"[0-9,]*", str(given.get("port", ""))) is None
     if not given or misread:
-        raise SettingsError(
-            "OMI_MCP_DATABASE_URL: not the URL of a PostgreSQL database. Accepted: "
-            "postgresql://user:password@host:5432/database, with special characters in the password as %40 and the "
-            "like."
-        )
+        raise SettingsError(NO_DATABASE_URL)
     return {**_DEFAULTS, **given}
 
 

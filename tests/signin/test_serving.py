@@ -13,6 +13,8 @@ from omi_mcp.settings import HttpAccess, Settings, SettingsError
 from omi_mcp.signin.vault import FILE, new_secret
 from omi_mcp.transports.hosted import hosted
 
+DATABASE = "postgresql://omi:secret-word@127.0.0.1/omi"
+
 URL = {"OMI_MCP_PUBLIC_URL": f"{PUBLIC}/"}
 
 
@@ -53,6 +55,9 @@ def test_what_is_enough(tmp_path: Path, env: dict[str, str], host: str) -> None:
         ({"OMI_MCP_PUBLIC_URL": "http://omi.example.com", "OMI_MCP_OPEN": "on"}, "127.0.0.1", "https"),
         ({"OMI_MCP_PUBLIC_URL": "https://omi.example.com/mcp", "OMI_MCP_OPEN": "on"}, "127.0.0.1", "path"),
         ({"OMI_MCP_INVITE": INVITE}, "127.0.0.1", "OMI_MCP_INVITE: means nothing without OMI_MCP_PUBLIC_URL"),
+        ({"OMI_MCP_DATABASE_URL": DATABASE}, "127.0.0.1", "OMI_MCP_DATABASE_URL: means nothing without"),
+        (URL | {"OMI_MCP_OPEN": "on", "OMI_MCP_DATABASE_URL": DATABASE}, "127.0.0.1", "SECRET_KEY: needed beside"),
+        (URL | {"OMI_MCP_OPEN": "on", "OMI_MCP_DATABASE_URL": "mysql://x"}, "127.0.0.1", "not the URL of a Postgre"),
     ],
 )
 def test_what_would_let_strangers_in_or_means_nothing_is_refused(
