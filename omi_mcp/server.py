@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from mcp.server.apps import Apps, client_supports_apps
 from mcp.server.auth.provider import TokenVerifier
 from mcp.server.auth.settings import AuthSettings
 from mcp.server.context import CallNext, HandlerResult
-from mcp.server.mcpserver import Context
+from mcp.server.mcpserver import Context, RequestStateSecurity
 from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from mcp.shared.exceptions import MCPError
 from mcp.types import (
@@ -95,12 +95,14 @@ def build_server(
     token_verifier: TokenVerifier | None = None,
     caller: Callable[[], Caller] = Caller,
     libraries: Libraries | None = None,
+    request_state: RequestStateSecurity | None = None,
 ) -> "OmiServer":
     """A server over the library of `settings`, which it runs (background sync) and closes with its own lifespan.
 
     `transport` reaches the Omi API in place of the network. `auth` and `token_verifier` go together, and guard the
     server over HTTP. `caller` is asked with each request who makes it. `libraries` serve many accounts, in place of the
-    one of `settings`; these then say what goes for all of them.
+    one of `settings`; these then say what goes for all of them. `request_state` seals what a host carries from a
+    question to its answer; without one, this process alone can read it.
     """
     clock = clock or SystemClock()
 
@@ -128,6 +130,7 @@ def build_server(
         extensions=[] if settings.viewer == "off" else [Apps()],
         auth=auth,
         token_verifier=token_verifier,
+        request_state_security=request_state,
     )
     # The SDK's own handler is not given the context.
     server._lowlevel_server.add_request_handler("completion/complete", CompleteRequestParams, server.complete)
@@ -153,16 +156,25 @@ class OmiServer(MCPServer[Any]):
     """
 
     _lean_tools: dict[str, Tool] | None = None
+    served: Any = None
+    """What its lifespan gave, for as long as it runs."""
 
     def __init__(
         self,
         settings: Settings,
         name: str,
         *,
+        lifespan: Callable[[MCPServer[Any]], AbstractAsyncContextManager[Any]],
         caller: Callable[[], Caller] = Caller,
         **options: Any,
     ) -> None:
-        super().__init__(name, middleware=[self._served, self._instructed, self._fitting], **options)
+        @asynccontextmanager
+        async def noted(server: MCPServer[Any]) -> AsyncIterator[Any]:
+            async with lifespan(server) as self.served:
+                yield self.served
+
+        middleware = [self._serving, self._instructed, self._fitting]
+        super().__init__(name, middleware=middleware, lifespan=noted, **options)
         self._settings = settings
         self._caller = caller
         self._completions: dict[type, Callable[..., Awaitable[Completion | None]]] = {}
@@ -186,7 +198,7 @@ class OmiServer(MCPServer[Any]):
         found = await complete(ctx.lifespan_context.library, params.ref, params.argument)
         return CompleteResult(completion=found or Completion(values=[]))
 
-    async def _served(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+    async def _serving(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         """Answer from the library of whoever makes the request."""
         if ctx.method in HANDSHAKE:
             return await call_next(ctx)

@@ -26,7 +26,8 @@ SCOPES = (WRITE, READ)
 
 
 class SignIn:
-    """`people` are those who signed in, `provider` verifies tokens, `auth` is how the SDK guards the server."""
+    """`people` are those who signed in, `provider` verifies tokens, `auth` is how the SDK guards the server,
+    `vault` seals what hosts and browsers carry."""
 
     def __init__(
         self,
@@ -47,12 +48,12 @@ class SignIn:
         self._settings = replace(settings, api_key=None)
         self._access = access
         self._transport = transport
-        self._vault = Vault.open(settings.data_dir, access.secrets)
+        self.vault = Vault.open(settings.data_dir, access.secrets)
         self._store = open_store(settings.data_dir)
-        self.people = People(self._store, self._vault, self._settings, self._clock)
+        self.people = People(self._store, self.vault, self._settings, self._clock)
         self.provider = Provider(
             self._store,
-            self._vault,
+            self.vault,
             self.people,
             documents or Documents(self._clock),
             self._clock,
@@ -68,7 +69,7 @@ class SignIn:
             provider=self.provider,
             people=self.people,
             store=self._store,
-            vault=self._vault,
+            vault=self.vault,
             settings=self._settings,
             access=self._access,
             clock=self._clock,

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import httpx
+from mcp.server.mcpserver import RequestStateSecurity
 from starlette.applications import Starlette
 
 from omi_mcp import files
@@ -13,6 +14,7 @@ from omi_mcp.settings import HttpAccess, Settings, SettingsError, is_loopback
 from omi_mcp.signin import SCOPES, SHARED, SignIn
 from omi_mcp.signin.documents import Documents
 from omi_mcp.transports import http
+from omi_mcp.transports.sessions import SealedState
 
 FILES = 2_048
 """Open at once: connections, and those of the libraries. Shells and services commonly begin with 1,024 or fewer."""
@@ -36,8 +38,11 @@ def hosted(
     clock: Clock | None = None,
     transport: httpx.AsyncBaseTransport | None = None,
     documents: Documents | None = None,
+    asks: bool = True,
 ) -> Hosted:
     """The server at `host` and `port`, for whoever signs in. `transport` reaches the Omi API in place of the network.
+
+    `asks` is for `http.app`: whether this is the only process.
 
     Blocks. Raises:
         SettingsError: strangers could sign in without being meant to, or the files cannot be used.
@@ -71,6 +76,7 @@ def hosted(
         token_verifier=policy.verifier,
         caller=policy.caller,
         libraries=pool,
+        request_state=RequestStateSecurity(codec=SealedState(sign_in.vault, clock)),
     )
     server.register()
     app = http.app(
@@ -80,5 +86,8 @@ def hosted(
         resources=resources,
         routes=sign_in.routes(pool.forget),
         shared=SHARED,
+        vault=sign_in.vault,
+        clock=clock,
+        asks=asks,
     )
     return Hosted(app, sign_in, pool)

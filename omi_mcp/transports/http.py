@@ -31,12 +31,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from omi_mcp.accounts import Admitted, Caller
-from omi_mcp.clock import Clock
+from omi_mcp.clock import Clock, SystemClock
 from omi_mcp.files import made_once
 from omi_mcp.server import OmiServer
 from omi_mcp.settings import HttpAccess, Profile, SettingsError, is_loopback
+from omi_mcp.signin.vault import Vault, new_secret
 from omi_mcp.transports import connecting
 from omi_mcp.transports.oauth import JwtVerifier
+from omi_mcp.transports.sessions import Sessions
 
 PATH = "/mcp"
 PROFILES: Mapping[str, Profile] = {PATH: "full", f"{PATH}/search-fetch": "search-fetch"}
@@ -242,27 +244,40 @@ def app(
     resources: Iterable[str] = (),
     routes: Sequence[Route] = (),
     shared: Iterable[str] = (),
+    vault: Vault | None = None,
+    clock: Clock | None = None,
+    asks: bool = True,
 ) -> Starlette:
     """The whole HTTP side of `server`, which was built with the policy's `auth`, `verifier` and `caller`.
 
     Where people sign in here, `resources` are the addresses that hosts connect to, each with tokens of its own, and
-    `routes` those of signing in; pages of any origin may ask for the paths that are `shared`.
+    `routes` those of signing in; pages of any origin may ask for the paths that are `shared`. Whoever has the secrets
+    of `vault` serves the same sessions; without one they end with this process. `asks`: whether it is the only process
+    that does, so that hosts of the older era can be asked for something in the middle of a call.
+
+    Raises:
+        ValueError: the server has no `auth`.
     """
+    auth = server.settings.auth
+    if auth is None:
+        raise ValueError("over HTTP a server needs auth")
     server.custom_route(HEALTH, methods=["GET"])(_health)
     application = server.streamable_http_app(
         streamable_http_path=PATH,
+        stateless_http=True,
         max_request_body_size=BODY_LIMIT,
         # The guard checks them: also on the other paths, before the token, and in all their spellings.
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
-    auth = server.settings.auth
-    if auth is not None and auth.resource_server_url is not None:
+    if auth.resource_server_url is not None:
         # Before the SDK's own, which names no scope but those that every token must have.
         for url in [AnyHttpUrl(resource) for resource in resources] or [auth.resource_server_url]:
             application.router.routes[:0] = create_protected_resource_routes(
                 url, [auth.issuer_url], list(scopes) or None
             )
-    application.router.routes[:0] = connecting.routes(server, resources)
+    vault = vault or Vault([new_secret()])
+    sessions = Sessions(server, vault, clock or SystemClock(), body_limit=BODY_LIMIT, asks=asks)
+    application.router.routes[:0] = connecting.routes(sessions, auth, PATH, resources)
     application.router.routes.extend(routes)
     application.router.redirect_slashes = False  # it would lead from https behind a proxy to http
     paths = frozenset(route.path for route in application.routes if isinstance(route, Route))

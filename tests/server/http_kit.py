@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import anyio
 import httpx
 import uvicorn
 from starlette.applications import Starlette
@@ -27,6 +28,24 @@ INITIALIZE: dict[str, Any] = {
 }
 
 
+class Held(httpx.AsyncBaseTransport):
+    """The way to the Omi API, which lets requests through once they are `released`."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._transport = sandbox.transport()
+        self.asked = anyio.Event()
+        self.released = anyio.Event()
+        self.created = anyio.Event()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.asked.set()
+        await self.released.wait()
+        answer = await self._transport.handle_async_request(request)
+        if request.method == "POST":
+            self.created.set()
+        return answer
+
+
 @asynccontextmanager
 async def running(
     sandbox: Sandbox,
@@ -36,11 +55,17 @@ async def running(
     issuer: httpx.AsyncBaseTransport | None = None,
     omi: httpx.AsyncBaseTransport | None = None,
     port: int = PORT,
+    allow_delete: bool = False,
     **options: Any,
 ) -> AsyncIterator[Starlette]:
     """The whole app, as it would be served on `port` of this computer."""
     settings = Settings(
-        timezone=ZoneInfo("UTC"), data_dir=data_dir, api_key=sandbox.key, base_url=sandbox.base_url, mirror="memory"
+        timezone=ZoneInfo("UTC"),
+        data_dir=data_dir,
+        api_key=sandbox.key,
+        base_url=sandbox.base_url,
+        mirror="memory",
+        allow_delete=allow_delete,
     )
     opened = http.access_policy(access, "127.0.0.1", port, data_dir, transport=issuer, **options)
     server = build_server(
@@ -89,3 +114,7 @@ def bearer(token: str) -> dict[str, str]:
 
 async def initialize(client: httpx.AsyncClient, **headers: str) -> httpx.Response:
     return await client.post("/mcp", json=INITIALIZE, headers=headers)
+
+
+def tool_call(name: str, number: int = 2, **arguments: Any) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": {"name": name, "arguments": arguments}}

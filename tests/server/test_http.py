@@ -14,9 +14,11 @@ import httpx
 import httpx2
 import pytest
 from hosting import call, talk
-from http_kit import ACCEPT, INITIALIZE, PORT, TOKEN, bearer, initialize, listening, reached, running
+from http_kit import ACCEPT, INITIALIZE, PORT, TOKEN, Held, bearer, initialize, listening, reached, running, tool_call
 from mcp import Client
+from mcp.client import ClientRequestContext
 from mcp.client.streamable_http import streamable_http_client
+from mcp.types import ElicitRequestParams, ElicitResult
 
 from omi_mcp.sandbox import Sandbox
 from omi_mcp.settings import HttpAccess, SettingsError
@@ -206,12 +208,14 @@ class Impatient(http.Connection):
     ids=["nothing", "half a head", "half a body", "half a second request"],
 )
 async def test_a_request_that_does_not_arrive_is_not_waited_for(sandbox: Sandbox, tmp_path: Path, sent: bytes) -> None:
-    """And the streams that hosts hold open, whose requests did arrive, are left alone."""
-    async with running(sandbox, tmp_path, STATIC) as app, listening(app, Impatient) as port:
+    """And an answer that takes long, whose request did arrive, is waited for."""
+    omi = Held(sandbox)
+    async with running(sandbox, tmp_path, STATIC, omi=omi) as app, listening(app, Impatient) as port:
         with anyio.fail_after(20):
             session = await opened(port)
             async with await anyio.connect_tcp("127.0.0.1", port) as held:
-                await held.send(head("GET", f"Mcp-Session-Id: {session}"))
+                read = json.dumps(tool_call("get_conversation", conversation_id="harbour")).encode()
+                await held.send(head("POST", f"Mcp-Session-Id: {session}", f"Content-Length: {len(read)}") + read)
                 assert b" 200 " in await held.receive()
                 async with await anyio.connect_tcp("127.0.0.1", port) as half:
                     first, *second = sent.split(b"|")
@@ -220,8 +224,69 @@ async def test_a_request_that_does_not_arrive_is_not_waited_for(sandbox: Sandbox
                         assert b" 200 " in await half.receive()
                         await half.send(more)
                     await everything(half)
-                await ended(port, session)
-                assert await held.receive() == b"0\r\n\r\n"
+                omi.released.set()
+                assert b"no conversation with this id" in await received(held, b"0\r\n\r\n")
+
+
+async def test_a_host_of_the_older_era_is_asked_in_the_middle_of_a_call_and_of_several_at_once(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    rooms = ["harbour", "kitchen", "attic", "garden"]
+    sandbox.load([talk(room) for room in rooms])
+    questions: list[str] = []
+    all_asked = anyio.Event()
+
+    async def agree(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+        questions.append(params.message.split('"')[1])
+        if len(questions) == len(rooms):
+            all_asked.set()
+        await all_asked.wait()
+        return ElicitResult(action="accept", content={"delete": "kitchen" not in params.message})
+
+    async with (
+        running(sandbox, tmp_path, STATIC, allow_delete=True) as app,
+        listening(app, http.Connection) as port,
+        httpx2.AsyncClient(headers={**RIGHT, "Host": f"127.0.0.1:{PORT}"}) as wire,
+        Client(
+            streamable_http_client(f"http://127.0.0.1:{port}/mcp", http_client=wire),
+            mode="legacy",
+            elicitation_callback=agree,
+        ) as client,
+    ):
+        with anyio.fail_after(20):
+            async with anyio.create_task_group() as tasks:
+                for room in rooms:
+                    tasks.start_soon(client.call_tool, "delete_conversation", {"conversation_id": room})
+    assert sorted(questions) == sorted(f"About the {room}" for room in rooms)
+    assert sandbox.ids() == ["kitchen"]
+
+
+async def test_what_is_not_wanted_any_more_ends_and_what_nobody_waits_for_goes_on(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    omi = Held(sandbox)
+    note = "Ana writes down that the boat is sold to the doctor, and that the keeper teaches her to sail in May."
+    async with running(sandbox, tmp_path, STATIC, omi=omi) as app, listening(app, http.Connection) as port:
+        session = f"Mcp-Session-Id: {await opened(port)}"
+        with anyio.fail_after(20):
+            async with await anyio.connect_tcp("127.0.0.1", port) as gone:
+                create = json.dumps(tool_call("create_from_text", text=note)).encode()
+                await gone.send(head("POST", session, f"Content-Length: {len(create)}") + create)
+                await omi.asked.wait()
+            async with await anyio.connect_tcp("127.0.0.1", port) as waiting:
+                read = json.dumps(tool_call("get_conversation", 7, conversation_id="harbour")).encode()
+                await waiting.send(head("POST", session, f"Content-Length: {len(read)}") + read)
+                assert b" 200 " in await waiting.receive()
+                async with await anyio.connect_tcp("127.0.0.1", port) as other:
+                    unwanted = json.dumps(
+                        {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 7}}
+                    ).encode()
+                    await other.send(head("POST", session, f"Content-Length: {len(unwanted)}") + unwanted)
+                    assert b" 202 " in await other.receive()
+                assert b"cancelled" in await received(waiting, b"0\r\n\r\n")
+            omi.released.set()
+            await omi.created.wait()
+            assert len(sandbox.ids()) == 1
 
 
 async def test_connections_have_a_bound_and_those_that_are_open_stay(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -354,9 +419,12 @@ async def opened(port: int) -> str:
         return answer.headers["mcp-session-id"]
 
 
-async def ended(port: int, session: str) -> None:
-    async with httpx.AsyncClient(headers={**RIGHT, "Host": f"127.0.0.1:{PORT}", "Mcp-Session-Id": session}) as client:
-        assert (await client.delete(f"http://127.0.0.1:{port}/mcp")).is_success
+async def received(stream: anyio.abc.ByteStream, last: bytes) -> bytes:
+    """What comes up to `last`."""
+    so_far = b""
+    while not so_far.endswith(last):
+        so_far += await stream.receive()
+    return so_far
 
 
 async def everything(stream: anyio.abc.ByteStream) -> bytes:

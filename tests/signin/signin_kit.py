@@ -65,6 +65,7 @@ async def on_the_web(
     addresses: tuple[str, ...] = ("93.184.216.34",),
     clock: MovedClock | None = None,
     settings: dict[str, Any] | None = None,
+    asks: bool = True,
     **access: Any,
 ) -> AsyncIterator[Web]:
     """The whole server at `PUBLIC`, over the sandbox; `documents` answers for every name, which is at `addresses`."""
@@ -87,6 +88,7 @@ async def on_the_web(
         clock=clock,
         transport=omi or sandbox.transport(),
         documents=Documents(clock, resolve=resolve, transport=documents or httpx.MockTransport(_nothing)),
+        asks=asks,
     )
     try:
         async with opened.app.router.lifespan_context(opened.app):
