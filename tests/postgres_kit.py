@@ -1,11 +1,13 @@
 """A PostgreSQL of the tests' own: a real server in a temporary folder, at a free loopback port."""
 
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Literal
@@ -21,6 +23,11 @@ ESCAPED = "a%20pass%2Fword%40100%25"
 GUARD = 'read _; kill -CONT $(head -n 1 "$2/postmaster.pid"); "$1" stop -m immediate -D "$2"; rm -rf "$3"'
 """Waits for the end of the tests' process, however it comes, and clears up."""
 
+MARK = "@@"
+"""Around the database and the process, at the beginning of every entry of the server's log."""
+
+_ACCOUNT = re.compile(r"set_config\('omi_mcp\.account', '((?:[^']|'')*)', true\)")
+
 Mode = Literal["smart", "fast", "immediate"]
 
 
@@ -31,6 +38,14 @@ def programs() -> Path | None:
         return Path(found).resolve().parent
     folders = [file.parent for file in Path("/usr/lib/postgresql").glob("*/bin/initdb")]
     return max(folders, key=lambda folder: float(folder.parent.name), default=None)
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A statement that the server was sent, and the account that its transaction named: "" for none."""
+
+    account: str
+    statement: str
 
 
 class PostgresServer:
@@ -69,6 +84,7 @@ class PostgresServer:
             shared_buffers = 32MB
             max_connections = 60
             timezone = 'Asia/Kathmandu'
+            log_line_prefix = '{MARK}%d %p{MARK}'
         """
         with (self._data / "postgresql.conf").open("a") as file:
             file.write(settings)
@@ -149,6 +165,27 @@ class PostgresServer:
         with psycopg.connect(**where, autocommit=True, row_factory=dict_row) as connection:
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
+
+    def record(self, url: str) -> None:
+        """From its next connection on, the server writes down every statement that this database is sent."""
+        self.ask(f"alter database {url.rpartition('/')[2]} set log_statement = 'all'")
+
+    def recorded(self, url: str) -> list[Sent]:
+        """What this database was sent since then, by anyone: the server's word, whatever sent it."""
+        name = url.rpartition("/")[2]
+        entry = re.compile(
+            rf"^{MARK}{name} (\d+){MARK}LOG:  (?:statement|execute [^:]*): (.*?)(?=^{MARK}|\Z)",
+            re.MULTILINE | re.DOTALL,
+        )
+        accounts: dict[str, str] = {}
+        found = []
+        for process, text in entry.findall((self._folder / "log").read_text("utf-8", "replace")):
+            statement = " ".join(text.split())
+            if statement.startswith("begin"):
+                named = _ACCOUNT.search(statement)
+                accounts[process] = named[1] if named else ""
+            found.append(Sent(accounts.get(process, ""), statement))
+        return found
 
     def _run(self, program: str, *arguments: str) -> None:
         done = subprocess.run(

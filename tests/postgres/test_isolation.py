@@ -1,0 +1,188 @@
+"""No statement without an account: every table, every statement that is sent, and row-level security behind them."""
+
+import ast
+import re
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import psycopg
+import pytest
+
+from omi_mcp.account import Hosted
+from omi_mcp.library import Library
+from omi_mcp.mirror.types import Filters
+from omi_mcp.postgres import connection as rooms
+from omi_mcp.postgres.connection import EVERY, Postgres
+from omi_mcp.postgres.storage import Replicas
+from omi_mcp.sandbox import Sandbox
+from omi_mcp.settings import Settings
+from tests.accounts_kit import talks
+from tests.postgres_kit import PostgresServer, add_account
+from tests.virtual_time import START, VirtualClock, VirtualLoop
+
+WITHOUT = {
+    "hosts": "registrations of programs, which belong to no account",
+    "accounts": "the account of a request is found by it",
+    "grants": "the account of a token is found by it",
+    "codes": "the grant of a code is found by it",
+    "tokens": "the grant of a token is found by it",
+    "omi_mcp_migrations": "knows no account",
+}
+"""The tables that row-level security does not cover, and why. A new one needs a reason here and in docs/hosting.md."""
+
+OWN = "(account = current_setting('omi_mcp.account'::text, true))"
+QUEUE = "(current_setting('omi_mcp.account'::text, true) = '*'::text)"
+POLICIES = {
+    ("documents", "own"): OWN,
+    ("leases", "own"): OWN,
+    ("libraries", "own"): OWN,
+    ("leases", "queue"): QUEUE,
+    ("libraries", "queue"): QUEUE,
+}
+
+COVERED = sorted({table for table, _ in POLICIES})
+
+NOT_LED_BY_ACCOUNT = {"library_due": "the queue goes by time, over all accounts"}
+
+OF_THE_QUEUE = (
+    "update libraries set due = clock_timestamp() + $1 * interval '1 second' where account in (select account from "
+    "libraries where due <= clock_timestamp()",
+)
+"""How the statements begin that look at all accounts, each in a transaction that names `EVERY`."""
+
+REFERENCE = re.compile(rf"\b(?:from|join|into|update) (?:only )?({'|'.join(COVERED)})\b")
+NAMED = re.compile(r"\baccount = (?:any ?\()?(?:\$\d|%s|%\(\w+\)s)|\binto \w+ ?\(account\b")
+
+
+def forgets(statement: str) -> bool:
+    """Whether it asks a table more often than it says of whom."""
+    words = " ".join(statement.lower().split())
+    return len(REFERENCE.findall(words)) > len(NAMED.findall(words))
+
+
+def test_every_table_keeps_accounts_apart_or_is_on_the_list(postgres_server: PostgresServer, database_url: str) -> None:
+    name = database_url.rpartition("/")[2]
+    tables = postgres_server.ask(
+        "select relname as table, relispartition as part, relrowsecurity and relforcerowsecurity as covered "
+        "from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'p', 'm', 'v', 'f')",
+        name,
+    )
+    assert {row["table"] for row in tables if not row["covered"]} == set(WITHOUT)
+    assert sorted(str(row["table"]) for row in tables if row["covered"] and not row["part"]) == COVERED
+    policies = postgres_server.ask("select * from pg_policies", name)
+    assert {(row["tablename"], row["policyname"]): row["qual"] for row in policies} == POLICIES
+    assert all(row["with_check"] is None and row["cmd"] == "ALL" and row["roles"] == ["public"] for row in policies)
+    leading = postgres_server.ask(
+        "select indexrelid::regclass::text as index, attname as column from pg_index join pg_attribute "
+        "on attrelid = indrelid and attnum = indkey[0] "
+        f"where indrelid in ({', '.join(f'{table!r}::regclass' for table in COVERED)})",
+        name,
+    )
+    assert {row["index"] for row in leading if row["column"] != "account"} == set(NOT_LED_BY_ACCOUNT)
+
+
+def test_a_statement_that_forgets_the_account_meets_its_own_rows_only(
+    postgres_server: PostgresServer, database_url: str
+) -> None:
+    with closing(Postgres(database_url)) as postgres:
+        for account in ("a", "b"):
+            add_account(database_url, account)
+            with postgres.transaction(account) as connection:
+                connection.execute("insert into libraries (account) values (%s)", [account])
+                connection.execute("insert into leases values (%s, 'copying', 'me', now())", [account])
+                connection.execute("insert into documents values (%s, 'kind', '1', 1, 'words')", [account])
+        sees = {
+            None: {table: set() for table in COVERED},
+            "a": {table: {"a"} for table in COVERED},
+            "c": {table: set() for table in COVERED},
+            EVERY: {"documents": set(), "leases": {"a", "b"}, "libraries": {"a", "b"}},
+        }
+        for named, seen in sees.items():
+            with postgres.transaction(named) as connection:
+                for table, expected in seen.items():
+                    rows = connection.execute(f"select account from {table}".encode()).fetchall()
+                    assert {row["account"] for row in rows} == expected, (named, table)
+                for part in range(16):
+                    assert connection.execute(f"select 1 from documents_{part:02}".encode()).fetchall() == []
+        with postgres.transaction("a") as connection:
+            for table in COVERED:
+                assert connection.execute(f"update {table} set account = account".encode()).rowcount == 1
+        for table, values in (
+            ("documents", "'b', 'kind', '2', 1, 'words'"),
+            ("leases", "'b', 'another', 'me', now()"),
+            ("libraries", "'b'"),
+        ):
+            for statement in (f"insert into {table} values ({values})", f"update {table} set account = 'b'"):
+                with pytest.raises(psycopg.errors.InsufficientPrivilege), postgres.transaction("a") as connection:
+                    connection.execute(statement.encode())
+        with postgres.transaction("a") as connection:
+            for table in ("documents", "leases", "libraries"):
+                assert connection.execute(f"delete from {table}".encode()).rowcount == 1
+    name = database_url.rpartition("/")[2]
+    for table in COVERED:
+        assert postgres_server.ask(f"select account from {table}", name) == [{"account": "b"}]
+
+
+def test_every_statement_that_is_written_names_the_account() -> None:
+    """In the source: also those that no test happens to send."""
+    found = [text for text in texts(Path(rooms.__file__).parent) if REFERENCE.search(" ".join(text.lower().split()))]
+    assert len(found) > 5
+    wanting = [text for text in found if forgets(text)]
+    assert [text for text in wanting if not re.sub(r"%s", "$1", " ".join(text.split())).startswith(OF_THE_QUEUE)] == []
+
+
+def texts(folder: Path) -> Iterator[str]:
+    for file in folder.glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+
+
+def test_a_statement_without_an_account_is_noticed() -> None:
+    for statement in (
+        "select * from documents where id = $1",
+        "update libraries set due = null",
+        "delete from leases where ends < now()",
+        "select * from libraries join documents on true where documents.account = $1",
+        "insert into documents select * from documents where account = $1",
+    ):
+        assert forgets(statement)
+
+
+class TestWhatIsSent:
+    pytestmark = pytest.mark.anyio
+
+    @pytest.fixture
+    def anyio_backend(self) -> tuple[str, dict[str, Any]]:
+        return "asyncio", {"loop_factory": VirtualLoop}
+
+    async def test_every_statement_that_is_sent_names_the_account_of_its_transaction(
+        self, postgres_server: PostgresServer, database_url: str, tmp_path: Path
+    ) -> None:
+        """By the server's own log, of what two machines do for somebody."""
+        account = add_account(database_url, "ana")
+        postgres_server.record(database_url)
+        clock = VirtualClock()
+        with closing(Sandbox(now=clock.now)) as box, closing(Postgres(database_url)) as postgres:
+            box.load(talks("Ana", START, 5))
+            for machine in ("one", "two"):
+                library = Library(
+                    Settings(ZoneInfo("UTC"), tmp_path / machine, box.key, box.base_url, account_id=account),
+                    transport=box.transport(),
+                    clock=clock,
+                    hosted=Hosted(storage=Replicas(postgres)),
+                )
+                async with library.running():
+                    await library.search("plan", Filters(), limit=5)
+                    await library.update_title("Ana-3", f"A walrus of machine {machine}")
+        sent = postgres_server.recorded(database_url)
+        touching = [each for each in sent if REFERENCE.search(each.statement.lower())]
+        assert {table for each in touching for table in REFERENCE.findall(each.statement.lower())} == set(COVERED)
+        for each in touching:
+            if each.account == EVERY and each.statement.startswith(OF_THE_QUEUE):
+                continue
+            assert each.account in (account, EVERY), each
+            assert not forgets(each.statement), each
