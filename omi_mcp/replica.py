@@ -15,6 +15,8 @@ from pathlib import Path
 from omi_mcp.database import Away, Damaged, Database, fence, files
 from omi_mcp.sharing import OUTBOX, Batch, Claim, Document, Place, Primary, Shared
 
+_NO_ROOM = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_BUSY})
+
 log = logging.getLogger(__name__)
 
 
@@ -39,7 +41,7 @@ class Replica(Database):
         """The primary does."""
 
     def take(self, claim: Claim, seconds: float, now: datetime) -> bool:
-        return self._primary.take(claim, seconds)
+        return self._primary.take(claim, seconds, now)
 
     def give_back(self, claim: Claim) -> None:
         self._primary.give_back(claim)
@@ -138,7 +140,9 @@ class Replica(Database):
                     table.take(connection, documents)
                 connection.execute("delete from temp.outbox")
                 _set_place(connection, batch.place, self._format)
-        except sqlite3.Error as error:
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF not in _NO_ROOM:
+                raise
             raise Away("the copy on this machine cannot be written") from error
 
     def _changed(self, connection: sqlite3.Connection) -> list[Document]:

@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 OUTBOX = "create temp table if not exists outbox(kind text, id text, text integer)"
@@ -150,8 +151,8 @@ class Primary(Protocol):
         """One transaction, committed on a clean exit. Raises LeaseLost where the claim is not held any more."""
         ...
 
-    def take(self, claim: Claim, seconds: float) -> bool:
-        """Take or renew a lease for so long; False while it is another's. It ends by the primary's clock."""
+    def take(self, claim: Claim, seconds: float, now: datetime) -> bool:
+        """Take or renew a lease for so long; False while it is another's. `now` is by the primary's clock."""
         ...
 
     def give_back(self, claim: Claim) -> None: ...

@@ -18,6 +18,7 @@ from omi_mcp.pool import LibraryPool
 from omi_mcp.sandbox import Sandbox, Sandboxes
 from omi_mcp.settings import Settings
 from omi_mcp.tasks import beside
+from tests.stores import storage
 
 ZONES = ("Europe/Berlin", "Asia/Tokyo", "America/New_York")
 
@@ -89,7 +90,12 @@ class Town:
 
     def pool(self, clock: Clock, *, transport: httpx.AsyncBaseTransport | None = None, **options: Any) -> LibraryPool:
         return LibraryPool(
-            self.people, self.settings, clock, transport=transport or self.sandboxes.transport(), **options
+            self.people,
+            self.settings,
+            clock,
+            transport=transport or self.sandboxes.transport(),
+            storage=storage(),
+            **options,
         )
 
     def files(self, name: str) -> list[str]:

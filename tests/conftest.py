@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests import stores
 from tests.postgres_kit import PostgresServer
 
 # A slow machine is no failure; and where a change is judged, the same change is judged alike each time.
@@ -33,6 +34,12 @@ def postgres_server() -> Iterator[PostgresServer]:
         yield server
     finally:
         server.close()
+
+
+@pytest.fixture(scope="session", autouse=stores.SHARED)
+def everything_is_kept(postgres_server: PostgresServer) -> None:
+    """All that tests keep is kept there."""
+    stores.use(postgres_server.fresh_database())
 
 
 @pytest.fixture

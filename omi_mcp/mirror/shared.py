@@ -19,6 +19,10 @@ class SharedConversations:
 
     kind = "conversations"
 
+    def __init__(self, *, named: bool) -> None:
+        """`named`: the names given on this side are in the same file."""
+        self._named = named
+
     def watch(self) -> Iterator[str]:
         for event, row, text in (
             ("insert", "new", 1),
@@ -47,48 +51,56 @@ class SharedConversations:
 
     def take(self, connection: sqlite3.Connection, batch: Mapping[str, Sequence[Document]]) -> None:
         for document in batch.get(self.kind, ()):
-            if document.body is not None:
-                _write(connection, json.loads(document.body), document)
-            elif (row := find(connection, document.id)) is not None:
-                remove(connection, row)
+            if document.body is None:
+                _clear(connection, "id = ?", document.id)
+                continue
+            told = json.loads(document.body)
+            # A number may have become another's, and who was gone for a while has come back with another.
+            _clear(connection, "row = ? and id <> ?", told["row"], document.id)
+            _clear(connection, "id = ? and row <> ?", document.id, told["row"])
+            self._write(connection, told, document)
         for document in batch.get("speaker_names", ()):
             (conversation_id,) = json.loads(document.id)
             row = find(connection, conversation_id)
             if row is not None:
                 segments = fts.transcript(connection, row["row"])
-                _say(connection, row, segments, row["transcript"], indexed=not row["hidden"])
+                self._say(connection, row, segments, row["transcript"], indexed=not row["hidden"])
+
+    def _write(self, connection: sqlite3.Connection, told: dict[str, Any], document: Document) -> None:
+        conversation = Conversation.model_validate(told["light"])
+        before = find(connection, document.id)
+        row = write(connection, conversation, told["synced"], number=told["row"])
+        hidden = bool(told["hidden"])
+        indexed = not hidden if before is None else not before["hidden"]
+        if indexed and hidden:
+            fts.drop(connection, row["row"])
+            indexed = False
+        fts.replace_written(connection, row["row"], shown(row), indexed=indexed)
+        if told["transcript"] != "stored":
+            set_transcript(connection, row, (), told["transcript"], indexed=indexed)
+        elif document.has_text:
+            segments = [Segment.model_validate(each) for each in json.loads(document.text or "[]")]
+            self._say(connection, row, segments, "stored", indexed=indexed)
+        if not (hidden or indexed):
+            fts.add(connection, row["row"])
+        connection.execute(
+            "update conversations set hidden = ?, starred = ? where row = ?", (hidden, told["starred"], row["row"])
+        )
+
+    def _say(
+        self,
+        connection: sqlite3.Connection,
+        row: sqlite3.Row,
+        segments: Sequence[Segment],
+        state: TranscriptState,
+        *,
+        indexed: bool,
+    ) -> None:
+        """Have this transcript, its speakers called by the names given on this side."""
+        names = given_in(connection, [row["id"]]).get(row["id"], {}) if self._named else {}
+        set_transcript(connection, row, list(applied(segments, names)), state, indexed=indexed)
 
 
-def _write(connection: sqlite3.Connection, told: dict[str, Any], document: Document) -> None:
-    conversation = Conversation.model_validate(told["light"])
-    before = find(connection, document.id)
-    row = write(connection, conversation, told["synced"], number=told["row"])
-    hidden = bool(told["hidden"])
-    indexed = not hidden if before is None else not before["hidden"]
-    if indexed and hidden:
-        fts.drop(connection, row["row"])
-        indexed = False
-    fts.replace_written(connection, row["row"], shown(row), indexed=indexed)
-    if told["transcript"] != "stored":
-        set_transcript(connection, row, (), told["transcript"], indexed=indexed)
-    elif document.has_text:
-        segments = [Segment.model_validate(each) for each in json.loads(document.text or "[]")]
-        _say(connection, row, segments, "stored", indexed=indexed)
-    if not (hidden or indexed):
-        fts.add(connection, row["row"])
-    connection.execute(
-        "update conversations set hidden = ?, starred = ? where row = ?", (hidden, told["starred"], row["row"])
-    )
-
-
-def _say(
-    connection: sqlite3.Connection,
-    row: sqlite3.Row,
-    segments: Sequence[Segment],
-    state: TranscriptState,
-    *,
-    indexed: bool,
-) -> None:
-    """Have this transcript, its speakers called by the names given on this side."""
-    names = given_in(connection, [row["id"]]).get(row["id"], {})
-    set_transcript(connection, row, list(applied(segments, names)), state, indexed=indexed)
+def _clear(connection: sqlite3.Connection, condition: str, *values: object) -> None:
+    for row in connection.execute(f"select * from conversations where {condition}", values).fetchall():
+        remove(connection, row)

@@ -109,7 +109,7 @@ class Store:
             Rows("folders", ("place",)),
             Rows("own_changes", ("id",)),
             Rows("state", ("key",), where="{row}.key glob 'sync_*'"),
-            SharedConversations(),
+            SharedConversations(named=names is not None),
         )
         while self._index_more():
             pass

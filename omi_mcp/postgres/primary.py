@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 
 import psycopg
 from psycopg.rows import DictRow
@@ -48,9 +49,9 @@ _KEEP_WITH_TEXT = """
 
 _TAKE = """
     insert into leases(account, name, owner, ends)
-    values (%(account)s, %(name)s, %(owner)s, clock_timestamp() + %(seconds)s * interval '1 second')
+    values (%(account)s, %(name)s, %(owner)s, %(now)s + %(seconds)s * interval '1 second')
     on conflict (account, name) do update set owner = excluded.owner, ends = excluded.ends
-    where leases.owner = excluded.owner or leases.ends <= clock_timestamp()
+    where leases.owner = excluded.owner or leases.ends <= %(now)s
     returning owner
 """
 
@@ -127,9 +128,15 @@ class PostgresPrimary:
             if not change.kept:
                 connection.rollback()
 
-    def take(self, claim: Claim, seconds: float) -> bool:
+    def take(self, claim: Claim, seconds: float, now: datetime) -> bool:
         with self._postgres.transaction(self._account) as connection:
-            asked = {"account": self._account, "name": claim.name, "owner": claim.owner, "seconds": seconds}
+            asked = {
+                "account": self._account,
+                "name": claim.name,
+                "owner": claim.owner,
+                "seconds": seconds,
+                "now": now,
+            }
             return connection.execute(_TAKE, asked).fetchone() is not None
 
     def give_back(self, claim: Claim) -> None:

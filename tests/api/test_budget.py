@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from omi_mcp.api.budget import Allowance, Bucket, Budget
 from omi_mcp.api.errors import BudgetSpent, RateLimited
 from omi_mcp.database import Database
+from tests.stores import kept
 
 pytestmark = pytest.mark.anyio
 
@@ -41,13 +42,15 @@ def clock() -> Clock:
 
 @pytest.fixture
 def database() -> Iterator[Database]:
-    with closing(Database(None)) as database:
+    with closing(kept(None)) as database:
         yield database
 
 
 @pytest.fixture
 def budget(database: Database, clock: Clock) -> Budget:
-    return Budget(database, clock)
+    budget = Budget(database, clock)
+    database.attach()
+    return budget
 
 
 async def booked(budget: Budget, buckets: tuple[Bucket, ...], *, background: bool, most: int = 500) -> int:
@@ -245,10 +248,13 @@ async def test_a_clock_that_was_set_back_locks_nobody_out(budget: Budget, clock:
 
 
 async def test_two_processes_share_one_ledger(tmp_path: Path, clock: Clock) -> None:
-    with closing(Database(tmp_path / "m.sqlite3")) as one, closing(Database(tmp_path / "m.sqlite3")) as two:
-        assert await booked(Budget(one, clock), READS, background=True, most=15) == 15
-        assert await booked(Budget(two, clock), READS, background=True) == 25
-        assert await booked(Budget(one, clock), READS, background=True) == 0
+    with closing(kept(tmp_path / "m.sqlite3")) as first, closing(kept(tmp_path / "m.sqlite3")) as second:
+        one, two = Budget(first, clock), Budget(second, clock)
+        first.attach()
+        second.attach()
+        assert await booked(one, READS, background=True, most=15) == 15
+        assert await booked(two, READS, background=True) == 25
+        assert await booked(one, READS, background=True) == 0
 
 
 @given(

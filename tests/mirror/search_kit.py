@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from omi_mcp.api.models import ActionItem, Conversation, Segment, Structured
-from omi_mcp.database import Database
 from omi_mcp.mirror.search import search
 from omi_mcp.mirror.store import Store
 from omi_mcp.mirror.types import Filters, Results
+from tests.stores import kept
 
 NOON = datetime(2025, 3, 4, 12, tzinfo=UTC)
 """A Tuesday."""
@@ -30,9 +30,11 @@ class StandingClock:
 
 @contextmanager
 def opened(path: Path | None = None) -> Iterator[Store]:
-    database = Database(path)
+    database = kept(path)
     try:
-        yield Store(database, StandingClock())
+        store = Store(database, StandingClock())
+        database.attach()
+        yield store
     finally:
         database.close()
 

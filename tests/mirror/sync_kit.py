@@ -17,11 +17,11 @@ from omi_mcp.api.budget import Budget
 from omi_mcp.api.client import OmiClient
 from omi_mcp.api.models import Conversation
 from omi_mcp.clock import Clock
-from omi_mcp.database import Database
 from omi_mcp.mirror.rows import fingerprint
 from omi_mcp.mirror.store import Store
 from omi_mcp.mirror.sync import Scheduler
 from omi_mcp.sandbox import Sandbox
+from tests.stores import kept
 
 
 def talk(number: int, started_at: datetime | None = None, **fields: Any) -> dict[str, Any]:
@@ -61,7 +61,7 @@ class Process:
     """One server's share of the work: its own connections, client and sync."""
 
     def __init__(self, account: "Account", path: Path | None) -> None:
-        self.database = Database(path)
+        self.database = kept(path)
         self.store = Store(self.database, account.clock)
         self.budget = Budget(self.database, account.clock)
         self.client = OmiClient(
@@ -72,6 +72,7 @@ class Process:
             transport=account.wire,
         )
         self.sync = Scheduler(self.client, self.store, self.budget, account.clock)
+        self.database.attach()
         self.scope = anyio.CancelScope()
 
     async def run(self) -> None:

@@ -9,8 +9,8 @@ import pytest
 from virtual_time import START
 
 from omi_mcp.api.models import Receipt
-from omi_mcp.database import Database
 from omi_mcp.writes.journal import Entry, Journal
+from tests.stores import kept
 
 
 class Now:
@@ -33,8 +33,10 @@ def now() -> Now:
 
 @pytest.fixture
 def journal(tmp_path: Path, now: Now) -> Iterator[Journal]:
-    database = Database(tmp_path / "mirror.sqlite3")
-    yield Journal(database, now)
+    database = kept(tmp_path / "mirror.sqlite3")
+    journal = Journal(database, now)
+    database.attach()
+    yield journal
     database.close()
 
 

@@ -20,6 +20,7 @@ from omi_mcp.mirror.index.passages import MOST_PASSAGES, join, split
 from omi_mcp.mirror.rows import fingerprint
 from omi_mcp.mirror.store import Store
 from omi_mcp.mirror.types import Counts
+from tests.stores import files_only
 
 
 @pytest.fixture
@@ -201,6 +202,7 @@ def test_a_mirror_is_there_again_after_a_restart(tmp_path: Path) -> None:
         assert ids(find(store, "heliotrope")) == ["a"]
 
 
+@files_only
 def test_an_index_of_another_version_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with opened(tmp_path / "mirror.db") as store:
         store.upsert([talk("a", ("Ana", "Heliotrope.")), talk("b", ("Ana", "Heliotrope."))])
@@ -215,6 +217,7 @@ def test_an_index_of_another_version_is_made_anew(tmp_path: Path, monkeypatch: p
         assert sorted(ids(find(store, "heliotrope"))) == ["a", "b"]
 
 
+@files_only
 def test_making_the_index_anew_goes_on_where_it_was_broken_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_module, "_REINDEXED_AT_ONCE", 2)
     names = [f"{number}" for number in range(7)]

@@ -14,6 +14,7 @@ from omi_mcp.database import Database
 from omi_mcp.mirror.search import search_to_do
 from omi_mcp.mirror.store import Store
 from omi_mcp.mirror.types import Filters
+from tests.stores import files_only
 
 pytestmark = pytest.mark.anyio
 
@@ -144,6 +145,7 @@ async def test_a_long_list_is_read_to_its_end_also_where_pages_are_short(account
             assert [name for name, done in items(process, number).items() if done] == [f"Thing {number}.299"]
 
 
+@files_only
 @holding(size=0)
 async def test_a_mirror_of_an_earlier_version_knows_what_is_open_in_it(account: Account, tmp_path: Path) -> None:
     path = tmp_path / "mirror.sqlite3"
