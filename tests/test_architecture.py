@@ -70,7 +70,7 @@ IN_THE_MIRROR = (
     ("rows",),
     ("names", "items"),
     ("index",),
-    ("types",),
+    ("types", "newest"),
 )
 """The same within it; `search` and `sync` do not know each other."""
 

@@ -16,6 +16,7 @@ from omi_mcp.database import Database, FileWarning
 from omi_mcp.mirror import items
 from omi_mcp.mirror.index import Passage, fts, storable
 from omi_mcp.mirror.names import SpeakerNames, applied
+from omi_mcp.mirror.newest import SharedNewest
 from omi_mcp.mirror.rows import (
     count,
     find,
@@ -110,6 +111,7 @@ class Store:
             Rows("own_changes", ("id",)),
             Rows("state", ("key",), where="{row}.key glob 'sync_*'"),
             SharedConversations(named=names is not None),
+            SharedNewest(),
         )
         while self._index_more():
             pass

@@ -36,7 +36,7 @@ from omi_mcp.signin.hosts import Host
 from omi_mcp.signin.keys import KeyProblem, key_problem
 from omi_mcp.signin.people import People
 from omi_mcp.signin.provider import Asked, Provider
-from omi_mcp.signin.recognition import Recognition
+from omi_mcp.signin.recognition import Copies, Recognition
 from omi_mcp.signin.store import KnownAccount, Store
 from omi_mcp.signin.vault import Unreadable, Vault
 
@@ -89,6 +89,7 @@ class Pages:
         transport: httpx.AsyncBaseTransport | None,
         addresses: Addresses,
         forget: Forget,
+        copies: Copies,
     ) -> None:
         self._provider = provider
         self._people = people
@@ -100,7 +101,7 @@ class Pages:
         self._transport = transport
         self._addresses = addresses
         self._forget = forget
-        self._recognition = Recognition(people, settings, clock, transport)
+        self._recognition = Recognition(people, copies, settings, clock, transport)
         self._attempts = Attempts(clock, most=ATTEMPTS, in_all=ATTEMPTS_IN_ALL, span=ATTEMPTS_SPAN)
         self._trying = asyncio.Semaphore(AT_ONCE)
         url = urlsplit(provider.issuer)

@@ -59,12 +59,12 @@ class People:
             return False
         return True
 
+    async def account(self, account_id: str) -> KnownAccount | None:
+        return await database.run(self._store.account, account_id)
+
     async def known(self, key: str) -> KnownAccount | None:
         """The account that signed in with this key."""
         return await database.run(self._store.account_marked, self._vault.marks(_named(self._settings.base_url, key)))
-
-    async def all(self) -> list[KnownAccount]:
-        return await database.run(self._store.accounts)
 
     def key(self, account: KnownAccount) -> str | None:
         """The account's key; None where it was encrypted with another secret."""

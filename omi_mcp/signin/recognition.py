@@ -5,9 +5,11 @@ tells that it is them: whoever can list the same conversations with the same con
 """
 
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 import httpx
 
@@ -15,53 +17,60 @@ from omi_mcp import database
 from omi_mcp.api.client import OmiClient
 from omi_mcp.api.errors import OmiError
 from omi_mcp.clock import Clock
+from omi_mcp.mirror.newest import NEEDED, Listed, newest
 from omi_mcp.mirror.rows import fingerprint, ticks
 from omi_mcp.settings import Settings
 from omi_mcp.signin.keys import KeyProblem, key_problem
 from omi_mcp.signin.people import People
-from omi_mcp.signin.store import KnownAccount
-
-NEEDED = 20
-"""The newest conversations that have to be equal. With fewer, a copy is made anew within minutes."""
+from omi_mcp.signin.store import KnownAccount, Store
 
 
-@dataclass(frozen=True)
-class _Listed:
-    id: str
-    created: int
-    fingerprint: str
+class Copies(Protocol):
+    """What is copied of all accounts, as far as it tells whose a key is. The methods block."""
+
+    def are_there(self, account_id: str | None = None) -> bool:
+        """Whether there may be any at all, or one of this account."""
+        ...
+
+    def whose(self, listed: Sequence[Listed]) -> str | None:
+        """The account of whose copy the newest `NEEDED` are the newest of what is listed, but for those that came after
+        them."""
+        ...
+
+    def shares_nothing(self, account_id: str, listed: Sequence[Listed]) -> bool:
+        """Whether the account's copy has conversations, and none of these."""
+        ...
 
 
 class Recognition:
-    """Compares what a key lists with the copies in the data folder."""
+    """Compares what a key lists with what is copied."""
 
     def __init__(
-        self, people: People, settings: Settings, clock: Clock, transport: httpx.AsyncBaseTransport | None
+        self,
+        people: People,
+        copies: Copies,
+        settings: Settings,
+        clock: Clock,
+        transport: httpx.AsyncBaseTransport | None,
     ) -> None:
         self._people = people
+        self._copies = copies
         self._settings = settings
         self._clock = clock
         self._transport = transport
 
     async def account(self, key: str) -> KnownAccount | None:
         """The account that this key is another one of."""
-        known = [each for each in await self._people.all() if self._copy(each).exists()]
-        listed = await self._listed(key) if known else []
+        listed = await self._listed(key) if await database.run(self._copies.are_there) else []
         if len(listed) < NEEDED:
             return None
-        for account in known:
-            if await database.run(_is_same, self._copy(account), listed):
-                return account
-        return None
+        account_id = await database.run(self._copies.whose, listed)
+        return None if account_id is None else await self._people.account(account_id)
 
     async def is_of_another(self, key: str, account: KnownAccount) -> bool:
         """Whether the key lists conversations, none of which the account's copy has."""
-        copy = self._copy(account)
-        listed = await self._listed(key) if copy.exists() else []
-        return bool(listed) and await database.run(_shares_nothing, copy, listed)
-
-    def _copy(self, account: KnownAccount) -> Path:
-        return replace(self._settings, account_id=account.id).mirror_file
+        listed = await self._listed(key) if await database.run(self._copies.are_there, account.id) else []
+        return bool(listed) and await database.run(self._copies.shares_nothing, account.id, listed)
 
     async def is_better(self, key: str, account: KnownAccount) -> bool:
         """Whether the key may take the place of the account's: unless that one works and can write, and this cannot."""
@@ -75,7 +84,7 @@ class Recognition:
             self._settings.base_url, key, writing=True, clock=self._clock, transport=self._transport
         )
 
-    async def _listed(self, key: str) -> list[_Listed]:
+    async def _listed(self, key: str) -> list[Listed]:
         """The newest conversations of a key's account; none where they cannot be had now."""
         client = OmiClient(self._settings.base_url, key, clock=self._clock, transport=self._transport)
         try:
@@ -84,26 +93,39 @@ class Recognition:
             return []
         finally:
             await client.aclose()
-        return [_Listed(each.id, ticks(each.created_at), fingerprint(each)) for each in page.conversations]
+        return [Listed(each.id, ticks(each.created_at), fingerprint(each)) for each in page.conversations]
 
 
-def _is_same(copy: Path, listed: list[_Listed]) -> bool:
-    """Whether the newest that the copy has are the newest of what is listed, but for those that came after it."""
-    copied = _newest(copy, len(listed))
-    known = [each for each in listed if copied and each.created <= copied[0].created]
-    return len(known) >= NEEDED and copied[:NEEDED] == known[:NEEDED]
+class FileCopies:
+    """Those in the data folder, which others may be writing at. Each is looked into: on one machine there are few."""
 
+    def __init__(self, store: Store, settings: Settings) -> None:
+        self._store = store
+        self._settings = settings
 
-def _shares_nothing(copy: Path, listed: list[_Listed]) -> bool:
-    ids = {each.id for each in _newest(copy, -1)}
-    return bool(ids) and ids.isdisjoint(each.id for each in listed)
+    def are_there(self, account_id: str | None = None) -> bool:
+        wanted = [account_id] if account_id else [account.id for account in self._store.accounts()]
+        return any(self._file(each).exists() for each in wanted)
 
+    def whose(self, listed: Sequence[Listed]) -> str | None:
+        return next((each.id for each in self._store.accounts() if self._is_same(each.id, listed)), None)
 
-def _newest(copy: Path, limit: int) -> list[_Listed]:
-    """Of the copy, which others may be writing at; none where it cannot be read."""
-    statement = "select id, created, fingerprint from conversations where hidden = 0 order by created desc, id limit ?"
-    try:
-        with closing(sqlite3.connect(f"{copy.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-            return [_Listed(*row) for row in connection.execute(statement, (limit,))]
-    except sqlite3.Error:
-        return []
+    def shares_nothing(self, account_id: str, listed: Sequence[Listed]) -> bool:
+        ids = {each.id for each in self._newest(account_id, -1)}
+        return bool(ids) and ids.isdisjoint(each.id for each in listed)
+
+    def _is_same(self, account_id: str, listed: Sequence[Listed]) -> bool:
+        copied = self._newest(account_id, NEEDED)
+        known = [each for each in listed if copied and each.created <= copied[0].created]
+        return len(copied) == NEEDED and copied == known[:NEEDED]
+
+    def _newest(self, account_id: str, limit: int) -> list[Listed]:
+        """None where the copy cannot be read."""
+        try:
+            with closing(sqlite3.connect(f"{self._file(account_id).absolute().as_uri()}?mode=ro", uri=True)) as opened:
+                return newest(opened, limit)
+        except sqlite3.Error:
+            return []
+
+    def _file(self, account_id: str) -> Path:
+        return replace(self._settings, account_id=account_id).mirror_file

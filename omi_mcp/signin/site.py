@@ -19,7 +19,8 @@ from omi_mcp.signin.documents import Documents
 from omi_mcp.signin.pages import Forget, Pages
 from omi_mcp.signin.people import People
 from omi_mcp.signin.provider import Provider
-from omi_mcp.signin.store import FILE, MOST_UNUSED, SCHEMA, Store
+from omi_mcp.signin.recognition import Copies, FileCopies
+from omi_mcp.signin.store import FILE, MOST_UNUSED, SCHEMA, Store, Tables
 from omi_mcp.signin.vault import Vault
 
 SCOPES = (WRITE, READ)
@@ -38,8 +39,11 @@ class SignIn:
         clock: Clock | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         documents: Documents | None = None,
+        tables: Tables | None = None,
+        copies: Copies | None = None,
     ) -> None:
-        """`resources` are what hosts connect to; `transport` reaches the Omi API in place of the network. Blocks.
+        """`resources` are what hosts connect to; `transport` reaches the Omi API in place of the network. `tables` and
+        `copies` are where several machines have them, in place of the files of the data folder. Blocks.
 
         Raises:
             SettingsError: the file of signing in, or the secret, cannot be used.
@@ -49,7 +53,8 @@ class SignIn:
         self._access = access
         self._transport = transport
         self.vault = Vault.open(settings.data_dir, access.secrets)
-        self._store = open_store(settings.data_dir)
+        self._store = open_store(settings.data_dir) if tables is None else Store(tables)
+        self._copies = copies or FileCopies(self._store, self._settings)
         self.people = People(self._store, self.vault, self._settings, self._clock)
         self.provider = Provider(
             self._store,
@@ -76,6 +81,7 @@ class SignIn:
             transport=self._transport,
             addresses=addresses,
             forget=forget,
+            copies=self._copies,
         )
         return [
             *endpoints.routes(self.provider, self.auth, self._clock, addresses, refused=pages.refused),

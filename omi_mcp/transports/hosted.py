@@ -7,12 +7,15 @@ from mcp.server.mcpserver import RequestStateSecurity
 from starlette.applications import Starlette
 
 from omi_mcp import files
+from omi_mcp.account import Storage
 from omi_mcp.clock import Clock, SystemClock
 from omi_mcp.pool import LibraryPool, places
 from omi_mcp.server import build_server
 from omi_mcp.settings import HttpAccess, Settings, SettingsError, is_loopback
 from omi_mcp.signin import SCOPES, SHARED, SignIn
 from omi_mcp.signin.documents import Documents
+from omi_mcp.signin.recognition import Copies
+from omi_mcp.signin.store import Tables
 from omi_mcp.transports import http
 from omi_mcp.transports.sessions import SealedState
 
@@ -55,6 +58,17 @@ def hosted(
             f"--host {host} lets other computers connect. Set OMI_MCP_INVITE to a code that people must know to sign "
             "in, or OMI_MCP_OPEN=on (--open) to let in everyone who has an Omi key."
         )
+    tables: Tables | None = None
+    copies: Copies | None = None
+    storage: Storage | None = None
+    if signing_in.database_url is not None:
+        from omi_mcp.postgres.connection import Postgres  # who has files alone does not pay for it
+        from omi_mcp.postgres.signing_in import SharedCopies, SharedTables
+        from omi_mcp.postgres.storage import Replicas
+
+        postgres = Postgres(signing_in.database_url)
+        tables, copies, storage = SharedTables(postgres), SharedCopies(postgres), Replicas(postgres)
+        clock = clock or postgres.clock(SystemClock())
     clock = clock or SystemClock()
     resources = {signing_in.public_url + path: profile for path, profile in http.PROFILES.items()}
     sign_in = SignIn(
@@ -64,9 +78,11 @@ def hosted(
         clock=clock,
         transport=transport,
         documents=documents,
+        tables=tables,
+        copies=copies,
     )
     spare = files.may_open(FILES) - http.MAX_CONNECTIONS
-    pool = LibraryPool(sign_in.people, settings, clock, transport=transport, most=places(spare))
+    pool = LibraryPool(sign_in.people, settings, clock, transport=transport, storage=storage, most=places(spare))
     policy = http.hosted_policy(sign_in.auth, sign_in.provider, access, host, port, scopes=SCOPES, resources=resources)
     server = build_server(
         settings,

@@ -36,20 +36,25 @@ WITHOUT = {
 OWN = "(account = current_setting('omi_mcp.account'::text, true))"
 QUEUE = "(current_setting('omi_mcp.account'::text, true) = '*'::text)"
 POLICIES = {
-    ("documents", "own"): OWN,
-    ("leases", "own"): OWN,
-    ("libraries", "own"): OWN,
-    ("leases", "queue"): QUEUE,
-    ("libraries", "queue"): QUEUE,
+    ("documents", "own"): ("ALL", OWN),
+    ("leases", "own"): ("ALL", OWN),
+    ("libraries", "own"): ("ALL", OWN),
+    ("leases", "queue"): ("ALL", QUEUE),
+    ("libraries", "queue"): ("ALL", QUEUE),
+    ("documents", "newest"): ("SELECT", f"((kind = 'newest'::text) AND {QUEUE})"),
 }
 
 COVERED = sorted({table for table, _ in POLICIES})
 
-NOT_LED_BY_ACCOUNT = {"library_due": "the queue goes by time, over all accounts"}
+NOT_LED_BY_ACCOUNT = {
+    "library_due": "the queue goes by time, over all accounts",
+    "document_newest": "by it is found whose the conversations are that a key lists",
+}
 
 OF_THE_QUEUE = (
     "update libraries set due = clock_timestamp() + $1 * interval '1 second' where account in (select account from "
     "libraries where due <= clock_timestamp()",
+    "select account, body from documents where kind = 'newest' and body = any($1)",
 )
 """How the statements begin that look at all accounts, each in a transaction that names `EVERY`."""
 
@@ -73,8 +78,8 @@ def test_every_table_keeps_accounts_apart_or_is_on_the_list(postgres_server: Pos
     assert {row["table"] for row in tables if not row["covered"]} == set(WITHOUT)
     assert sorted(str(row["table"]) for row in tables if row["covered"] and not row["part"]) == COVERED
     policies = postgres_server.ask("select * from pg_policies", name)
-    assert {(row["tablename"], row["policyname"]): row["qual"] for row in policies} == POLICIES
-    assert all(row["with_check"] is None and row["cmd"] == "ALL" and row["roles"] == ["public"] for row in policies)
+    assert {(row["tablename"], row["policyname"]): (row["cmd"], row["qual"]) for row in policies} == POLICIES
+    assert all(row["with_check"] is None and row["roles"] == ["public"] for row in policies)
     leading = postgres_server.ask(
         "select indexrelid::regclass::text as index, attname as column from pg_index join pg_attribute "
         "on attrelid = indrelid and attnum = indkey[0] "
@@ -124,6 +129,21 @@ def test_a_statement_that_forgets_the_account_meets_its_own_rows_only(
     name = database_url.rpartition("/")[2]
     for table in COVERED:
         assert postgres_server.ask(f"select account from {table}", name) == [{"account": "b"}]
+
+
+def test_who_looks_at_all_accounts_sees_of_their_documents_the_digests_alone(database_url: str) -> None:
+    with closing(Postgres(database_url)) as postgres:
+        for account in ("a", "b"):
+            add_account(database_url, account)
+            with postgres.transaction(account) as connection:
+                connection.execute("insert into libraries (account) values (%s)", [account])
+                for kind in ("conversations", "newest"):
+                    connection.execute("insert into documents values (%s, %s, '', 1, 'words')", [account, kind])
+        with postgres.transaction(EVERY) as connection:
+            rows = connection.execute("select account, kind from documents order by account").fetchall()
+            assert [tuple(row.values()) for row in rows] == [("a", "newest"), ("b", "newest")]
+            assert connection.execute("update documents set body = ''").rowcount == 0
+            assert connection.execute("delete from documents").rowcount == 0
 
 
 def test_every_statement_that_is_written_names_the_account() -> None:

@@ -30,6 +30,10 @@ REDIRECT = "https://assistant.example/callback"
 ACCEPT = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
 
 
+DATABASE: str | None = None
+"""Where the server has what it knows, in place of files."""
+
+
 class MovedClock:
     """The machine's clock, moved on by hand."""
 
@@ -82,7 +86,7 @@ async def on_the_web(
     }
     opened = hosted(
         Settings(**(given | (settings or {}))),
-        HttpAccess(sign_in=SignInSettings(**({"public_url": PUBLIC, "open": True} | access))),
+        HttpAccess(sign_in=SignInSettings(**({"public_url": PUBLIC, "open": True, "database_url": DATABASE} | access))),
         "127.0.0.1",
         8765,
         clock=clock,
@@ -253,6 +257,17 @@ async def _rpc(web: Web, token: str | None, method: str, params: dict[str, Any])
     body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": {**params, "_meta": meta}}
     async with web.client() as client:
         return await client.post("/mcp", json=body, headers=headers)
+
+
+def rows(web: Web, statement: str) -> list[Any]:
+    """What is in the tables of signing in."""
+    with web.opened.sign_in._store._tables.reading() as connection:
+        return list(connection.execute(statement))
+
+
+def copies(folder: Path) -> list[Path]:
+    """The files with copies of conversations."""
+    return [file for kind in ("mirror", "replica") for file in folder.glob(f"{kind}-*.sqlite3")]
 
 
 class Statements:

@@ -1,14 +1,12 @@
 """What hosts hold: whom a code and a token serve, for how long, and what ends when one turns up twice."""
 
-import sqlite3
-from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 import anyio
 import pytest
-from signin_kit import PUBLIC, Browser, MovedClock, Statements, TestHost, called, connected, listed, on_the_web
+from signin_kit import PUBLIC, Browser, MovedClock, Statements, TestHost, called, connected, listed, on_the_web, rows
 
 from omi_mcp.sandbox import Sandbox
 
@@ -197,11 +195,8 @@ async def test_what_has_run_out_is_deleted_and_what_is_in_use_stays(sandbox: San
             made = (await used.refreshed(made["refresh_token"])).json()
         await connected(web, sandbox.key)
         await TestHost.registered(web)
-        with closing(sqlite3.connect(tmp_path / "sign-in.sqlite3")) as file:
-            hosts = {row[0] for row in file.execute("select id from hosts")}
-            counts = [
-                file.execute(f"select count(*) from {name}").fetchone()[0] for name in ("grants", "codes", "tokens")
-            ]
+        hosts = {row["id"] for row in rows(web, "select id from hosts")}
+        counts = [len(rows(web, f"select 1 from {name}")) for name in ("grants", "codes", "tokens")]
         assert used.id in hosts
         assert not {left.id, begun.id} & hosts
         assert counts == [2, 1, 5], "two grants; the code of one; their tokens, and the one that was just replaced"

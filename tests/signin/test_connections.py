@@ -1,7 +1,5 @@
 """The pages, as a person uses them: what is wrong with a key, what is connected, and how to end it."""
 
-import sqlite3
-from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,9 +15,11 @@ from signin_kit import (
     answer_to_host,
     called,
     connected,
+    copies,
     forms,
     listed,
     on_the_web,
+    rows,
 )
 
 from omi_mcp.sandbox import Sandbox
@@ -196,9 +196,8 @@ async def test_what_is_connected_is_listed_and_ended(sandbox: Sandbox, tmp_path:
         assert (await ended_host.refreshed(ended["refresh_token"])).json()["error"] == "invalid_grant"
         assert (await listed(web, kept["access_token"])).status_code == 200
         # The grant of somebody else's account is not theirs to end.
-        with closing(sqlite3.connect(tmp_path / "sign-in.sqlite3")) as file:
-            (grant,) = file.execute("select id from grants where scopes = 'read' order by made desc limit 1").fetchone()
-        await browser.sent(page, END, grant=grant)
+        (grant,) = rows(web, "select id from grants where scopes = 'read' order by made desc limit 1")
+        await browser.sent(page, END, grant=grant["id"])
         assert (await listed(web, other["access_token"])).status_code == 200
 
 
@@ -239,7 +238,7 @@ async def test_a_new_key_on_the_page_keeps_everything_and_ends_other_sessions(sa
         assert '"isError":true' not in found.text
         assert "Show that it is you" in (await elsewhere.client.get("/connections")).text
         assert "Assistant" in (await browser.client.get("/connections")).text
-        assert len(list(tmp_path.glob("mirror-*.sqlite3"))) == 1
+        assert len(copies(tmp_path)) == 1
 
 
 class Either(httpx.AsyncBaseTransport):
@@ -316,9 +315,7 @@ async def test_another_key_that_lists_the_same_conversations_is_the_same_account
             sandbox.revoke_key(sandbox.key)
         access = "read" if "only" in change else "write"
         second = await connected(web, new, access=access)
-        with closing(sqlite3.connect(tmp_path / "sign-in.sqlite3")) as file:
-            (accounts,) = file.execute("select count(*) from accounts").fetchone()
-        assert accounts == (1 if same else 2)
+        assert len(rows(web, "select 1 from accounts")) == (1 if same else 2)
         assert '"isError":true' not in (await called(web, second["access_token"], "search_conversations")).text
         if same:  # what was connected before goes on, and with all that it may
             saved = await called(web, made["access_token"], "create_from_text", text="We decided to sell the boat.")
@@ -348,7 +345,7 @@ async def test_who_is_forgotten_leaves_nothing(sandbox: Sandbox, tmp_path: Path)
         host = await TestHost.registered(web)
         made = await connected(web, sandbox.key, host=host)
         await called(web, made["access_token"], "search_conversations")
-        assert list(tmp_path.glob("mirror-*"))
+        assert copies(tmp_path)
         browser = Browser(web)
         page = await browser.connections(sandbox.key)
         assert "Tick the box first" in (await browser.sent(page, FORGET)).text
@@ -394,7 +391,7 @@ async def test_without_the_secret_people_sign_in_again_and_nothing_else_is_lost(
         assert (await listed(web, made["access_token"])).status_code == 200, "put back, it reads as before"
     async with on_the_web(sandbox, tmp_path, secrets=(second,), **ON_DISK) as web:
         await connected(web, sandbox.key)
-        assert len(list(tmp_path.glob("mirror-*.sqlite3"))) == 1
+        assert len(copies(tmp_path)) == 1
         assert (await listed(web, made["access_token"])).status_code == 200
 
 

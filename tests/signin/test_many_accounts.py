@@ -33,7 +33,7 @@ INITIALIZE = {
 
 
 @pytest.fixture
-def people(tmp_path: Path) -> Iterator[Town]:
+def people(tmp_path: Path, kept_in: str) -> Iterator[Town]:
     with town(tmp_path, "ana", "ben", conversations=12) as built:
         yield built
 

@@ -9,6 +9,7 @@ create table hosts (
     metadata text not null
 );
 create index host_unused on hosts (made, id) where signed_in is null;
+create index host_signed_in on hosts (signed_in);
 
 create table accounts (
     id text primary key,
@@ -34,6 +35,7 @@ create table grants (
 );
 create index grant_account on grants (account);
 create index grant_host on grants (host);
+create index grant_unfetched on grants (made) where used is null;
 
 create table codes (
     hash bytea primary key,
@@ -45,7 +47,6 @@ create table codes (
     spent double precision
 );
 create index code_grant on codes (grant_id);
-create index code_expires on codes (expires);
 
 create table tokens (
     hash bytea primary key,
@@ -56,7 +57,7 @@ create table tokens (
     replaced double precision
 );
 create index token_grant on tokens (grant_id);
-create index token_expires on tokens (expires);
+create index refresh_expires on tokens (expires) where refreshes;
 
 -- What is kept of each account. Its row in `libraries` is what writers of the account lock; `change` is the number of
 -- its last change, of the history that `epoch` names. `due` is when its copying goes on; null: when somebody asks for it.
@@ -84,6 +85,7 @@ create table documents (
     primary key (account, kind, id)
 ) partition by hash (account);
 create index document_change on documents (account, change);
+create index document_newest on documents (body) where kind = 'newest';
 
 do $$
 begin
@@ -105,8 +107,8 @@ create table leases (
 );
 
 -- The second wall behind `account = $1` in every statement: a transaction sees the rows of the account it names in
--- `omi_mcp.account`, and none where it names none. That of the queue names '*', and sees who is due and who is at it, but
--- no document. `force`: the owner of the tables is no exception.
+-- `omi_mcp.account`, and none where it names none. That of the queue names '*', and sees who is due and who is at it, and
+-- of the documents one digest each. `force`: the owner of the tables is no exception.
 
 alter table libraries enable row level security, force row level security;
 alter table documents enable row level security, force row level security;
@@ -117,6 +119,8 @@ create policy own on documents using (account = current_setting('omi_mcp.account
 create policy own on leases using (account = current_setting('omi_mcp.account', true));
 create policy queue on libraries using (current_setting('omi_mcp.account', true) = '*');
 create policy queue on leases using (current_setting('omi_mcp.account', true) = '*');
+-- A digest of the newest conversations, by which it is told whose a key is.
+create policy newest on documents for select using (kind = 'newest' and current_setting('omi_mcp.account', true) = '*');
 
 -- Without a policy of its own nothing is seen in a part that is asked directly, beside its table.
 
