@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
+from uuid import UUID, uuid4
 
 import psycopg
 from psycopg import conninfo, sql
@@ -61,8 +62,33 @@ _DEFAULTS: dict[str, str | int] = {
 }
 """Where the URL says nothing else. A standby is no server to connect to: after a failover it may still answer."""
 
-_AWAY = frozenset({"25006", "25P03", "25P04"})
-"""Beside psycopg's operational errors: a standby answered, or the transaction took longer than it may."""
+READ_ONLY = "25006"
+"""The server is a standby, or lets nobody write because its disk is full."""
+
+_AWAY = frozenset({READ_ONLY, "25P03", "25P04"})
+"""Beside psycopg's operational errors; the others: the transaction took longer than it may."""
+
+_NOTE = """
+    insert into connections (id, commits)
+    select %(id)s, %(commits)s where pg_current_xact_id_if_assigned() is not null
+    on conflict (id) do update set commits = excluded.commits, used = now()
+    returning pg_current_xact_id()::text as transaction
+"""
+"""A transaction that has written notes in itself which one of its connection it is.
+
+Whether that is there afterwards tells what became of it. `pg_xact_status` would not: a transaction that is lost in a
+crash may leave its id to another.
+"""
+
+_SWEEP = """
+    delete from connections where id in (
+        select id from connections where used < now() - interval '1 day' for update skip locked
+    )
+"""
+
+_END = "select pg_terminate_backend(pid) from pg_stat_activity where backend_xid = %s::xid8::xid"
+
+_KEPT = "select 1 from connections where id = %s and commits >= %s"
 
 log = logging.getLogger(__name__)
 
@@ -73,10 +99,26 @@ class _Late(Exception):
     """The server keeps none of its time limits."""
 
 
+class _InDoubt(Exception):
+    """The connection was lost in a commit: the transaction's id, and what it would have left in `connections`."""
+
+    def __init__(self, transaction_id: str, connection_id: UUID, commits: int) -> None:
+        super().__init__(transaction_id)
+        self.transaction_id = transaction_id
+        self.connection_id = connection_id
+        self.commits = commits
+
+
 class Connection(psycopg.Connection[DictRow]):
     """A connection that gives up on a server that is reached and says nothing, as one does that hangs."""
 
     answer_seconds: float | None = ANSWER_SECONDS
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.id = uuid4()
+        self.commits = 0
+        """Of transactions that wrote, with one that is under way."""
 
     def wait(self, gen: PQGen[Result], *arguments: Any, **options: Any) -> Result:
         try:
@@ -161,8 +203,7 @@ class Postgres:
         which nothing may follow. `read_only` saves a round trip.
 
         With `account`, row-level security shows no other account's rows; without, none of any account; with `EVERY`,
-        the queue. A connection lost in the middle of the commit is resolved: the transaction's id tells on another
-        connection whether it was kept.
+        the queue. A connection lost in the middle of the commit is resolved: another one tells whether it was kept.
 
         Raises:
             Away: nothing of it is kept. Only where the database comes not back within `SETTLE_SECONDS` after a
@@ -170,17 +211,22 @@ class Postgres:
         """
         connection = self._begun(account or "", read_only=read_only)
         try:
-            yield connection
-            self._commit(connection, read_only=read_only)
+            try:
+                yield connection
+                self._commit(connection, read_only=read_only)
+            finally:
+                self._give_back(connection)
+        except _InDoubt as doubt:
+            if not self._was_committed(doubt):
+                raise _away(psycopg.OperationalError("the connection was lost in the commit")) from doubt
+            log.info("a connection was lost in a commit that was kept")
         except psycopg.Error as error:
-            # A transaction that said it only reads and writes is an error of ours.
-            if not is_away(error) or (read_only and error.sqlstate == "25006"):
+            # That a transaction which said it only reads also writes is an error of ours.
+            if not is_away(error) or (read_only and error.sqlstate == READ_ONLY):
                 raise
-            if error.sqlstate == "25006":
-                connection.close()
+            if error.sqlstate == READ_ONLY:
+                self._pool.drain()
             raise _away(error) from error
-        finally:
-            self._give_back(connection)
 
     def clock(self, clock: Clock) -> Clock:
         """The database's clock, as measured with every transaction; `clock` until the first one, and for sleeping.
@@ -226,21 +272,18 @@ class Postgres:
         raise AssertionError("the last connection was given up or taken")
 
     def _begin(self, connection: Connection, account: str, *, read_only: bool) -> None:
-        limits = {
-            "statement_timeout": STATEMENT_SECONDS,
-            "lock_timeout": LOCK_SECONDS,
-            "idle_in_transaction_session_timeout": IDLE_SECONDS,
+        settings = {
+            "statement_timeout": f"{STATEMENT_SECONDS}s",
+            "lock_timeout": f"{LOCK_SECONDS}s",
+            "idle_in_transaction_session_timeout": f"{IDLE_SECONDS}s",
+            "timezone": "UTC",
+            "omi_mcp.account": account,
         }
-        settings = {name: f"{round(seconds * 1000)}ms" for name, seconds in limits.items()}
-        settings |= {"timezone": "UTC", "omi_mcp.account": account}
-        begin = sql.SQL("begin isolation level read committed {}; select {}, clock_timestamp() as now").format(
-            sql.SQL("read only" if read_only else ""),
-            sql.SQL(", ").join(
-                sql.SQL("set_config({}, {}, true)").format(name, value) for name, value in settings.items()
-            ),
-        )
+        set_all = ", ".join(f"set_config('{name}', {sql.quote(value)}, true)" for name, value in settings.items())
+        begin = f"begin isolation level read committed{' read only' if read_only else ''}; "
+        begin += f"select {set_all}, clock_timestamp() as now"
         sent = time.monotonic()
-        cursor = connection.execute(begin, prepare=False)
+        cursor = connection.execute(begin.encode(), prepare=False)
         took = time.monotonic() - sent
         cursor.nextset()
         row = cursor.fetchone()
@@ -261,33 +304,24 @@ class Postgres:
         if read_only or connection.info.transaction_status == TransactionStatus.IDLE:
             connection.commit()
             return
-        row = connection.execute("select pg_current_xact_id_if_assigned()::text as id").fetchone()
-        transaction_id = None if row is None else row["id"]
+        connection.commits += 1
+        row = connection.execute(_NOTE, {"id": connection.id, "commits": connection.commits}).fetchone()
+        if row is not None and connection.commits == 1:
+            connection.execute(_SWEEP)
         try:
             connection.commit()
-        except psycopg.Error:
-            if not connection.closed or transaction_id is None:
+        except psycopg.Error as error:
+            if not connection.closed or row is None:
                 raise
-            if not self._was_committed(transaction_id):
-                raise
-            log.info("a connection was lost in a commit that was kept")
+            raise _InDoubt(row["transaction"], connection.id, connection.commits) from error
 
-    def _was_committed(self, transaction_id: str) -> bool:
+    def _was_committed(self, doubt: _InDoubt) -> bool:
         """What became of a transaction whose end was not heard. One that hangs in the server is ended."""
         deadline = time.monotonic() + SETTLE_SECONDS
         while time.monotonic() < deadline:
             with suppress(Away), self.transaction(read_only=True) as connection:
-                try:
-                    row = connection.execute("select pg_xact_status(%s::xid8) as status", [transaction_id]).fetchone()
-                except psycopg.errors.InvalidParameterValue:
-                    return False  # "in the future": another server has taken over, which never had it
-                status = None if row is None else row["status"]
-                if status != "in progress":
-                    return bool(status == "committed")
-                connection.execute(
-                    "select pg_terminate_backend(pid) from pg_stat_activity where backend_xid = %s::xid8::xid",
-                    [transaction_id],
-                )
+                if not connection.execute(_END, [doubt.transaction_id]).fetchall():
+                    return connection.execute(_KEPT, [doubt.connection_id, doubt.commits]).fetchone() is not None
             time.sleep(0.1)
         log.warning("it could not be found out whether a transaction was kept: the database stayed away")
         return False

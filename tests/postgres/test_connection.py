@@ -100,7 +100,7 @@ class Wire:
 def through(server: PostgresServer, url: str) -> Iterator[tuple[Postgres, Wire]]:
     with closing(Wire(server.port)) as wire:
         between = url.replace(f":{server.port}/", f":{wire.port}/") + "?sslmode=disable&gssencmode=disable"
-        with closing(Postgres(between)) as postgres:
+        with closing(Postgres(between, most=1)) as postgres:
             yield postgres, wire
 
 
@@ -122,7 +122,10 @@ def test_what_is_left_with_an_error_was_never_there(postgres: Postgres) -> None:
 def test_a_connection_lost_in_a_commit_leaves_no_doubt(
     postgres_server: PostgresServer, database_url: str, when: str
 ) -> None:
-    """The server has heard of the end or not; either way what is said of it is so, and its locks are not held on."""
+    """The server has heard of the end or not; either way what is said of it is so, and its locks are not held on.
+
+    There is one connection in all: what became of it is asked without it.
+    """
     with through(postgres_server, database_url) as (postgres, wire):
         add_host(postgres, "first")
         wire.armed = when
@@ -295,3 +298,40 @@ def test_a_process_that_uses_sqlite_does_not_pay_for_it() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.exhaustive
+def test_through_crashes_all_that_was_said_to_be_kept_is_and_nothing_else(
+    postgres_server: PostgresServer, postgres: Postgres
+) -> None:
+    """Twenty threads write all the time, more than there are connections; the server crashes again and again."""
+    kept: list[set[str]] = [set() for _ in range(20)]
+    away: list[int] = [0] * 20
+    enough = threading.Event()
+
+    def write(mine: int) -> None:
+        for number in range(100_000):
+            if enough.is_set():
+                return
+            try:
+                add_host(postgres, f"{mine}-{number}")
+            except Away:
+                away[mine] += 1
+            else:
+                kept[mine].add(f"{mine}-{number}")
+
+    threads = [threading.Thread(target=write, args=(each,)) for each in range(20)]
+    for thread in threads:
+        thread.start()
+    for _ in range(6):
+        before = sum(map(len, kept))
+        while sum(map(len, kept)) < before + 500:
+            threads[0].join(0.01)
+        postgres_server.restart("immediate")
+    enough.set()
+    for thread in threads:
+        thread.join(60)
+        assert not thread.is_alive()
+    there, said = hosts(postgres), set().union(*kept)
+    assert (there - said, said - there) == (set(), set())
+    assert sum(away) > 0

@@ -29,6 +29,7 @@ WITHOUT = {
     "grants": "the account of a token is found by it",
     "codes": "the grant of a code is found by it",
     "tokens": "the grant of a token is found by it",
+    "connections": "knows no account",
     "omi_mcp_migrations": "knows no account",
 }
 """The tables that row-level security does not cover, and why. A new one needs a reason here and in docs/hosting.md."""

@@ -59,6 +59,15 @@ create table tokens (
 create index token_grant on tokens (grant_id);
 create index refresh_expires on tokens (expires) where refreshes;
 
+-- How many transactions that wrote each connection of each server has ended: where one is lost in a commit, this tells
+-- what became of it.
+
+create table connections (
+    id uuid primary key,
+    commits bigint not null,
+    used timestamptz not null default now()
+);
+
 -- What is kept of each account. Its row in `libraries` is what writers of the account lock; `change` is the number of
 -- its last change, of the history that `epoch` names. `due` is when its copying goes on; null: when somebody asks for it.
 
