@@ -249,6 +249,10 @@ class Database:
             yield connection
             connection.execute("rollback")
 
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
     def close(self) -> None:
         """Close every connection; one still reading closes when its block ends."""
         with self._lock:

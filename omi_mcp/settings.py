@@ -39,6 +39,9 @@ NO_DATABASE_URL = (
     "postgresql://user:password@host:5432/database, with special characters in the password as %40 and the like."
 )
 
+COPIES_MB = 10_000
+"""An account of 200 conversations takes about two megabytes."""
+
 _HEADER = re.compile(r"[A-Za-z0-9-]+")
 
 _SCOPE = re.compile(r"[!#-\[\]-~]+")
@@ -52,6 +55,7 @@ NAMES = frozenset(
         "OMI_MCP_ADDRESS_HEADER",
         "OMI_MCP_ALLOW_DELETE",
         "OMI_MCP_DATABASE_URL",
+        "OMI_MCP_COPIES_MB",
         "OMI_MCP_DATA_DIR",
         "OMI_MCP_HTTP_HOSTS",
         "OMI_MCP_HTTP_TOKEN",
@@ -200,6 +204,8 @@ class SignInSettings:
     """Where the proxy in front writes the address of who asks."""
     database_url: str | None = field(default=None, repr=False)
     """The PostgreSQL database that several machines share, with its password; None: all is kept in the data folder."""
+    copies_mb: int = COPIES_MB
+    """What the copies of accounts may take in the data folder beside such a database, in megabytes."""
 
 
 @dataclass(frozen=True)
@@ -301,7 +307,7 @@ def _unquoted(value: str) -> str:
 
 def _sign_in(env: Mapping[str, str]) -> SignInSettings | None:
     if "OMI_MCP_PUBLIC_URL" not in env:
-        for name in ("INVITE", "OPEN", "ADDRESS_HEADER", "DATABASE_URL"):
+        for name in ("INVITE", "OPEN", "ADDRESS_HEADER", "DATABASE_URL", "COPIES_MB"):
             if f"OMI_MCP_{name}" in env:
                 raise SettingsError(f"OMI_MCP_{name}: means nothing without OMI_MCP_PUBLIC_URL.")
         return None
@@ -335,8 +341,25 @@ def _sign_in(env: Mapping[str, str]) -> SignInSettings | None:
             "`openssl rand -base64 32 | tr +/ -_` makes one."
         )
     return SignInSettings(
-        public_url=url, invite=invite, open=anyone, secrets=secrets, address_header=header, database_url=database
+        public_url=url,
+        invite=invite,
+        open=anyone,
+        secrets=secrets,
+        address_header=header,
+        database_url=database,
+        copies_mb=_copies_mb(env, database),
     )
+
+
+def _copies_mb(env: Mapping[str, str], database: str | None) -> int:
+    given = env.get("OMI_MCP_COPIES_MB")
+    if given is None:
+        return COPIES_MB
+    if database is None:
+        raise SettingsError("OMI_MCP_COPIES_MB: means nothing without OMI_MCP_DATABASE_URL.")
+    if not given.isascii() or not given.isdigit() or not 0 < int(given) < 10**9:
+        raise SettingsError("OMI_MCP_COPIES_MB: not a number of megabytes. Accepted: 1 and more, such as 10000.")
+    return int(given)
 
 
 def database_url(env: Mapping[str, str]) -> str | None:

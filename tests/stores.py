@@ -65,7 +65,7 @@ def storage() -> Storage:
             account = _account(settings.replica_file)
             return super().open(replace(settings, account_id=account))
 
-    return Signed(_shared())
+    return Signed(_shared(), most=10**9)
 
 
 def _account(path: Path) -> str:

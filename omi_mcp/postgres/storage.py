@@ -1,4 +1,12 @@
-"""Where the files of accounts come from on one of several machines: PostgreSQL has them, and each machine a copy."""
+"""Where the files of accounts come from on one of several machines: PostgreSQL has them, and each machine copies."""
+
+import logging
+import os
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from weakref import WeakSet
 
 from omi_mcp import database
 from omi_mcp.database import Database
@@ -7,18 +15,67 @@ from omi_mcp.postgres.primary import PostgresPrimary
 from omi_mcp.replica import Replica
 from omi_mcp.settings import Settings
 
+TIDY_SECONDS = 60.0
+"""Between two looks at what the copies take."""
+
+log = logging.getLogger(__name__)
+
 
 class Replicas:
-    """One file of each account, in the data folder of the settings; PostgreSQL has all that is in it."""
+    """One file of each account, in the data folder of the settings; PostgreSQL has all that is in it.
 
-    def __init__(self, postgres: Postgres) -> None:
+    Where they take more than `most` bytes together, those go that were opened longest ago, and none that is open.
+    """
+
+    def __init__(self, postgres: Postgres, *, most: int) -> None:
         self._postgres = postgres
+        self._most = most
+        self._open: WeakSet[Replica] = WeakSet()
+        self._tidying = threading.Lock()
+        self._tidied = -TIDY_SECONDS
 
     def open(self, settings: Settings) -> tuple[Database, Database]:
         replica = Replica(settings.replica_file, PostgresPrimary(self._postgres, settings.account))
+        self._open.add(replica)
+        with suppress(OSError):
+            os.utime(settings.replica_file)
+        self._tidy(settings.data_dir)
         return replica, replica
 
     def forget(self, settings: Settings) -> None:
         """What PostgreSQL has of the account goes with its sign-in."""
-        for file in database.files(settings.replica_file):
-            file.unlink(missing_ok=True)
+        _delete(settings.replica_file)
+
+    def _tidy(self, folder: Path) -> None:
+        with self._tidying:
+            if time.monotonic() - self._tidied < TIDY_SECONDS:
+                return
+            self._tidied = time.monotonic()
+            in_use = {replica.path for replica in list(self._open) if not replica.closed}
+            sizes = {file: _size(file) for file in folder.glob("replica-*.sqlite3")}
+            taken = sum(sizes.values())
+            for file in sorted(sizes.keys() - in_use, key=_opened):
+                if taken <= self._most:
+                    break
+                _delete(file)
+                taken -= sizes[file]
+                log.info("the copy of an account gave way to others")
+
+
+def _delete(file: Path) -> None:
+    for each in database.files(file):
+        each.unlink(missing_ok=True)
+
+
+def _opened(file: Path) -> float:
+    with suppress(OSError):
+        return file.stat().st_mtime
+    return 0.0
+
+
+def _size(file: Path) -> int:
+    taken = 0
+    for each in database.files(file):
+        with suppress(OSError):
+            taken += each.stat().st_size
+    return taken

@@ -54,7 +54,7 @@ class Machines:
 
     @asynccontextmanager
     async def machine(self, name: str) -> AsyncIterator[Library]:
-        hosted = Hosted(storage=Replicas(self.postgres))
+        hosted = Hosted(storage=Replicas(self.postgres, most=10**9))
         library = Library(self.settings(name), transport=self.box.transport(), clock=self.clock, hosted=hosted)
         async with library.running():
             yield library
@@ -142,3 +142,28 @@ async def test_of_who_was_forgotten_nothing_is_kept(machines: Machines) -> None:
             await found(one, "plan")
     with machines.postgres.transaction(machines.account) as connection:
         assert connection.execute("select * from documents where account = 'ana'").fetchall() == []
+
+
+async def test_copies_give_way_to_others_and_are_made_anew(machines: Machines) -> None:
+    storage = Replicas(machines.postgres, most=1)
+    file = machines.settings("one").replica_file
+
+    async def plans() -> list[str]:
+        library = Library(
+            machines.settings("one"),
+            transport=machines.box.transport(),
+            clock=machines.clock,
+            hosted=Hosted(storage=storage),
+        )
+        async with library.running():
+            titles = await found(library, "plan")
+            assert file.exists(), "what is open stays"
+            return titles
+
+    file.parent.mkdir()
+    other = file.with_name("replica-ben.sqlite3")
+    other.write_bytes(b"of another account, which is not open")
+    first = await plans()
+    assert not other.exists()
+    file.unlink()
+    assert await plans() == first
