@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, get_args
 
 from omi_mcp import environment
+from omi_mcp.database import Away
 from omi_mcp.server import build_server
 from omi_mcp.settings import ANYONE, HttpAccess, Profile, Settings, SettingsError, database_url
 from omi_mcp.transports import port_number, stdio
@@ -121,7 +122,11 @@ def _run_http(options: argparse.Namespace) -> int:
         if access.sign_in is not None:
             from omi_mcp.transports.hosted import hosted  # the pages' template engine is for those who serve them
 
-            opened = hosted(settings, access, host, port)
+            try:
+                opened = hosted(settings, access, host, port)
+            except Away as away:
+                print(f"omi-mcp: the database is not reached, or has no time: {away}", file=sys.stderr)
+                return 1
             application = opened.app
             said = [f"add {access.sign_in.public_url}{http.PATH} to an assistant"]
             if access.sign_in.open:

@@ -9,9 +9,9 @@ from starlette.applications import Starlette
 from omi_mcp import files
 from omi_mcp.account import Storage
 from omi_mcp.clock import Clock, SystemClock
-from omi_mcp.pool import LibraryPool, places
+from omi_mcp.pool import LibraryPool, Queue, places
 from omi_mcp.server import build_server
-from omi_mcp.settings import HttpAccess, Settings, SettingsError, is_loopback
+from omi_mcp.settings import HttpAccess, Settings, SettingsError, SignInSettings, is_loopback
 from omi_mcp.signin import SCOPES, SHARED, SignIn
 from omi_mcp.signin.documents import Documents
 from omi_mcp.signin.recognition import Copies
@@ -32,6 +32,36 @@ class Hosted:
     pool: LibraryPool
 
 
+@dataclass(frozen=True)
+class _Kept:
+    """Where everything is kept, and by whose clock: in the files of the data folder where nothing else is said."""
+
+    clock: Clock
+    tables: Tables | None = None
+    copies: Copies | None = None
+    storage: Storage | None = None
+    queue: Queue | None = None
+
+
+def _in_database(signing_in: SignInSettings, url: str, clock: Clock | None) -> _Kept:
+    """In PostgreSQL, which gets the tables of this release, and by its clock unless another is given."""
+    from omi_mcp.postgres import migrations  # who has files alone does not pay for it
+    from omi_mcp.postgres.connection import Postgres
+    from omi_mcp.postgres.queue import CopyQueue
+    from omi_mcp.postgres.signing_in import SharedCopies, SharedTables
+    from omi_mcp.postgres.storage import Replicas
+
+    migrations.migrate(url)
+    postgres = Postgres(url)
+    return _Kept(
+        clock or postgres.clock(SystemClock()),
+        SharedTables(postgres),
+        SharedCopies(postgres),
+        Replicas(postgres, most=signing_in.copies_mb * 1_000_000),
+        CopyQueue(postgres),
+    )
+
+
 def hosted(
     settings: Settings,
     access: HttpAccess,
@@ -49,6 +79,7 @@ def hosted(
 
     Blocks. Raises:
         SettingsError: strangers could sign in without being meant to, or the files cannot be used.
+        Away: the database is not there.
     """
     signing_in = access.sign_in
     if signing_in is None:
@@ -58,41 +89,41 @@ def hosted(
             f"--host {host} lets other computers connect. Set OMI_MCP_INVITE to a code that people must know to sign "
             "in, or OMI_MCP_OPEN=on (--open) to let in everyone who has an Omi key."
         )
-    tables: Tables | None = None
-    copies: Copies | None = None
-    storage: Storage | None = None
-    if signing_in.database_url is not None:
-        from omi_mcp.postgres.connection import Postgres  # who has files alone does not pay for it
-        from omi_mcp.postgres.signing_in import SharedCopies, SharedTables
-        from omi_mcp.postgres.storage import Replicas
-
-        postgres = Postgres(signing_in.database_url)
-        tables, copies, storage = SharedTables(postgres), SharedCopies(postgres), Replicas(postgres)
-        clock = clock or postgres.clock(SystemClock())
-    clock = clock or SystemClock()
+    if signing_in.database_url is None:
+        kept = _Kept(clock or SystemClock())
+    else:
+        kept = _in_database(signing_in, signing_in.database_url, clock)
     resources = {signing_in.public_url + path: profile for path, profile in http.PROFILES.items()}
     sign_in = SignIn(
         settings,
         signing_in,
         resources=list(resources),
-        clock=clock,
+        clock=kept.clock,
         transport=transport,
         documents=documents,
-        tables=tables,
-        copies=copies,
+        tables=kept.tables,
+        copies=kept.copies,
     )
     spare = files.may_open(FILES) - http.MAX_CONNECTIONS
-    pool = LibraryPool(sign_in.people, settings, clock, transport=transport, storage=storage, most=places(spare))
+    pool = LibraryPool(
+        sign_in.people,
+        settings,
+        kept.clock,
+        transport=transport,
+        storage=kept.storage,
+        queue=kept.queue,
+        most=places(spare),
+    )
     policy = http.hosted_policy(sign_in.auth, sign_in.provider, access, host, port, scopes=SCOPES, resources=resources)
     server = build_server(
         settings,
-        clock,
+        kept.clock,
         transport=transport,
         auth=policy.auth,
         token_verifier=policy.verifier,
         caller=policy.caller,
         libraries=pool,
-        request_state=RequestStateSecurity(codec=SealedState(sign_in.vault, clock)),
+        request_state=RequestStateSecurity(codec=SealedState(sign_in.vault, kept.clock)),
     )
     server.register()
     app = http.app(
@@ -103,7 +134,7 @@ def hosted(
         routes=sign_in.routes(pool.forget),
         shared=SHARED,
         vault=sign_in.vault,
-        clock=clock,
-        asks=asks,
+        clock=kept.clock,
+        asks=asks and signing_in.database_url is None,
     )
     return Hosted(app, sign_in, pool)
