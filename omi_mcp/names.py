@@ -106,7 +106,7 @@ class People:
     @classmethod
     def of(cls, conversations: Iterable[Sequence[str]], called: str | None = None) -> "People":
         """From the names of the speakers of each conversation, the newest first."""
-        heard = [set(names) for names in conversations if names]
+        heard = [dict.fromkeys(names) for names in conversations if names]
         names = tuple(name for name, _ in _heard_most(heard))
         if called is not None:
             own = next((name for name in names if is_called(name, called)), None)

@@ -76,7 +76,8 @@ def resolved(
     What the list never had is as the conversation says; what it has besides was added or reworded there.
     """
     rows = connection.execute(
-        "select same_as, item, gone from listed_items where conversation = ? order by id", (storable(conversation_id),)
+        "select same_as, item, gone from listed_items where conversation = ? order by id, same_as",
+        (storable(conversation_id),),
     ).fetchall()
     if not rows:
         return None
@@ -101,10 +102,10 @@ def loose(connection: sqlite3.Connection) -> list[ListedItem]:
     """What is still to do of the list and belongs to no conversation that is known, the newest first."""
     rows = connection.execute(
         "select item from listed_items where gone = 0"
-        " and (conversation is null or conversation not in (select id from conversations))"
+        " and (conversation is null or conversation not in (select id from conversations)) order by id, same_as"
     ).fetchall()
     items = [item for row in rows if is_open(item := _item(row))]
-    return sorted(items, key=lambda item: (-(item.created_at.timestamp() if item.created_at else 0.0), item.id))
+    return sorted(items, key=lambda item: -(item.created_at.timestamp() if item.created_at else 0.0))
 
 
 def is_open(item: ActionItem | ListedItem) -> bool:

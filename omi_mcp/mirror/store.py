@@ -312,7 +312,7 @@ class Store:
         with self.database.reading() as connection:
             rows = connection.execute(
                 "select id, created from conversations where hidden = 0 and transcript = 'pending'"
-                " and began between ? and ? order by created desc limit ?",
+                " and began between ? and ? order by created desc, id limit ?",
                 (*_bounds(start, end), limit),
             ).fetchall()
         return [(row["id"], moment(row["created"])) for row in rows]
@@ -351,7 +351,7 @@ class Store:
         with self.database.reading() as connection:
             rows = connection.execute(
                 "select speakers from conversations where hidden = 0 and transcript = 'stored'"
-                " order by created desc limit ?",
+                " order by created desc, id limit ?",
                 (limit,),
             )
             # In one go, because every search asks: each call of the parser costs more than what it reads here.

@@ -14,7 +14,18 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from omi_mcp.api.models import Conversation, Segment
 from omi_mcp.mirror.index import lexicon
-from omi_mcp.mirror.index.passages import Passage, indexed_text, join, pack, pack_text, said_by, split, unpack, written
+from omi_mcp.mirror.index.passages import (
+    Entry,
+    Passage,
+    entry_of,
+    indexed_text,
+    join,
+    said_by,
+    split,
+    unpack,
+    written,
+    written_entry,
+)
 from omi_mcp.mirror.index.words import TOKENIZER, storable
 from omi_mcp.names import unaccented
 
@@ -24,7 +35,7 @@ HEAD, ITEMS, FIRST_PASSAGE, LAST_PASSAGE = 0, 1, 2, (1 << ENTRY_BITS) - 1
 OPENING = 200
 """Characters of the beginning of a transcript that stand for a title."""
 
-VERSION = 5
+VERSION = 6
 """Of how a conversation is indexed. An index of another version has to be made anew."""
 
 _CONFIGURATION = {"pgsz": 1000, "automerge": 8, "crisismerge": 32}
@@ -66,12 +77,12 @@ def probe(connection: sqlite3.Connection) -> None:
 
 def add(connection: sqlite3.Connection, row: int) -> None:
     """Make a conversation findable by all that is kept of it."""
-    _add(connection, [(entry, indexed_text(body)) for entry, body in _bodies(connection, row)])
+    _change(connection, added=[(entry, indexed_text(body)) for entry, body in _bodies(connection, row)])
 
 
 def drop(connection: sqlite3.Connection, row: int) -> None:
     """Undo `add`."""
-    connection.executemany(_DROP, [(entry, indexed_text(body)) for entry, body in _bodies(connection, row)])
+    _change(connection, dropped=[(entry, indexed_text(body)) for entry, body in _bodies(connection, row)])
 
 
 def forget(connection: sqlite3.Connection, row: int, *, indexed: bool) -> None:
@@ -84,17 +95,19 @@ def forget(connection: sqlite3.Connection, row: int, *, indexed: bool) -> None:
 def clear(connection: sqlite3.Connection) -> None:
     """Make the index an empty one of this version."""
     connection.execute("insert into entries(entries) values ('delete-all')")
+    connection.execute("drop table lexicon")  # an earlier version had another
+    connection.execute(lexicon.SCHEMA)
     connection.executemany("insert into entries(entries, rank) values (?, ?)", _CONFIGURATION.items())
 
 
 def replace_written(connection: sqlite3.Connection, row: int, conversation: Conversation, *, indexed: bool) -> None:
     """Keep what the service wrote about a conversation. `indexed`: it is findable."""
-    _replace(connection, row, HEAD, list(map(pack_text, written(conversation))), indexed=indexed)
+    _replace(connection, row, HEAD, list(map(written_entry, written(conversation))), indexed=indexed)
 
 
 def replace_transcript(connection: sqlite3.Connection, row: int, segments: Sequence[Segment], *, indexed: bool) -> bool:
     """Keep a transcript in place of the one there; False when it is the same. `indexed`: the row is findable."""
-    if not _replace(connection, row, FIRST_PASSAGE, list(map(pack, split(segments))), indexed=indexed):
+    if not _replace(connection, row, FIRST_PASSAGE, list(map(entry_of, split(segments))), indexed=indexed):
         return False
     _replace_speakers(connection, row, segments)
     return True
@@ -224,22 +237,28 @@ def _bodies(
     ).fetchall()
 
 
-def _add(connection: sqlite3.Connection, added: Sequence[tuple[int, str]]) -> None:
+def _change(
+    connection: sqlite3.Connection, added: Sequence[tuple[int, str]] = (), dropped: Sequence[tuple[int, str]] = ()
+) -> None:
+    connection.executemany(_DROP, dropped)
     connection.executemany(_ADD, added)
-    lexicon.learn(connection, (text for _, text in added))
+    lexicon.recount(connection, (text for _, text in added), (text for _, text in dropped))
 
 
-def _replace(connection: sqlite3.Connection, row: int, first: int, bodies: list[bytes], *, indexed: bool) -> bool:
-    """Keep these bodies from entry `first` on, up to where another kind of entry begins; False when they were there."""
+def _replace(connection: sqlite3.Connection, row: int, first: int, entries: list[Entry], *, indexed: bool) -> bool:
+    """Keep these from entry `first` on, up to where another kind of entry begins; False when they were there."""
     before = _bodies(connection, row, first, FIRST_PASSAGE - 1 if first < FIRST_PASSAGE else LAST_PASSAGE)
-    after = list(enumerate(bodies, row << ENTRY_BITS | first))
-    if [tuple(each) for each in before] == after:
+    after = list(enumerate(entries, row << ENTRY_BITS | first))
+    if [body for _, body in before] == [entry.body for entry in entries]:
         return False
     if indexed:
-        connection.executemany(_DROP, [(entry, indexed_text(body)) for entry, body in before])
-        _add(connection, [(entry, indexed_text(body)) for entry, body in after])
-    connection.executemany("delete from texts where entry = ?", [(entry,) for entry, _ in before])
-    connection.executemany("insert into texts(entry, body) values (?, ?)", after)
+        _change(
+            connection,
+            added=[(number, entry.text) for number, entry in after],
+            dropped=[(number, indexed_text(body)) for number, body in before],
+        )
+    connection.executemany("delete from texts where entry = ?", [(number,) for number, _ in before])
+    connection.executemany("insert into texts(entry, body) values (?, ?)", [(n, entry.body) for n, entry in after])
     return True
 
 

@@ -1,17 +1,19 @@
 """The words that occur in the mirror, for those a query has and the mirror has not: endings, misspellings, parts.
 
-Words stay when the conversation they came from goes: the index is asked before one is used.
+How often each occurs is kept, so that it goes with the last text it is in: what stands in for a word that is not known
+depends on what there is, and on nothing that was there before.
 """
 
-import json
 import re
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable
+from itertools import chain
 from math import inf
 
 from omi_mcp.names import fold, unaccented
 
-SCHEMA = "create table if not exists lexicon(word text primary key) without rowid;"
+SCHEMA = "create table if not exists lexicon(word text primary key, uses integer not null) without rowid;"
 MOST_COMPARED = 50
 """Known words that are compared letter by letter with a misspelled one: those that share most pairs of letters."""
 LONG = 8
@@ -22,13 +24,26 @@ SWAPPED = 0.75
 _LEARNT = re.compile(r"[^\W_]{3,24}")
 
 
-def learn(connection: sqlite3.Connection, texts: Iterable[str]) -> None:
-    found = {word for text in texts for word in _LEARNT.findall(fold(text))}
-    spelled = json.dumps([word if word.isascii() else unaccented(word) for word in found])
-    new = connection.execute(
-        "select value from json_each(?) where not exists (select 1 from lexicon where word = value)", (spelled,)
-    ).fetchall()
-    connection.executemany("insert or ignore into lexicon(word) values (?)", new)
+def recount(connection: sqlite3.Connection, added: Iterable[str], dropped: Iterable[str] = ()) -> None:
+    """Note that texts came into the index, and others went."""
+    uses = _counted(added)
+    uses.subtract(_counted(dropped))
+    connection.executemany(
+        "insert into lexicon(word, uses) values (?, ?) on conflict do update set uses = uses + excluded.uses",
+        [(word, times) for word, times in uses.items() if times],
+    )
+    connection.executemany(
+        "delete from lexicon where word = ? and uses <= 0", [(word,) for word, times in uses.items() if times < 0]
+    )
+
+
+def _counted(texts: Iterable[str]) -> Counter[str]:
+    """How often each word is in them."""
+    uses = Counter(chain.from_iterable(_LEARNT.findall(fold(text)) for text in texts))
+    for word in [word for word in uses if not word.isascii()]:
+        times = uses.pop(word)
+        uses[unaccented(word)] += times
+    return uses
 
 
 def beginning_with(connection: sqlite3.Connection, word: str, most: int) -> list[str]:
@@ -60,7 +75,7 @@ def like(connection: sqlite3.Connection, word: str) -> list[tuple[str, float]]:
         "with possible as materialized (select word, ' ' || word || ' ' as padded from lexicon"
         " where (word between ? and ? || char(1114111) or word between ? and ? || char(1114111))"
         " and length(word) between ? and ?)"
-        f" select word, {shared} as shared from possible order by shared * 1.0 / (length(word) + ?) desc limit ?",
+        f" select word, {shared} as shared from possible order by shared * 1.0 / (length(word) + ?) desc, word limit ?",
         (
             *(initial for initial in (sought[0], sought[1:2] or sought[0]) for _ in range(2)),
             len(sought) - most,

@@ -78,7 +78,22 @@ def join(passages: Iterable[Passage]) -> tuple[Segment, ...]:
     return tuple(_segment(list(parts)) for _, parts in groupby(pieces, key=attrgetter("place")))
 
 
-def pack(passage: Passage) -> bytes:
+class Entry(NamedTuple):
+    """What is kept of an entry of the index, and the text that is indexed of it, who speaks included."""
+
+    body: bytes
+    text: str
+
+
+def entry_of(passage: Passage) -> Entry:
+    return Entry(_pack(passage), _indexable("\n".join(f"{piece.speaker}: {piece.text}" for piece in passage)))
+
+
+def written_entry(text: str) -> Entry:
+    return Entry(_packed(text), text)
+
+
+def _pack(passage: Passage) -> bytes:
     return _packed([passage[0].place, [piece[1:] if piece.local_name else piece[1:-1] for piece in passage]])
 
 
@@ -93,12 +108,8 @@ def said_by(body: bytes, speaks: Callable[[str | None, int | None, str | None], 
     return [text for text, name, number, _, _, *local in rows if speaks(name, number, local[0] if local else None)]
 
 
-def pack_text(text: str) -> bytes:
-    return _packed(text)
-
-
 def indexed_text(body: bytes) -> str:
-    """The text that is indexed of a packed passage, who speaks included, or of a packed text."""
+    """The text that was indexed of an entry of which `body` is kept."""
     unpacked = _unpacked(body)
     if isinstance(unpacked, str):
         return unpacked

@@ -146,7 +146,7 @@ def _listed(connection: sqlite3.Connection, scope: Scope, limit: int, offset: in
     ).fetchall()
     following = offset + len(rows)
     next_offset = following if rows and following < total else None
-    return Results(tuple(_without_hits(connection, row) for row in rows), total, total, "listed", next_offset)
+    return Results(tuple(without_hits(connection, row) for row in rows), total, total, "listed", next_offset)
 
 
 def _close(connection: sqlite3.Connection, asked: Expansion | None, filters: Filters) -> int:
@@ -177,7 +177,7 @@ def _matches(
         else dict(fts.numbered_passages(connection, row))
         for row in rows
     ]
-    matches = [_without_hits(connection, kept[row]) for row in rows]
+    matches = [without_hits(connection, kept[row]) for row in rows]
     conversations = [match.stored.conversation for match in matches]
     held = hold(ranking.matcher, list(zip(conversations, transcripts, strict=True)), voices)
     found = (
@@ -231,5 +231,5 @@ def _few_hits(ranking: Ranking, row: int, held: Sequence[Held]) -> tuple[Hit, ..
     return tuple(hits)
 
 
-def _without_hits(connection: sqlite3.Connection, row: sqlite3.Row) -> Match:
+def without_hits(connection: sqlite3.Connection, row: sqlite3.Row) -> Match:
     return Match(stored_from(connection, row), tuple(json.loads(row["speakers"])), row["segments"], ())

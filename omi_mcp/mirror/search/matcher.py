@@ -184,7 +184,7 @@ class TermMatcher:
                     near.add((term, following))
                 if (following, term) in pairs:
                     near.add((following, term))
-        return sum([worth for pair, worth in pairs.items() if pair in near]) if near else 0.0
+        return fsum([worth for pair, worth in pairs.items() if pair in near]) if near else 0.0
 
     @cached_property
     def _pairs(self) -> dict[tuple[str, str], float]:
@@ -194,7 +194,7 @@ class TermMatcher:
     def value(self, found: Sequence[Occurrence]) -> float:
         """What the words found in one text are worth, together and by being close."""
         known = [(each.place, each.term) for each in found if each.term in self.weights]
-        quoted = sum(phrase.weight for phrase in self.whole(found))
+        quoted = fsum(phrase.weight for phrase in self.whole(found))
         return self.worth({term for _, term in known}) + self.closeness(known) + quoted
 
     def whole(self, found: Sequence[Occurrence]) -> Set[Quoted]:

@@ -402,7 +402,7 @@ def _add_days(connection: sqlite3.Connection, totals: dict[int, float], day_wort
     """Add what the words are worth that name the day of a conversation."""
     for row, began, _ in dated(connection, totals):
         day = set(in_words(moment(began)).lower().split())
-        totals[row] += DAY * sum(day_worths[word] for word in day & day_worths.keys())
+        totals[row] += DAY * math.fsum(day_worths[word] for word in day & day_worths.keys())
 
 
 def _day_worths(query: Query, rarity: Mapping[Term, float]) -> dict[str, float]:

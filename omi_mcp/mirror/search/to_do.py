@@ -1,6 +1,5 @@
 """What is still to do: conversations with open action items, and open items that belong to none of them."""
 
-import json
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import replace
@@ -9,8 +8,7 @@ from typing import TypeVar
 from omi_mcp.api.models import ActionItem, ListedItem
 from omi_mcp.mirror.index import fts
 from omi_mcp.mirror.items import is_open
-from omi_mcp.mirror.rows import stored_from
-from omi_mcp.mirror.search.engine import search
+from omi_mcp.mirror.search.engine import search, without_hits
 from omi_mcp.mirror.search.expansion import expand
 from omi_mcp.mirror.search.matcher import TermMatcher
 from omi_mcp.mirror.search.query import Query, any_of, parse
@@ -67,7 +65,7 @@ def _by_items(connection: sqlite3.Connection, asked: Query, matcher: TermMatcher
     )
     worths: list[tuple[float, Match]] = []
     for row in rows:
-        match = Match(stored_from(connection, row), tuple(json.loads(row["speakers"])), row["segments"], ())
+        match = without_hits(connection, row)
         if worth := max((_worth(matcher, item) for item in _open(match)), default=0.0):
             worths.append((worth, match))
     return [match for _, match in sorted(worths, key=lambda each: -each[0])]

@@ -153,7 +153,7 @@ def _shown(connection: sqlite3.Connection, folded: str) -> str | None:
     """How a name is shown that is kept folded; None where it is in no visible transcript, or another stands for it."""
     row = connection.execute(
         "select conversations.speakers from speakers join speaks using (speaker) join conversations using (row)"
-        f" where name = ? and {VISIBLE} order by began desc limit 1",
+        f" where name = ? and {VISIBLE} order by began desc, id limit 1",
         (folded,),
     ).fetchone()
     names = json.loads(row[0]) if row else ()
