@@ -1,0 +1,1 @@
+"""The parts of `benchmarks/hosted.py`: accounts, the service they are at, proxy, processes, database, assistants."""
