@@ -38,6 +38,10 @@ class Storage(Protocol):
         """Delete all that is kept of this account: its copy, and what nobody could give again."""
         ...
 
+    def tidy(self, settings: Settings) -> None:
+        """Delete what lies here of accounts that were forgotten elsewhere, and is not open."""
+        ...
+
 
 class Files:
     """Two files of each account, in the data folder of the settings."""
@@ -49,6 +53,9 @@ class Files:
         for path in (settings.mirror_file, settings.account_file):
             for file in database.files(path):
                 file.unlink(missing_ok=True)
+
+    def tidy(self, settings: Settings) -> None:
+        """Nothing: whoever forgets an account does it on this machine."""
 
 
 @dataclass(frozen=True)

@@ -166,10 +166,18 @@ class LibraryPool:
                 self._tasks.start_soon(self._share_copying, self._queue)
             while True:
                 await self._clock.sleep(REVIEW_SECONDS)
-                for opened in list(self._current.values()):
-                    await self._review(opened)
+                await self.review()
                 if self._all:
                     log.info("%s", self)
+
+    async def review(self) -> None:
+        """Close what nobody uses, and delete what is left of accounts that were forgotten by another process."""
+        for opened in list(self._current.values()):
+            await self._review(opened)
+        try:
+            await database.run(self._storage.tidy, self._settings)
+        except (database.Away, OSError) as error:
+            log.warning("what is left of forgotten accounts could not be looked for: %s", type(error).__name__)
 
     def __str__(self) -> str:
         busy = sum(bool(opened.calls) for opened in self._all)

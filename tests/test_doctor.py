@@ -21,6 +21,7 @@ from omi_mcp.hosts import HOSTS, Launch, Machine, entries, trial
 from omi_mcp.hosts.trial import NoServer
 from omi_mcp.sandbox import Faults, Sandbox
 from omi_mcp.settings import Settings, SettingsError
+from tests.postgres_kit import ESCAPED, PASSWORD, PostgresServer
 
 pytestmark = pytest.mark.anyio
 
@@ -302,3 +303,26 @@ def test_the_command_goes_on_to_the_hosts_and_ends_with_1(
     found = {finding["check"]: finding for finding in report["findings"]}
     assert "OMI_MCP_MIRROR" in found["settings"]["found"]
     assert found["Claude Code"]["remedy"] == "omi-mcp install claude-code"
+
+
+async def test_the_database_that_machines_share_is_looked_at_and_its_password_never_told(
+    sandbox: Sandbox, settings: Settings, tmp_path: Path, postgres_server: PostgresServer
+) -> None:
+    async def told(url: str) -> Finding:
+        found = await examined(settings, Machine("linux", tmp_path, {"OMI_MCP_DATABASE_URL": url}), Dated(sandbox))
+        assert PASSWORD not in str(found)
+        assert ESCAPED not in str(found)
+        return found["database"]
+
+    ready, empty = postgres_server.fresh_database(), postgres_server.empty_database()
+    found = await told(ready)
+    assert (found.level, found.remedy) == ("ok", None)
+    assert f" at 127.0.0.1 port {postgres_server.port} answers, at migration 0001" in found.found
+    found = await told(empty)
+    assert (found.level, found.remedy) == ("problem", "Run omi-mcp migrate.")
+    assert "without any migration" in found.found
+    found = await told(ready.replace(ESCAPED, "another-word"))
+    assert "does not answer" in found.found
+    assert "another-word" not in found.found
+    assert (await told("mysql://omi@db/omi")).level == "problem"
+    assert "database" not in await examined(settings, Machine("linux", tmp_path, {}), Dated(sandbox))

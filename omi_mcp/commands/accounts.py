@@ -5,9 +5,9 @@ import json
 import os
 import sqlite3
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,9 @@ from typing import Any
 from omi_mcp import database, dates, environment
 from omi_mcp.account import Files
 from omi_mcp.clock import SystemClock
-from omi_mcp.settings import Settings, secret_keys
+from omi_mcp.settings import Settings, database_url, secret_keys
 from omi_mcp.signin import People, Vault, open_store
-from omi_mcp.signin.store import FILE, Grant, KnownAccount, Store
+from omi_mcp.signin.store import FILE, KnownAccount, Store
 from omi_mcp.signin.vault import FILE as SECRET
 from omi_mcp.signin.vault import Rotation
 from omi_mcp.terminal import DONE, FAILED, USAGE, CommandFailed, Terminal, confirm
@@ -47,13 +47,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     out, err = Terminal(sys.stdout), Terminal(sys.stderr)
     settings = replace(environment.settings(saved=False), api_key=None)
+    url = database_url(os.environ)
     try:
-        with _opened(settings) as store:
+        with _in_files(settings) if url is None else _in_database(url) as kept:
             if options.action == "forget":
-                return forget(settings, store, options, out)
+                return forget(kept, options, out)
             if options.action == "rotate":
-                return rotate(settings, store, out)
-            return listed(settings, store, out, as_json=options.json)
+                return rotate(settings, kept, out)
+            return listed(settings, kept, out, as_json=options.json)
+    except database.Away as away:
+        err.fail(f"the database is not reached, or has no time ({away}).")
+        return FAILED
     except CommandFailed as failure:
         err.fail(str(failure))
         return failure.code
@@ -62,9 +66,45 @@ def run(options: argparse.Namespace) -> int:
         return FAILED
 
 
+@dataclass(frozen=True)
+class _Kept:
+    """What a server keeps, `where`; the secret is in a file of its folder where none `has_to_be_set`."""
+
+    store: Store
+    where: str
+    size: Callable[[str], int]
+    """Bytes of an account."""
+    forget: Callable[[str], str]
+    """Deletes what is kept of an account beside its sign-in, and says what else happens."""
+    has_to_be_set: bool = False
+
+
 @contextmanager
-def _opened(settings: Settings) -> Iterator[Store]:
-    """The file of signing in, of a server that has one."""
+def _in_database(url: str) -> Iterator[_Kept]:
+    """What machines share in PostgreSQL."""
+    from omi_mcp.postgres.connection import place  # only who has a database has what speaks to it
+    from omi_mcp.postgres.migrations import standing
+    from omi_mcp.postgres.signing_in import open_store as open_shared
+
+    if standing(url).missing:
+        raise CommandFailed("the database is not at this release yet: run omi-mcp migrate first")
+    store, copies = open_shared(url)
+    try:
+        yield _Kept(
+            store,
+            f"the database {place(url)}",
+            copies.size,
+            # The rows of an account are deleted with it.
+            lambda _: "Copies on servers go within a minute, or when one that is stopped starts.",
+            has_to_be_set=True,
+        )
+    finally:
+        store.close()
+
+
+@contextmanager
+def _in_files(settings: Settings) -> Iterator[_Kept]:
+    """The files of a server that has them."""
     file = settings.data_dir / FILE
     if not file.exists():
         raise CommandFailed(
@@ -75,31 +115,41 @@ def _opened(settings: Settings) -> Iterator[Store]:
         # What another user makes beside the file, the server could not open any more.
         raise CommandFailed(f"{file} is another user's: run this as the one the server runs as (number {owner})", USAGE)
     store = open_store(settings.data_dir)
+
+    def size(account_id: str) -> int:
+        own = replace(settings, account_id=account_id)
+        return sum(_size(file) for kept in (own.mirror_file, own.account_file) for file in database.files(kept))
+
+    def forget(account_id: str) -> str:
+        try:
+            Files().forget(replace(settings, account_id=account_id))
+        except OSError:
+            return "Its copy is open, and goes when the running server closes it, within a minute."
+        return ""
+
     try:
-        yield store
+        yield _Kept(store, str(settings.data_dir), size, forget)
     finally:
         store.close()
 
 
-def listed(settings: Settings, store: Store, out: Terminal, *, as_json: bool) -> int:
+def listed(settings: Settings, kept: _Kept, out: Terminal, *, as_json: bool) -> int:
     own = secret_keys(os.environ)
     people = None  # without the server's secret it cannot be told whether that reads the keys; none is made here
-    if own or (settings.data_dir / SECRET).exists():
-        people = People(store, Vault.open(settings.data_dir, own), settings, SystemClock())
-    found = [_facts(settings, people, account, store.grants(account.id)) for account in store.accounts()]
+    if own or (not kept.has_to_be_set and (settings.data_dir / SECRET).exists()):
+        people = People(kept.store, Vault.open(settings.data_dir, own), settings, SystemClock())
+    found = [_facts(settings, kept, people, account) for account in kept.store.accounts()]
     if as_json:
         out.print(json.dumps(found, ensure_ascii=False, indent=2))
         return DONE
-    out.print(f"{len(found)} {'account' if len(found) == 1 else 'accounts'} in {settings.data_dir}")
+    out.print(f"{len(found)} {'account' if len(found) == 1 else 'accounts'} in {kept.where}")
     for facts in found:
         out.print()
         _print(facts, out)
     return DONE
 
 
-def _facts(settings: Settings, people: People | None, account: KnownAccount, grants: list[Grant]) -> dict[str, Any]:
-    own = replace(settings, account_id=account.id)
-    size = sum(_size(file) for kept in (own.mirror_file, own.account_file) for file in database.files(kept))
+def _facts(settings: Settings, kept: _Kept, people: People | None, account: KnownAccount) -> dict[str, Any]:
     key = "refused" if account.refused else "kept"
     if people is not None and people.current_mark(account) is None:
         key = "unreadable"
@@ -116,7 +166,7 @@ def _facts(settings: Settings, people: People | None, account: KnownAccount, gra
         "key": key,
         "refused": local(account.refused),
         "address": account.base_url,
-        "bytes": size,
+        "bytes": kept.size(account.id),
         "hosts": [
             {
                 "name": grant.name,
@@ -125,7 +175,7 @@ def _facts(settings: Settings, people: People | None, account: KnownAccount, gra
                 "since": local(grant.made),
                 "used": local(grant.used),
             }
-            for grant in grants
+            for grant in kept.store.grants(account.id)
         ],
     }
 
@@ -151,8 +201,8 @@ def _print(facts: dict[str, Any], out: Terminal) -> None:
         out.print("  no host is connected")
 
 
-def forget(settings: Settings, store: Store, options: argparse.Namespace, out: Terminal) -> int:
-    matching = [account for account in store.accounts() if account.id.startswith(options.id) and options.id]
+def forget(kept: _Kept, options: argparse.Namespace, out: Terminal) -> int:
+    matching = [account for account in kept.store.accounts() if account.id.startswith(options.id) and options.id]
     if len(matching) != 1:
         found = f"{len(matching)} accounts begin" if matching else "no account begins"
         raise CommandFailed(f"{found} with {options.id!r}; omi-mcp accounts lists them. Nothing was forgotten")
@@ -162,32 +212,30 @@ def forget(settings: Settings, store: Store, options: argparse.Namespace, out: T
             raise CommandFailed("accounts forget: say --yes where nobody can be asked. Nothing was forgotten", USAGE)
         if not confirm(f"Forget {account.id}: its key, what it connected, its copy and the names given in it? [y/N] "):
             raise CommandFailed("Nothing was forgotten")
-    store.forget_account(account.id)  # first what opens it, so that nothing opens the copy again
-    try:
-        Files().forget(replace(settings, account_id=account.id))
-    except OSError:
-        out.print("Its copy is open, and goes when the running server closes it, within a minute.")
+    kept.store.forget_account(account.id)  # first what opens it, so that nothing opens the copy again
+    if said := kept.forget(account.id):
+        out.print(said)
     out.print(f"Forgotten: {account.id}. A server that is running refuses its hosts from their next request on.")
     return DONE
 
 
-def rotate(settings: Settings, store: Store, out: Terminal) -> int:
+def rotate(settings: Settings, kept: _Kept, out: Terminal) -> int:
     own = secret_keys(os.environ)
     if own:
         if len(own) == 1:
             out.print("One secret is set, so there is none to change to: put a new one before it first.")
         rotation = None
         vault = Vault(own)
-    elif not (settings.data_dir / SECRET).exists():
+    elif kept.has_to_be_set or not (settings.data_dir / SECRET).exists():
+        where = "no secret is set" if kept.has_to_be_set else f"there is no secret in {settings.data_dir}"
         raise CommandFailed(
-            f"there is no secret in {settings.data_dir}; set OMI_MCP_SECRET_KEY or OMI_MCP_SECRET_KEY_FILE as the "
-            "server has it",
+            f"{where}; set OMI_MCP_SECRET_KEY or OMI_MCP_SECRET_KEY_FILE as the server has it",
             USAGE,
         )
     else:
         rotation = Rotation(settings.data_dir)
         vault = rotation.begin()
-    people = People(store, vault, settings, SystemClock())
+    people = People(kept.store, vault, settings, SystemClock())
     renewed, unreadable = people.rotate()
     if rotation is not None:
         people.rotate()  # those that a running server encrypted with the old one meanwhile

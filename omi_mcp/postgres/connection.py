@@ -157,6 +157,14 @@ def parameters(url: str) -> dict[str, Any]:
     return {**_DEFAULTS, **given}
 
 
+def place(url: str) -> str:
+    """Where the database is, without user and password. Raises SettingsError."""
+    given = parameters(url)
+    host = given.get("host") or given.get("hostaddr") or "this computer"
+    port = f" port {given['port']}" if given.get("port") else ""
+    return f"{given.get('dbname') or given.get('user') or 'of the same name as the user'} at {host}{port}"
+
+
 def is_away(error: psycopg.Error) -> bool:
     """Whether `error` says that the database is not there or has no time, and not that something is wrong here."""
     return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) or error.sqlstate in _AWAY

@@ -9,6 +9,7 @@ import psycopg
 
 from omi_mcp.mirror.newest import NEEDED, Listed, body
 from omi_mcp.postgres.connection import EVERY, Connection, Postgres
+from omi_mcp.signin.store import Store
 
 
 class SharedTables:
@@ -51,6 +52,12 @@ def _kept(value: object) -> object:
     return value.replace("\0", "\N{REPLACEMENT CHARACTER}") if isinstance(value, str) else value
 
 
+def open_store(url: str) -> tuple[Store, "SharedCopies"]:
+    """The tables and copies of the database at `url`, of which nothing is asked yet. Raises SettingsError."""
+    postgres = Postgres(url, most=1)
+    return Store(SharedTables(postgres)), SharedCopies(postgres)
+
+
 class SharedCopies:
     """Implements `omi_mcp.signin.recognition.Copies` by the documents of all machines.
 
@@ -59,6 +66,15 @@ class SharedCopies:
 
     def __init__(self, postgres: Postgres) -> None:
         self._postgres = postgres
+
+    def size(self, account_id: str) -> int:
+        """Bytes of what is kept of an account."""
+        with self._postgres.transaction(account_id, read_only=True) as connection:
+            row = connection.execute(
+                "select coalesce(sum(pg_column_size(documents)), 0)::bigint as bytes from documents where account = %s",
+                (account_id,),
+            ).fetchone()
+        return 0 if row is None else int(row["bytes"])
 
     def are_there(self, account_id: str | None = None) -> bool:
         return True

@@ -46,12 +46,27 @@ class Replicas:
         """What PostgreSQL has of the account goes with its sign-in."""
         _delete(settings.replica_file)
 
+    def tidy(self, settings: Settings) -> None:
+        """Raises Away."""
+        found = {file.stem.removeprefix("replica-"): file for file in settings.data_dir.glob("replica-*.sqlite3")}
+        if not found:
+            return
+        with self._postgres.transaction(read_only=True) as connection:
+            rows = connection.execute("select id from accounts where id = any(%s)", (list(found),)).fetchall()
+        known, in_use = {row["id"] for row in rows}, self._in_use()
+        for account, file in found.items():
+            if account not in known and file not in in_use:
+                _delete(file)
+
+    def _in_use(self) -> set[Path | None]:
+        return {replica.path for replica in list(self._open) if not replica.closed}
+
     def _tidy(self, folder: Path) -> None:
         with self._tidying:
             if time.monotonic() - self._tidied < TIDY_SECONDS:
                 return
             self._tidied = time.monotonic()
-            in_use = {replica.path for replica in list(self._open) if not replica.closed}
+            in_use = self._in_use()
             sizes = {file: _size(file) for file in folder.glob("replica-*.sqlite3")}
             taken = sum(sizes.values())
             for file in sorted(sizes.keys() - in_use, key=_opened):

@@ -13,6 +13,9 @@ from omi_mcp.signin.vault import Unreadable, Vault
 KEY = "key"
 """What an Omi key is sealed as."""
 
+ROTATED_AT_ONCE = 100
+"""Keys in one transaction: whose account it changes waits for its end."""
+
 
 class People:
     """Implements `omi_mcp.accounts.Accounts`; `settings` are what goes for all of them."""
@@ -105,7 +108,8 @@ class People:
                 continue
             mark = self._vault.mark(_named(account.base_url, key))
             replaced.append((account.id, account.key, mark, self._vault.seal(KEY, key, self._clock.now())))
-        self._store.replace_keys(replaced)
+        for first in range(0, len(replaced), ROTATED_AT_ONCE):
+            self._store.replace_keys(replaced[first : first + ROTATED_AT_ONCE])
         return len(replaced), unreadable
 
 

@@ -194,7 +194,7 @@ class TestWhatIsSent:
                     Settings(ZoneInfo("UTC"), tmp_path / machine, box.key, box.base_url, account_id=account),
                     transport=box.transport(),
                     clock=clock,
-                    hosted=Hosted(storage=Replicas(postgres)),
+                    hosted=Hosted(storage=Replicas(postgres, most=10**9)),
                 )
                 async with library.running():
                     await library.search("plan", Filters(), limit=5)

@@ -7,6 +7,13 @@ from omi_mcp.sandbox import Sandbox
 
 ALWAYS = {
     "test_a_host_registers_sends_its_person_and_gets_tokens[postgresql-none]",
+    "test_a_host_that_gives_a_token_back_gives_back_the_grant[postgresql-refresh_token-none]",
+    "test_a_forgotten_account_is_refused_from_the_next_request_on_and_leaves_no_file[postgresql]",
+    "test_another_key_that_lists_the_same_conversations_is_the_same_account[postgresql-25-revoked-True]",
+    "test_another_key_that_lists_the_same_conversations_is_the_same_account[postgresql-25-revoked, one edited-False]",
+    "test_a_key_of_another_account_or_in_use_replaces_none[postgresql]",
+    "test_one_statement_tells_whose_request_it_is_and_what_goes_for_it[postgresql]",
+    "test_a_secret_of_ones_own_is_changed_by_putting_the_new_one_first[postgresql]",
 }
 """Which are tried over PostgreSQL with every change; the others are where all is."""
 
@@ -20,7 +27,8 @@ def sandbox(kept_in: str) -> Iterator[Sandbox]:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Whoever has accounts at a server has them in files, and in PostgreSQL."""
-    if "kept_in" in metafunc.fixturenames:
+    own = [mark for mark in metafunc.definition.iter_markers("parametrize") if mark.args[0] == "kept_in"]
+    if "kept_in" in metafunc.fixturenames and not own:
         metafunc.parametrize("kept_in", ["files", "postgresql"], indirect=True)
 
 

@@ -6,9 +6,10 @@ import html
 import re
 import secrets
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -16,11 +17,13 @@ from zoneinfo import ZoneInfo
 
 import anyio
 import httpx
+import pytest
 
 from omi_mcp.sandbox import Sandbox, Sandboxes
 from omi_mcp.settings import HttpAccess, Settings, SignInSettings
 from omi_mcp.signin.documents import Documents
 from omi_mcp.signin.store import Connection, Rows, Tables
+from omi_mcp.signin.vault import new_secret
 from omi_mcp.transports.hosted import Hosted, hosted
 
 PUBLIC = "https://omi.example.com"
@@ -31,7 +34,13 @@ ACCEPT = {"Accept": "application/json, text/event-stream", "Content-Type": "appl
 
 
 DATABASE: str | None = None
-"""Where the server has what it knows, in place of files."""
+"""What several machines share, in place of the files of one. Each request then reaches another machine."""
+
+SECRET = new_secret()
+"""That of all machines."""
+
+ON_ONE_MACHINE = pytest.mark.parametrize("kept_in", ["files"], indirect=True)
+"""For what each machine does by itself."""
 
 
 class MovedClock:
@@ -49,14 +58,28 @@ class MovedClock:
 
 @dataclass
 class Web:
-    """The server, as the rest of the world reaches it."""
+    """The server, as the rest of the world reaches it: one machine, or several behind a proxy."""
 
-    opened: Hosted
+    machines: Sequence[Hosted]
     clock: MovedClock
+    turns: Iterator[int] = field(default_factory=count)
+
+    @property
+    def opened(self) -> Hosted:
+        return self.machines[0]
 
     def client(self, address: str = "203.0.113.7", **options: Any) -> httpx.AsyncClient:
-        transport = httpx.ASGITransport(self.opened.app, client=(address, 50_000))
-        return httpx.AsyncClient(transport=transport, base_url=PUBLIC, **options)
+        ways = [httpx.ASGITransport(machine.app, client=(address, 50_000)) for machine in self.machines]
+        return httpx.AsyncClient(transport=_Proxy(ways, self.turns), base_url=PUBLIC, **options)
+
+
+@dataclass
+class _Proxy(httpx.AsyncBaseTransport):
+    ways: Sequence[httpx.AsyncBaseTransport]
+    turns: Iterator[int]
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return await self.ways[next(self.turns) % len(self.ways)].handle_async_request(request)
 
 
 @asynccontextmanager
@@ -78,27 +101,29 @@ async def on_the_web(
     async def resolve(name: str) -> list[str]:
         return list(addresses)
 
-    given: dict[str, Any] = {
-        "timezone": ZoneInfo("UTC"),
-        "data_dir": data_dir,
-        "base_url": sandbox.base_url,
-        "mirror": "memory",
-    }
-    opened = hosted(
-        Settings(**(given | (settings or {}))),
-        HttpAccess(sign_in=SignInSettings(**({"public_url": PUBLIC, "open": True, "database_url": DATABASE} | access))),
-        "127.0.0.1",
-        8765,
-        clock=clock,
-        transport=omi or sandbox.transport(),
-        documents=Documents(clock, resolve=resolve, transport=documents or httpx.MockTransport(_nothing)),
-        asks=asks,
-    )
-    try:
-        async with opened.app.router.lifespan_context(opened.app):
-            yield Web(opened, clock)
-    finally:
-        opened.sign_in.close()
+    given: dict[str, Any] = {"timezone": ZoneInfo("UTC"), "base_url": sandbox.base_url, "mirror": "memory"}
+    access = {"public_url": PUBLIC, "open": True} | access
+    folders = [data_dir]
+    if DATABASE is not None:
+        access = {"database_url": DATABASE, "secrets": (SECRET,)} | access
+        folders.append(data_dir / "another machine")
+    async with AsyncExitStack() as machines:
+        opened = []
+        for folder in folders:
+            machine = hosted(
+                Settings(**(given | {"data_dir": folder} | (settings or {}))),
+                HttpAccess(sign_in=SignInSettings(**access)),
+                "127.0.0.1",
+                8765,
+                clock=clock,
+                transport=omi or sandbox.transport(),
+                documents=Documents(clock, resolve=resolve, transport=documents or httpx.MockTransport(_nothing)),
+                asks=asks,
+            )
+            machines.callback(machine.sign_in.close)
+            await machines.enter_async_context(machine.app.router.lifespan_context(machine.app))
+            opened.append(machine)
+        yield Web(opened, clock)
 
 
 def _nothing(_: httpx.Request) -> httpx.Response:
@@ -265,23 +290,26 @@ def rows(web: Web, statement: str) -> list[Any]:
         return list(connection.execute(statement))
 
 
-def copies(folder: Path) -> list[Path]:
-    """The files with copies of conversations."""
-    return [file for kind in ("mirror", "replica") for file in folder.glob(f"{kind}-*.sqlite3")]
+def copies(folder: Path) -> set[str]:
+    """The names of the files with copies of conversations, on all machines."""
+    return {file.name for kind in ("mirror", "replica") for file in folder.rglob(f"{kind}-*.sqlite3")}
 
 
 class Statements:
     """The tables of signing in, and what they are asked."""
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: Tables, said: list[str]) -> None:
         self._tables = tables
-        self.said: list[str] = []
+        self.said = said
 
     @classmethod
-    def of(cls, web: Web) -> "Statements":
-        store = web.opened.sign_in._store
-        store._tables = told = cls(store._tables)
-        return told
+    def of(cls, web: Web) -> list[str]:
+        """What all machines ask from now on."""
+        said: list[str] = []
+        for machine in web.machines:
+            store = machine.sign_in._store
+            store._tables = cls(store._tables, said)
+        return said
 
     def execute(self, connection: Connection, statement: str, values: Sequence[object]) -> Rows:
         self.said.append(statement)

@@ -5,7 +5,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from signin_kit import Browser, TestHost, called, connected, listed, on_the_web
+import signin_kit
+from signin_kit import ON_ONE_MACHINE, Browser, TestHost, called, connected, listed, on_the_web
 
 from omi_mcp import cli
 from omi_mcp.sandbox import Sandbox
@@ -18,7 +19,9 @@ ON_DISK = {"mirror": "disk"}
 
 @pytest.fixture
 def folder(tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The server's folder, which the command is told of as an operator does."""
+    """The server's folder, which the command is told of as an operator does; and the database."""
+    if signin_kit.DATABASE is not None:
+        monkeypatch.setenv("OMI_MCP_DATABASE_URL", signin_kit.DATABASE)
     for name in ("OMI_API_KEY", "OMI_MCP_SECRET_KEY", "OMI_MCP_SECRET_KEY_FILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("OMI_MCP_DATA_DIR", str(tmp_path))
@@ -32,7 +35,7 @@ def accounts(*arguments: str) -> int:
 
 
 async def test_the_list_says_who_signed_in_and_nothing_of_what_is_theirs(
-    sandbox: Sandbox, folder: Path, capsys: pytest.CaptureFixture[str]
+    sandbox: Sandbox, folder: Path, capsys: pytest.CaptureFixture[str], kept_in: str
 ) -> None:
     sandbox.load_sample()
     async with on_the_web(sandbox, folder, settings=ON_DISK) as web:
@@ -42,7 +45,7 @@ async def test_the_list_says_who_signed_in_and_nothing_of_what_is_theirs(
         shown = capsys.readouterr().out
         assert accounts("--json") == 0
         (account,) = json.loads(capsys.readouterr().out)
-    assert "1 account in" in shown
+    assert f"1 account in {folder if kept_in == 'files' else 'the database'}" in shown
     assert "ChatPT (assistant.example): reads and writes, last used" in shown
     assert account["key"] == "kept"
     assert account["bytes"] > 10_000
@@ -51,6 +54,7 @@ async def test_the_list_says_who_signed_in_and_nothing_of_what_is_theirs(
         assert secret not in shown
 
 
+@ON_ONE_MACHINE
 async def test_a_key_that_omi_or_the_secret_no_longer_opens_is_told(
     sandbox: Sandbox, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -76,7 +80,7 @@ async def test_a_forgotten_account_is_refused_from_the_next_request_on_and_leave
         await called(web, tokens["access_token"], "search_conversations")
         accounts("--json")
         account = json.loads(capsys.readouterr().out)[0]["id"]
-        assert [file for file in folder.iterdir() if account in file.name]
+        assert [file for file in folder.rglob("*") if account in file.name]
         assert accounts("forget", account[:6]) == 2, "nobody can be asked"
         assert accounts("forget", "nobody", "--yes") == 1
         assert accounts("forget", "", "--yes") == 1
@@ -86,10 +90,11 @@ async def test_a_forgotten_account_is_refused_from_the_next_request_on_and_leave
         refused = await listed(web, tokens["access_token"])
         assert refused.status_code == 401
         assert "resource_metadata" in refused.headers["www-authenticate"]
-    assert not [file for file in folder.iterdir() if account in file.name]
+    assert not [file for file in folder.rglob("*") if account in file.name]
     assert account.encode() not in b"".join(file.read_bytes() for file in folder.glob("sign-in*"))
 
 
+@ON_ONE_MACHINE
 async def test_a_new_secret_takes_the_place_of_the_old_while_the_server_runs(
     sandbox: Sandbox, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -143,6 +148,7 @@ async def test_keys_of_a_lost_secret_are_counted_and_left(
     assert "1 key is of another secret" in capsys.readouterr().out
 
 
+@ON_ONE_MACHINE
 async def test_a_folder_of_no_such_server_stays_as_it_is(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in ((), ("forget", "1", "--yes"), ("rotate",)):
         assert accounts(*arguments) == 1

@@ -176,11 +176,11 @@ async def test_one_statement_tells_whose_request_it_is_and_what_goes_for_it(sand
         made = await connected(web, sandbox.key)
         statements = Statements.of(web)
         await listed(web, made["access_token"])
-        assert len(statements.said) == 1
+        assert len(statements) == 1
         # Nothing is copied yet, which would ask as well, before each of its requests.
         refused = await called(web, made["access_token"], "search_conversations", made_up="x")
         assert "Unknown argument" in refused.text
-        assert len(statements.said) == 2
+        assert len(statements) == 2
 
 
 async def test_what_has_run_out_is_deleted_and_what_is_in_use_stays(sandbox: Sandbox, tmp_path: Path) -> None:

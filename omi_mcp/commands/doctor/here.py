@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import httpx
 
 from omi_mcp._version import __version__
@@ -22,6 +23,7 @@ from omi_mcp.api.connection import checked_base_url
 from omi_mcp.api.errors import Garbled, OmiError, RateLimited, Refused, ServerFault
 from omi_mcp.api.probe import probe
 from omi_mcp.clock import Clock
+from omi_mcp.commands.doctor import shared
 from omi_mcp.commands.doctor.findings import Finding, Level
 from omi_mcp.files import is_private
 from omi_mcp.hosts import HOSTS, OTHER_FAMILY, Host, Machine, Saved, UnusableConfig, entries, trial
@@ -63,6 +65,8 @@ async def examine(
     yield Finding("python", "ok", f"omi-mcp {__version__} on Python {platform.python_version()} at {sys.executable}")
     search = _search()
     yield search
+    if (database := await anyio.to_thread.run_sync(shared.examine, machine.env)) is not None:
+        yield database
     examination = _Examination(machine, clock, transport, start)
     hosts = _entries(machine)
     if isinstance(settings, SettingsError):
