@@ -7,6 +7,7 @@ import pytest
 from hypothesis import settings
 
 from tests import stores
+from tests.isolation import watched
 from tests.postgres_kit import PostgresServer
 
 # A slow machine is no failure; and where a change is judged, the same change is judged alike each time.
@@ -37,9 +38,12 @@ def postgres_server() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture(scope="session", autouse=stores.SHARED)
-def everything_is_kept(postgres_server: PostgresServer) -> None:
-    """All that tests keep is kept there."""
-    stores.use(postgres_server.fresh_database())
+def everything_is_kept(postgres_server: PostgresServer) -> Iterator[None]:
+    """All that tests keep is kept there, and no account is forgotten in a statement."""
+    url = postgres_server.fresh_database()
+    stores.use(url)
+    with watched(postgres_server, url):
+        yield
 
 
 @pytest.fixture

@@ -84,6 +84,7 @@ class PostgresServer:
             shared_buffers = 32MB
             max_connections = 60
             timezone = 'Asia/Kathmandu'
+            log_parameter_max_length = 0
             log_line_prefix = '{MARK}%d %p{MARK}'
         """
         with (self._data / "postgresql.conf").open("a") as file:
@@ -166,12 +167,16 @@ class PostgresServer:
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
 
-    def record(self, url: str) -> None:
-        """From its next connection on, the server writes down every statement that this database is sent."""
-        self.ask(f"alter database {url.rpartition('/')[2]} set log_statement = 'all'")
+    def record(self, url: str) -> int:
+        """From its next connection on, the server writes down every statement that this database is sent.
 
-    def recorded(self, url: str) -> list[Sent]:
-        """What this database was sent since then, by anyone: the server's word, whatever sent it."""
+        Returns the place from where that is to be read.
+        """
+        self.ask(f"alter database {url.rpartition('/')[2]} set log_statement = 'all'")
+        return (self._folder / "log").stat().st_size
+
+    def recorded(self, url: str, since: int) -> list[Sent]:
+        """What this database was sent since that place, by anyone: the server's word, whatever sent it."""
         name = url.rpartition("/")[2]
         entry = re.compile(
             rf"^{MARK}{name} (\d+){MARK}LOG:  (?:statement|execute [^:]*): (.*?)(?=^{MARK}|\Z)",
@@ -179,7 +184,10 @@ class PostgresServer:
         )
         accounts: dict[str, str] = {}
         found = []
-        for process, text in entry.findall((self._folder / "log").read_text("utf-8", "replace")):
+        with (self._folder / "log").open("rb") as log:
+            log.seek(since)
+            written = log.read().decode("utf-8", "replace")
+        for process, text in entry.findall(written):
             statement = " ".join(text.split())
             if statement.startswith("begin"):
                 named = _ACCOUNT.search(statement)

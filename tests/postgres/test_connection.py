@@ -246,10 +246,9 @@ class Skewed(SystemClock):
         return super().now() + self.error
 
 
-def test_a_clock_that_is_wrong_is_put_right_with_the_first_transaction(postgres: Postgres) -> None:
+def test_a_clock_that_is_five_minutes_off_goes_by_the_databases(postgres: Postgres) -> None:
     local = Skewed()
     clock = postgres.clock(local)
-    assert abs(clock.now() - local.now()) < timedelta(minutes=1)
     with postgres.transaction(read_only=True) as connection:
         before = clock.now()
         row = connection.execute("select clock_timestamp() as now").fetchone()

@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import psycopg
@@ -19,7 +18,9 @@ from omi_mcp.postgres.connection import EVERY, Postgres
 from omi_mcp.postgres.storage import Replicas
 from omi_mcp.sandbox import Sandbox
 from omi_mcp.settings import Settings
+from omi_mcp.signin import store as signing_in
 from tests.accounts_kit import talks
+from tests.isolation import COVERED, forgets, is_kept, touched
 from tests.postgres_kit import PostgresServer, add_account
 from tests.virtual_time import START, VirtualClock, VirtualLoop
 
@@ -45,28 +46,18 @@ POLICIES = {
     ("documents", "newest"): ("SELECT", f"((kind = 'newest'::text) AND {QUEUE})"),
 }
 
-COVERED = sorted({table for table, _ in POLICIES})
-
 NOT_LED_BY_ACCOUNT = {
     "library_due": "the queue goes by time, over all accounts",
     "document_newest": "by it is found whose the conversations are that a key lists",
 }
 
-OF_THE_QUEUE = (
-    "update libraries set due = clock_timestamp() + $1 * interval '1 second' where account in (select account from "
-    "libraries where due <= clock_timestamp()",
-    "select account, body from documents where kind = 'newest' and body = any($1)",
+
+BY_AGE = (
+    "select grant_id as id from tokens where refreshes and expires < ?",
+    "select id from grants where used is null and made < ?",
+    "select id from hosts where signed_in < ?",
 )
-"""How the statements begin that look at all accounts, each in a transaction that names `EVERY`."""
-
-REFERENCE = re.compile(rf"\b(?:from|join|into|update) (?:only )?({'|'.join(COVERED)})\b")
-NAMED = re.compile(r"\baccount = (?:any ?\()?(?:\$\d|%s|%\(\w+\)s)|\binto \w+ ?\(account\b")
-
-
-def forgets(statement: str) -> bool:
-    """Whether it asks a table more often than it says of whom."""
-    words = " ".join(statement.lower().split())
-    return len(REFERENCE.findall(words)) > len(NAMED.findall(words))
+"""How the statements begin that look for what is out of date, whose ever it is."""
 
 
 def test_every_table_keeps_accounts_apart_or_is_on_the_list(postgres_server: PostgresServer, database_url: str) -> None:
@@ -77,7 +68,7 @@ def test_every_table_keeps_accounts_apart_or_is_on_the_list(postgres_server: Pos
         name,
     )
     assert {row["table"] for row in tables if not row["covered"]} == set(WITHOUT)
-    assert sorted(str(row["table"]) for row in tables if row["covered"] and not row["part"]) == COVERED
+    assert {row["table"] for row in tables if row["covered"] and not row["part"]} == set(COVERED)
     policies = postgres_server.ask("select * from pg_policies", name)
     assert {(row["tablename"], row["policyname"]): (row["cmd"], row["qual"]) for row in policies} == POLICIES
     assert all(row["with_check"] is None and row["roles"] == ["public"] for row in policies)
@@ -149,14 +140,26 @@ def test_who_looks_at_all_accounts_sees_of_their_documents_the_digests_alone(dat
 
 def test_every_statement_that_is_written_names_the_account() -> None:
     """In the source: also those that no test happens to send."""
-    found = [text for text in texts(Path(rooms.__file__).parent) if REFERENCE.search(" ".join(text.lower().split()))]
+    found = [text for text in texts(Path(rooms.__file__).parent) if touched(text)]
     assert len(found) > 5
-    wanting = [text for text in found if forgets(text)]
-    assert [text for text in wanting if not re.sub(r"%s", "$1", " ".join(text.split())).startswith(OF_THE_QUEUE)] == []
+    assert [text for text in found if forgets(text)] == []
 
 
-def texts(folder: Path) -> Iterator[str]:
-    for file in folder.glob("*.py"):
+def test_who_signed_in_is_only_asked_for_by_what_names_them() -> None:
+    """The tables without row-level security: by an account, a key's mark, what a host holds, or by age."""
+    found = [" ".join(text.split()) for text in texts(Path(signing_in.__file__))]
+    asked = [
+        text for text in found if re.search(r"\b(?:from|join|into|update) (?:accounts|grants|codes|tokens)\b", text)
+    ]
+    assert len(asked) > 20
+    named = re.compile(r"\b(?:id|account|mark|hash|grant_id) = (?:coalesce\()?\?|\binsert into \w+\(")
+    whole = [text for text in asked if text.startswith(("select ", "update ", "delete ", "insert "))]
+    assert {text for text in whole if not named.search(text) and not text.startswith(BY_AGE)} == set()
+
+
+def texts(place: Path) -> Iterator[str]:
+    """Every text in a file, or in the files of a folder."""
+    for file in [place] if place.is_file() else place.glob("*.py"):
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 yield node.value
@@ -173,37 +176,29 @@ def test_a_statement_without_an_account_is_noticed() -> None:
         assert forgets(statement)
 
 
-class TestWhatIsSent:
-    pytestmark = pytest.mark.anyio
-
-    @pytest.fixture
-    def anyio_backend(self) -> tuple[str, dict[str, Any]]:
-        return "asyncio", {"loop_factory": VirtualLoop}
-
-    async def test_every_statement_that_is_sent_names_the_account_of_its_transaction(
-        self, postgres_server: PostgresServer, database_url: str, tmp_path: Path
-    ) -> None:
-        """By the server's own log, of what two machines do for somebody."""
-        account = add_account(database_url, "ana")
-        postgres_server.record(database_url)
-        clock = VirtualClock()
-        with closing(Sandbox(now=clock.now)) as box, closing(Postgres(database_url)) as postgres:
-            box.load(talks("Ana", START, 5))
-            for machine in ("one", "two"):
-                library = Library(
-                    Settings(ZoneInfo("UTC"), tmp_path / machine, box.key, box.base_url, account_id=account),
-                    transport=box.transport(),
-                    clock=clock,
-                    hosted=Hosted(storage=Replicas(postgres, most=10**9)),
-                )
-                async with library.running():
-                    await library.search("plan", Filters(), limit=5)
-                    await library.update_title("Ana-3", f"A walrus of machine {machine}")
-        sent = postgres_server.recorded(database_url)
-        touching = [each for each in sent if REFERENCE.search(each.statement.lower())]
-        assert {table for each in touching for table in REFERENCE.findall(each.statement.lower())} == set(COVERED)
-        for each in touching:
-            if each.account == EVERY and each.statement.startswith(OF_THE_QUEUE):
-                continue
-            assert each.account in (account, EVERY), each
-            assert not forgets(each.statement), each
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", [("asyncio", {"loop_factory": VirtualLoop})])
+async def test_every_statement_that_is_sent_names_the_account_of_its_transaction(
+    postgres_server: PostgresServer, database_url: str, tmp_path: Path
+) -> None:
+    """By the server's own log, of what two machines do for somebody. The tests that run over both stores are held to
+    the same."""
+    account = add_account(database_url, "ana")
+    since = postgres_server.record(database_url)
+    clock = VirtualClock()
+    with closing(Sandbox(now=clock.now)) as box, closing(Postgres(database_url)) as postgres:
+        box.load(talks("Ana", START, 5))
+        for machine in ("one", "two"):
+            library = Library(
+                Settings(ZoneInfo("UTC"), tmp_path / machine, box.key, box.base_url, account_id=account),
+                transport=box.transport(),
+                clock=clock,
+                hosted=Hosted(storage=Replicas(postgres, most=10**9)),
+            )
+            async with library.running():
+                await library.search("plan", Filters(), limit=5)
+                await library.update_title("Ana-3", f"A walrus of machine {machine}")
+    sent = postgres_server.recorded(database_url, since)
+    assert {table for each in sent for table in touched(each.statement)} == set(COVERED)
+    assert {each.account for each in sent if touched(each.statement)} == {account}
+    assert [each for each in sent if not is_kept(each)] == []

@@ -4,6 +4,7 @@ import pytest
 import signin_kit
 
 from omi_mcp.sandbox import Sandbox
+from tests.isolation import watched
 
 ALWAYS = {
     "test_a_host_registers_sends_its_person_and_gets_tokens[postgresql-none]",
@@ -40,7 +41,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture
-def kept_in(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    if request.param == "postgresql":
-        monkeypatch.setattr(signin_kit, "DATABASE", request.getfixturevalue("database_url"))
-    return str(request.param)
+def kept_in(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    if request.param == "files":
+        yield "files"
+        return
+    url = request.getfixturevalue("database_url")
+    monkeypatch.setattr(signin_kit, "DATABASE", url)
+    with watched(request.getfixturevalue("postgres_server"), url):
+        yield "postgresql"
