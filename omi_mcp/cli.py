@@ -62,7 +62,9 @@ environment:
                         with _INVITE or _OPEN (docs/hosting.md)
   OMI_MCP_SECRET_KEY    what their keys are encrypted with, or _SECRET_KEY_FILE; default: one that is made and kept
   OMI_MCP_DATABASE_URL  a PostgreSQL database, where several machines serve the same people; default: the data folder
+  OMI_MCP_METRICS       the port where its metrics are read; with _DRAIN_SECONDS, for proxies (docs/hosting.md)
   OMI_MCP_LOG_LEVEL     DEBUG, INFO, WARNING (default) or ERROR; the log goes to standard error
+  OMI_MCP_LOG_FORMAT    text (default), or json: each event is a line of JSON, and each request over HTTP has one
 
 exit codes: 0 done, 1 failed, 2 wrong usage or setting, 3 not all could be done now, 130/143 stopped by a signal
 """

@@ -1,10 +1,10 @@
 """What every command starts from: the settings of the environment, checked, and a log on standard error."""
 
-import logging
 import os
 import sys
 from dataclasses import replace
 
+from omi_mcp import logs
 from omi_mcp.api.errors import InvalidRequest
 from omi_mcp.settings import DEFAULT_BASE_URL, OWN_PREFIX, Settings, SettingsError, is_set, unknown_settings
 
@@ -21,7 +21,7 @@ def settings(*, saved: bool = True) -> Settings:
     if kept:
         where = f" for {found.base_url}" if found.base_url != DEFAULT_BASE_URL else ""
         print(f"omi-mcp: no key is set, so the one that `install` keeps{where} is used", file=sys.stderr)
-    _log_to_stderr(found.log_level)
+    logs.set_up(found.log_level, found.log_format)
     return found
 
 
@@ -69,10 +69,3 @@ def checked_base_url(base_url: str) -> str:
         return checked(base_url)
     except InvalidRequest as error:
         raise SettingsError(str(error)) from None
-
-
-def _log_to_stderr(level: str) -> None:
-    """Log to standard error, before the SDK would configure logging; request URLs are never logged."""
-    logging.basicConfig(level=level, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
-    for name in ("httpx", "httpcore"):
-        logging.getLogger(name).setLevel(logging.WARNING)

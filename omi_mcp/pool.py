@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import anyio
 import httpx
@@ -122,6 +122,15 @@ class _Waiting:
     turn: anyio.Event = field(default_factory=anyio.Event)
 
 
+class Standing(NamedTuple):
+    """How many libraries are open, and of these busy or not yet ready; and how many requests wait for one."""
+
+    open: int
+    busy: int
+    opening: int
+    waiting: int
+
+
 def places(files: int) -> int:
     """How many libraries may be open where there are so many files for them."""
     return max(1, min(MOST_OPEN, files // FILES_EACH))
@@ -180,11 +189,20 @@ class LibraryPool:
             log.warning("what is left of forgotten accounts could not be looked for: %s", type(error).__name__)
 
     def __str__(self) -> str:
-        busy = sum(bool(opened.calls) for opened in self._all)
-        opening = sum(not opened.runs.is_set() for opened in self._all)
+        now = self.standing()
         return (
-            f"libraries: {len(self._all)} of {self._most} open, {busy} busy, {opening} opening, "
-            f"{len(self._waiting)} requests waiting for a place"
+            f"libraries: {now.open} of {self._most} open, {now.busy} busy, {now.opening} opening, "
+            f"{now.waiting} requests waiting for a place"
+        )
+
+    def standing(self) -> Standing:
+        """How it stands now; may be asked in any thread."""
+        all_open = list(self._all)
+        return Standing(
+            open=len(all_open),
+            busy=sum(bool(opened.calls) for opened in all_open),
+            opening=sum(not opened.runs.is_set() for opened in all_open),
+            waiting=len(self._waiting),
         )
 
     async def settings(self, caller: Caller) -> Settings:

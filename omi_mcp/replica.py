@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 
+from omi_mcp import measures
 from omi_mcp.database import Away, Damaged, Database, fence, files
 from omi_mcp.sharing import OUTBOX, Batch, Claim, Document, Place, Primary, Shared
 
@@ -48,10 +49,11 @@ class Replica(Database):
 
     def attach(self) -> None:
         """Begin to share, with all that the primary has."""
-        self.prepare(_create_place)
-        self._primary.join()
-        self._attached = True
-        self.catch_up()
+        with measures.timed("warm_up"):
+            self.prepare(_create_place)
+            self._primary.join()
+            self._attached = True
+            self.catch_up()
 
     def catch_up(self) -> None:
         """Raises Away: the primary cannot be asked, or nothing can be written here."""

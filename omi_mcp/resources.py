@@ -20,13 +20,14 @@ from mcp.types import (
 from omi_mcp import dates, front
 from omi_mcp.api.errors import InvalidRequest, NotFound, OmiError
 from omi_mcp.context import AppContext
+from omi_mcp.database import Away
 from omi_mcp.library import Library
 from omi_mcp.mirror.types import Stored
 from omi_mcp.settings import Settings
 from omi_mcp.tools.calls import Ctx, app_of
 from omi_mcp.views import cards
 from omi_mcp.views.budgets import compact_json
-from omi_mcp.views.errors import explain
+from omi_mcp.views.errors import away, explain
 
 CARD = "omi://conversations/{conversation_id}"
 TRANSCRIPT = "omi://conversations/{conversation_id}/transcript"
@@ -125,3 +126,5 @@ def _explained() -> Iterator[None]:
         raise ResourceNotFoundError(explain(error).model) from error
     except OmiError as error:
         raise ResourceError(explain(error).model) from error
+    except Away as error:
+        raise ResourceError(away("read")) from error

@@ -29,10 +29,12 @@ from mcp.types import (
 )
 from pydantic import ValidationError
 
+from omi_mcp import logs, measures
 from omi_mcp._version import __version__
 from omi_mcp.accounts import Busy, Caller, NotServed
 from omi_mcp.clock import Clock, SystemClock
 from omi_mcp.context import AppContext, Libraries, OneLibrary
+from omi_mcp.database import Away
 from omi_mcp.settings import Settings
 from omi_mcp.tasks import beside
 
@@ -72,6 +74,9 @@ HANDSHAKE = frozenset({"initialize", "notifications/initialized", "server/discov
 
 SERVED = frozenset({"tools/call", "resources/list", "resources/read", "prompts/get", "completion/complete"})
 """What needs a library; what there is can be listed without."""
+
+METHODS = HANDSHAKE | SERVED | {"tools/list", "prompts/list", "resources/templates/list"}
+"""What there is, by name; what else hosts may send is one thing to whoever measures."""
 
 NOT_SERVED = -32_000
 """The code of an error that is the server's, not the request's (JSON-RPC leaves these to implementations)."""
@@ -173,7 +178,7 @@ class OmiServer(MCPServer[Any]):
             async with lifespan(server) as self.served:
                 yield self.served
 
-        middleware = [self._serving, self._instructed, self._fitting]
+        middleware = [self._measured, self._serving, self._instructed, self._fitting]
         super().__init__(name, middleware=middleware, lifespan=noted, **options)
         self._settings = settings
         self._caller = caller
@@ -198,6 +203,33 @@ class OmiServer(MCPServer[Any]):
         found = await complete(ctx.lifespan_context.library, params.ref, params.argument)
         return CompleteResult(completion=found or Completion(values=[]))
 
+    async def _measured(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        """Tell an operator who wants to know what was called, and how it ended."""
+        if ctx.request_id is None:
+            return await call_next(ctx)
+        with measures.timed("call") as measured:
+            try:
+                result = await call_next(ctx)
+                if isinstance(result, dict) and result.get("isError"):
+                    measured.outcome = "refused"
+            except NotServed as error:
+                measured.outcome = "busy" if isinstance(error, Busy) else "signed_out"
+                return _unserved(ctx, error)
+            except Away as error:
+                measured.outcome = "away"
+                return _unserved(ctx, error)
+            finally:
+                measured.which = self._called(ctx)
+                logs.note(call=measured.which, outcome=measured.outcome)
+        return result
+
+    def _called(self, ctx: ServerRequestContext[Any, Any]) -> str:
+        """The tool, or the method; what is none of them has one name, as hosts could send any."""
+        if ctx.method != "tools/call":
+            return ctx.method if ctx.method in METHODS else "other"
+        name = (ctx.params or {}).get("name")
+        return name if isinstance(name, str) and name in (self._lean_tools or {}) else "other"
+
     async def _serving(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         """Answer from the library of whoever makes the request."""
         if ctx.method in HANDSHAKE:
@@ -205,24 +237,15 @@ class OmiServer(MCPServer[Any]):
         self.register()
         if ctx.method not in SERVED:
             return await call_next(ctx)
-        try:
-            async with ctx.lifespan_context.serving(self._caller()) as app:
-                return await call_next(replace(ctx, lifespan_context=app))
-        except NotServed as error:
-            said = _unserved(error)
-        if ctx.method == "tools/call":
-            return CallToolResult(content=[TextContent(type="text", text=str(said))], is_error=True)
-        raise said
+        async with ctx.lifespan_context.serving(self._caller()) as app:
+            return await call_next(replace(ctx, lifespan_context=app))
 
     async def _instructed(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         """Tell each caller what goes for its own account."""
         result = await call_next(ctx)
         if isinstance(result, dict) and "instructions" in result:
             caller = self._caller()
-            try:
-                settings = await ctx.lifespan_context.settings(caller)
-            except NotServed as error:
-                raise _unserved(error) from None
+            settings = await ctx.lifespan_context.settings(caller)
             read_only = self._settings.read_only or not caller.may_write
             result["instructions"] = _instructions(replace(settings, read_only=read_only))
         return result
@@ -263,7 +286,11 @@ class OmiServer(MCPServer[Any]):
             arguments = _accepted(tool, arguments)
         try:
             return await super().call_tool(name, arguments, context)
-        except UnexpectedToolError:
+        except UnexpectedToolError as error:
+            if isinstance(error.__cause__, Away):
+                from omi_mcp.views.errors import unserved  # loaded behind the handshake
+
+                raise ToolError(unserved(error.__cause__).said) from None
             raise
         except ToolError as error:
             raise _unwrapped(error, tool) from None
@@ -279,11 +306,21 @@ class OmiServer(MCPServer[Any]):
         return await super().get_prompt(name, given, context)
 
 
-def _unserved(error: NotServed) -> MCPError:
+def _unserved(ctx: ServerRequestContext[Any, Any], error: NotServed | Away) -> CallToolResult:
+    """What is said to a caller who cannot be served now: to a model in a tool's answer, else as an error.
+
+    Raises:
+        MCPError: no tool was called. Over HTTP it has a status that proxies understand, where none has been sent yet.
+    """
     from omi_mcp.views.errors import unserved  # loaded behind the handshake
 
-    wait = {"retry_after": error.seconds} if isinstance(error, Busy) else None
-    return MCPError(NOT_SERVED, unserved(error), wait)
+    said, seconds = unserved(error)
+    if ctx.method == "tools/call":
+        return CallToolResult(content=[TextContent(type="text", text=said)], is_error=True)
+    if seconds is None:
+        raise MCPError(NOT_SERVED, said) from None
+    logs.note(status=429 if isinstance(error, Busy) and error.own else 503, retry_after=seconds)
+    raise MCPError(NOT_SERVED, said, {"retry_after": seconds}) from None
 
 
 def _accepted(tool: Tool, arguments: dict[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from platformdirs import user_data_path
 
 Mirror = Literal["disk", "memory"]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+LogFormat = Literal["text", "json"]
 Profile = Literal["full", "search-fetch"]
 Viewer = Literal["auto", "on", "off"]
 """`auto`: for hosts that say they render MCP Apps; `on`: for every host."""
@@ -33,6 +34,11 @@ Choice = TypeVar("Choice", bound=str)
 
 MIN_INVITE = 8
 """Characters of an invitation: attempts are limited, so that these are beyond guessing."""
+
+DRAIN_SECONDS = 5.0
+"""How long one of several servers takes requests after it was told to stop."""
+
+MOST_DRAIN_SECONDS = 300
 
 NO_DATABASE_URL = (
     "OMI_MCP_DATABASE_URL: not the URL of a PostgreSQL database. Accepted: "
@@ -57,10 +63,13 @@ NAMES = frozenset(
         "OMI_MCP_DATABASE_URL",
         "OMI_MCP_COPIES_MB",
         "OMI_MCP_DATA_DIR",
+        "OMI_MCP_DRAIN_SECONDS",
         "OMI_MCP_HTTP_HOSTS",
         "OMI_MCP_HTTP_TOKEN",
         "OMI_MCP_INVITE",
+        "OMI_MCP_LOG_FORMAT",
         "OMI_MCP_LOG_LEVEL",
+        "OMI_MCP_METRICS",
         "OMI_MCP_MIRROR",
         "OMI_MCP_OAUTH_AUDIENCE",
         "OMI_MCP_OAUTH_ISSUER",
@@ -112,6 +121,7 @@ class Settings:
     """Whether a search that finds little here may be sent to Omi's own."""
     structured: bool = True
     log_level: LogLevel = "WARNING"
+    log_format: LogFormat = "text"
     demo: bool = False
     profile: Profile = "full"
     viewer: Viewer = "auto"
@@ -171,6 +181,7 @@ class Settings:
             user_name=" ".join(given.get("OMI_MCP_USER_NAME", "").split())[:LONGEST_NAME] or None,
             viewer=_choice(given, "OMI_MCP_VIEWER", get_args(Viewer), default="auto"),
             log_level=_choice(given, "OMI_MCP_LOG_LEVEL", get_args(LogLevel), default="WARNING"),
+            log_format=_choice(given, "OMI_MCP_LOG_FORMAT", get_args(LogFormat), default="text"),
         )
 
 
@@ -206,6 +217,10 @@ class SignInSettings:
     """The PostgreSQL database that several machines share, with its password; None: all is kept in the data folder."""
     copies_mb: int = COPIES_MB
     """What the copies of accounts may take in the data folder beside such a database, in megabytes."""
+    metrics: tuple[str, int] | None = None
+    """The address where metrics are read."""
+    drain_seconds: float = 0.0
+    """How long requests are still taken after the server was told to stop: a proxy needs as long to notice."""
 
 
 @dataclass(frozen=True)
@@ -307,7 +322,10 @@ def _unquoted(value: str) -> str:
 
 def _sign_in(env: Mapping[str, str]) -> SignInSettings | None:
     if "OMI_MCP_PUBLIC_URL" not in env:
-        for name in ("INVITE", "OPEN", "ADDRESS_HEADER", "DATABASE_URL", "COPIES_MB"):
+        for name in (
+            *("INVITE", "OPEN", "ADDRESS_HEADER"),
+            *("DATABASE_URL", "COPIES_MB", "METRICS", "DRAIN_SECONDS"),
+        ):
             if f"OMI_MCP_{name}" in env:
                 raise SettingsError(f"OMI_MCP_{name}: means nothing without OMI_MCP_PUBLIC_URL.")
         return None
@@ -348,6 +366,8 @@ def _sign_in(env: Mapping[str, str]) -> SignInSettings | None:
         address_header=header,
         database_url=database,
         copies_mb=_copies_mb(env, database),
+        metrics=_metrics(env),
+        drain_seconds=_drain(env, default=0.0 if database is None else DRAIN_SECONDS),
     )
 
 
@@ -360,6 +380,28 @@ def _copies_mb(env: Mapping[str, str], database: str | None) -> int:
     if not given.isascii() or not given.isdigit() or not 0 < int(given) < 10**9:
         raise SettingsError("OMI_MCP_COPIES_MB: not a number of megabytes. Accepted: 1 and more, such as 10000.")
     return int(given)
+
+
+def _metrics(env: Mapping[str, str]) -> tuple[str, int] | None:
+    given = env.get("OMI_MCP_METRICS")
+    if given is None:
+        return None
+    host, _, port = given.rpartition(":")
+    if not (port.isascii() and port.isdecimal() and int(port) < 65_536):
+        raise SettingsError(
+            "OMI_MCP_METRICS: no address. Accepted: a port of this computer alone, such as 9464; or, where others are "
+            "to read it and a firewall or a network of its own keeps strangers out, 0.0.0.0:9464."
+        )
+    return host.strip("[]") or "127.0.0.1", int(port)
+
+
+def _drain(env: Mapping[str, str], *, default: float) -> float:
+    given = env.get("OMI_MCP_DRAIN_SECONDS")
+    if given is None:
+        return default
+    if not (given.isascii() and given.isdecimal() and int(given) <= MOST_DRAIN_SECONDS):
+        raise SettingsError(f"OMI_MCP_DRAIN_SECONDS: accepted are 0 to {MOST_DRAIN_SECONDS}.")
+    return float(given)
 
 
 def database_url(env: Mapping[str, str]) -> str | None:

@@ -2,13 +2,14 @@
 
 import argparse
 import gc
+import logging
 import os
 import sys
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, get_args
 
 from omi_mcp import environment
-from omi_mcp.database import Away
 from omi_mcp.server import build_server
 from omi_mcp.settings import ANYONE, HttpAccess, Profile, Settings, SettingsError, database_url
 from omi_mcp.transports import port_number, stdio
@@ -17,11 +18,15 @@ if TYPE_CHECKING:  # a start over stdio does not load it
     import httpx
     from starlette.applications import Starlette
 
+    from omi_mcp.pool import LibraryPool
+
 FOR_HTTP = ("host", "port", "public_url", "invite", "open")
 """The options that say how to serve over HTTP."""
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8765
+
+log = logging.getLogger(__name__)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -116,19 +121,20 @@ def _run_http(options: argparse.Namespace) -> int:
     except OSError as error:
         print(f"omi-mcp: cannot serve at {host} port {port}: {error.strerror}", file=sys.stderr)
         return 1
-    with listener:
+    with ExitStack() as open_ones:
+        open_ones.enter_context(listener)
+        drain_seconds = 0.0
         port = listener.getsockname()[1]
         name = f"[{host}]" if ":" in host else host
         if access.sign_in is not None:
             from omi_mcp.transports.hosted import hosted  # the pages' template engine is for those who serve them
 
-            try:
-                opened = hosted(settings, access, host, port)
-            except Away as away:
-                print(f"omi-mcp: the database is not reached, or has no time: {away}", file=sys.stderr)
-                return 1
+            opened = hosted(settings, access, host, port)
             application = opened.app
             said = [f"add {access.sign_in.public_url}{http.PATH} to an assistant"]
+            drain_seconds = access.sign_in.drain_seconds
+            if access.sign_in.metrics is not None:
+                said.append(_measure(access.sign_in.metrics, opened.pool, open_ones))
             if access.sign_in.open:
                 said.append("everyone who has an Omi key can sign in")
             if settings.api_key:
@@ -136,11 +142,30 @@ def _run_http(options: argparse.Namespace) -> int:
         else:
             application, said = _own(settings, access, host, port, demo=options.demo)
         for line in (f"serving http://{name}:{port}{http.PATH}; Ctrl-C stops it", *said):
-            print(f"omi-mcp: {line}", file=sys.stderr)
+            if settings.log_format == "json":
+                log.info("%s", line)
+            else:
+                print(f"omi-mcp: {line}", file=sys.stderr)
         gc.freeze()
         gc.enable()
-        http.run(application, listener)
+        http.run(application, listener, drain_seconds=drain_seconds)
     return 0
+
+
+def _measure(address: tuple[str, int], pool: "LibraryPool", until: ExitStack) -> str:
+    """Measure and answer there, `until` that is closed; returns what to say of it. Raises SettingsError."""
+    try:
+        from omi_mcp.transports.metrics import Metrics  # loads the client library of Prometheus
+    except ImportError:
+        raise SettingsError(
+            "OMI_MCP_METRICS: what writes metrics is not installed. Install it: "
+            "pip install 'omi-conversations-mcp[postgres]'"
+        ) from None
+    try:
+        port = until.enter_context(Metrics(pool).serving(*address))
+    except OSError as error:
+        raise SettingsError(f"OMI_MCP_METRICS: cannot answer there ({error.strerror}).") from None
+    return f"metrics at http://{address[0]}:{port}/metrics"
 
 
 def _own(settings: Settings, access: HttpAccess, host: str, port: int, *, demo: bool) -> tuple["Starlette", list[str]]:

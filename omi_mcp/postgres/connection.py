@@ -20,6 +20,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import ConnectionPool
 
+from omi_mcp import measures
 from omi_mcp.clock import Clock
 from omi_mcp.database import Away
 from omi_mcp.settings import NO_DATABASE_URL, SettingsError
@@ -217,24 +218,25 @@ class Postgres:
             Away: nothing of it is kept. Only where the database comes not back within `SETTLE_SECONDS` after a
                 commit was sent can that not be known.
         """
-        connection = self._begun(account or "", read_only=read_only)
-        try:
+        with measures.timed("transaction"):
+            connection = self._begun(account or "", read_only=read_only)
             try:
-                yield connection
-                self._commit(connection, read_only=read_only)
-            finally:
-                self._give_back(connection)
-        except _InDoubt as doubt:
-            if not self._was_committed(doubt):
-                raise _away(psycopg.OperationalError("the connection was lost in the commit")) from doubt
-            log.info("a connection was lost in a commit that was kept")
-        except psycopg.Error as error:
-            # That a transaction which said it only reads also writes is an error of ours.
-            if not is_away(error) or (read_only and error.sqlstate == READ_ONLY):
-                raise
-            if error.sqlstate == READ_ONLY:
-                self._pool.drain()
-            raise _away(error) from error
+                try:
+                    yield connection
+                    self._commit(connection, read_only=read_only)
+                finally:
+                    self._give_back(connection)
+            except _InDoubt as doubt:
+                if not self._was_committed(doubt):
+                    raise _away(psycopg.OperationalError("the connection was lost in the commit")) from doubt
+                log.info("a connection was lost in a commit that was kept")
+            except psycopg.Error as error:
+                # That a transaction which said it only reads also writes is an error of ours.
+                if not is_away(error) or (read_only and error.sqlstate == READ_ONLY):
+                    raise
+                if error.sqlstate == READ_ONLY:
+                    self._pool.drain()
+                raise _away(error) from error
 
     def clock(self, clock: Clock) -> Clock:
         """The database's clock, as measured now and with every transaction; `clock` is there for sleeping.

@@ -9,9 +9,10 @@ from mcp.types import CallToolResult, TextContent
 
 from omi_mcp.api.errors import OmiError, TimeUp
 from omi_mcp.context import AppContext
+from omi_mcp.database import Away
 from omi_mcp.tasks import beside
 from omi_mcp.views.budgets import compact_json
-from omi_mcp.views.errors import Action, explain
+from omi_mcp.views.errors import Action, away, explain
 from omi_mcp.views.models import View
 
 WAITING = "Waiting for Omi"
@@ -42,11 +43,13 @@ async def answering(ctx: Ctx, action: Action, message: str | Callable[[], str] =
 
 @contextmanager
 def explained(action: Action) -> Iterator[None]:
-    """Turn every `OmiError` inside the block into a `ToolError` the model can act on."""
+    """Turn every `OmiError`, and `Away`, inside the block into a `ToolError` the model can act on."""
     try:
         yield
     except OmiError as error:
         raise ToolError(explain(error, action).model) from error
+    except Away as error:
+        raise ToolError(away(action)) from error
 
 
 @asynccontextmanager

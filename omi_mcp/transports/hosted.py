@@ -9,6 +9,7 @@ from starlette.applications import Starlette
 from omi_mcp import files
 from omi_mcp.account import Storage
 from omi_mcp.clock import Clock, SystemClock
+from omi_mcp.database import Away
 from omi_mcp.pool import LibraryPool, Queue, places
 from omi_mcp.server import build_server
 from omi_mcp.settings import HttpAccess, Settings, SettingsError, SignInSettings, is_loopback
@@ -17,6 +18,7 @@ from omi_mcp.signin.documents import Documents
 from omi_mcp.signin.recognition import Copies
 from omi_mcp.signin.store import Tables
 from omi_mcp.transports import http
+from omi_mcp.transports.operating import Readiness, Step
 from omi_mcp.transports.sessions import SealedState
 
 FILES = 2_048
@@ -41,24 +43,43 @@ class _Kept:
     copies: Copies | None = None
     storage: Storage | None = None
     queue: Queue | None = None
+    prepare: Step | None = None
+    """What is still to be done before anything can be served."""
+    probe: Step | None = None
 
 
 def _in_database(signing_in: SignInSettings, url: str, clock: Clock | None) -> _Kept:
-    """In PostgreSQL, which gets the tables of this release, and by its clock unless another is given."""
+    """In PostgreSQL, by its clock unless another is given. It gets the tables of this release, now or once it is there.
+
+    Raises SettingsError: it does not let us.
+    """
     from omi_mcp.postgres import migrations  # who has files alone does not pay for it
     from omi_mcp.postgres.connection import Postgres
     from omi_mcp.postgres.queue import CopyQueue
     from omi_mcp.postgres.signing_in import SharedCopies, SharedTables
     from omi_mcp.postgres.storage import Replicas
 
-    migrations.migrate(url)
+    def migrate() -> None:
+        migrations.migrate(url)
+
+    def answer() -> None:
+        with postgres.transaction(read_only=True):
+            pass
+
     postgres = Postgres(url)
+    try:
+        migrate()
+        prepare = None
+    except Away:
+        prepare = migrate
     return _Kept(
         clock or postgres.clock(SystemClock()),
         SharedTables(postgres),
         SharedCopies(postgres),
         Replicas(postgres, most=signing_in.copies_mb * 1_000_000),
         CopyQueue(postgres),
+        prepare,
+        answer,
     )
 
 
@@ -78,8 +99,7 @@ def hosted(
     `asks` is for `http.app`: whether this is the only process.
 
     Blocks. Raises:
-        SettingsError: strangers could sign in without being meant to, or the files cannot be used.
-        Away: the database is not there.
+        SettingsError: strangers could sign in without being meant to, or the files or the database cannot be used.
     """
     signing_in = access.sign_in
     if signing_in is None:
@@ -126,6 +146,7 @@ def hosted(
         request_state=RequestStateSecurity(codec=SealedState(sign_in.vault, kept.clock)),
     )
     server.register()
+    readiness = Readiness(kept.prepare, kept.probe)
     app = http.app(
         server,
         policy.hosts,
@@ -136,5 +157,6 @@ def hosted(
         vault=sign_in.vault,
         clock=kept.clock,
         asks=asks and signing_in.database_url is None,
+        readiness=readiness,
     )
     return Hosted(app, sign_in, pool)

@@ -8,9 +8,10 @@ import re
 import secrets
 import socket
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import h11
@@ -27,7 +28,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from omi_mcp.accounts import Admitted, Caller
@@ -36,14 +37,15 @@ from omi_mcp.files import made_once
 from omi_mcp.server import OmiServer
 from omi_mcp.settings import HttpAccess, Profile, SettingsError, is_loopback
 from omi_mcp.signin.vault import Vault, new_secret
+from omi_mcp.tasks import beside
 from omi_mcp.transports import connecting
 from omi_mcp.transports.oauth import JwtVerifier
+from omi_mcp.transports.operating import HEALTH, READY, Operated, Readiness, Server
 from omi_mcp.transports.sessions import Sessions
 
 PATH = "/mcp"
 PROFILES: Mapping[str, Profile] = {PATH: "full", f"{PATH}/search-fetch": "search-fetch"}
 """Where people sign in, which tools a connection has is told by the path that the host connects to."""
-HEALTH = "/health"
 
 BODY_LIMIT = 2 * 1024 * 1024
 """Bytes of one request; the longest create is a third of it, with every character escaped."""
@@ -57,8 +59,8 @@ REQUEST_SECONDS = 30.0
 MAX_CONNECTIONS = 500
 """At once, below the files a process may commonly open (1,024): the mirror and the way to Omi need some as well."""
 
-SHUTDOWN_SECONDS = 3
-"""How long requests in flight may still take when the server stops; streams that hosts hold open never end."""
+SHUTDOWN_SECONDS = 50
+"""How long requests in flight may still take when the server stops: every call is answered within 45."""
 
 PART_SECONDS = 0.3
 """Between the two parts of the answer of `HEALTH` that is sent in parts."""
@@ -247,13 +249,15 @@ def app(
     vault: Vault | None = None,
     clock: Clock | None = None,
     asks: bool = True,
+    readiness: Readiness | None = None,
 ) -> Starlette:
     """The whole HTTP side of `server`, which was built with the policy's `auth`, `verifier` and `caller`.
 
     Where people sign in here, `resources` are the addresses that hosts connect to, each with tokens of its own, and
     `routes` those of signing in; pages of any origin may ask for the paths that are `shared`. Whoever has the secrets
     of `vault` serves the same sessions; without one they end with this process. `asks`: whether it is the only process
-    that does, so that hosts of the older era can be asked for something in the middle of a call.
+    that does, so that hosts of the older era can be asked for something in the middle of a call. `readiness` tells a
+    proxy whether to send requests here.
 
     Raises:
         ValueError: the server has no `auth`.
@@ -261,7 +265,9 @@ def app(
     auth = server.settings.auth
     if auth is None:
         raise ValueError("over HTTP a server needs auth")
+    readiness = readiness or Readiness()
     server.custom_route(HEALTH, methods=["GET"])(_health)
+    server.custom_route(READY, methods=["GET"])(readiness.answer)
     application = server.streamable_http_app(
         streamable_http_path=PATH,
         stateless_http=True,
@@ -289,12 +295,26 @@ def app(
         shared=frozenset(shared),
         origins=frozenset(urlsplit(resource).scheme + "://" + urlsplit(resource).netloc for resource in resources),
     )
+    application.state.readiness = readiness
+    application.router.lifespan_context = _beside(application.router.lifespan_context, readiness)
+    application.add_middleware(Operated, readiness=readiness, paths=paths)
     return application
 
 
-def run(application: ASGIApp, listener: socket.socket) -> None:
-    """Serve until Ctrl-C or SIGTERM, from the main thread."""
-    uvicorn.Server(config(application)).run(sockets=[listener])
+def _beside(lifespan: Lifespan[Any], readiness: Readiness) -> Lifespan[Any]:
+    """`lifespan`, with what is still to be prepared beside it."""
+
+    @asynccontextmanager
+    async def running(application: Starlette) -> AsyncIterator[Any]:
+        async with lifespan(application) as state, beside(readiness.run):
+            yield state
+
+    return running
+
+
+def run(application: Starlette, listener: socket.socket, *, drain_seconds: float = 0.0) -> None:
+    """Serve until Ctrl-C or SIGTERM, from the main thread. What is under way then ends as it would have."""
+    Server(config(application), application.state.readiness, drain_seconds).run(sockets=[listener])
 
 
 def config(application: ASGIApp, connection: type["Connection"] | None = None) -> uvicorn.Config:
@@ -384,7 +404,10 @@ class _Guard:
             await self._application(scope, receive, send)
             return
         scope = self._at_its_path(scope)
-        if refusal := self._refusal(Headers(scope=scope), shared=scope["path"] in self._shared):
+        # Who looks after a server asks by its address, and is told nothing else.
+        if scope["path"] != READY and (
+            refusal := self._refusal(Headers(scope=scope), shared=scope["path"] in self._shared)
+        ):
             await refusal(scope, receive, send)
             return
         with suppress(ClientDisconnect):

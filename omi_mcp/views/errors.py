@@ -28,6 +28,7 @@ from omi_mcp.api.errors import (
     Unfinished,
     Unreachable,
 )
+from omi_mcp.database import Away
 from omi_mcp.views.budgets import shorten
 from omi_mcp.views.text import clean_line, duration
 
@@ -67,19 +68,61 @@ class Wording(NamedTuple):
     person: str
 
 
-def unserved(error: NotServed) -> str:
-    """Why a signed-in account is not served, for a model."""
+AWAY_SECONDS = 30
+"""When to ask again where the server's own database does not answer."""
+
+
+class Unserved(NamedTuple):
+    """Why a caller is not served, for a model, and after how many seconds it may be."""
+
+    said: str
+    seconds: int | None = None
+
+
+def unserved(error: NotServed | Away) -> Unserved:
+    """Why a signed-in account is not served."""
     match error:
         case Busy(own=True):
-            return (
+            return Unserved(
                 "Nothing was done: this account has as many calls under way as may be at once. "
-                f"Wait {error.seconds} seconds, then repeat this one."
+                f"Wait {error.seconds} seconds, then repeat this one.",
+                error.seconds,
             )
         case Busy():
-            return f"Nothing was done: the server is busy. Wait {error.seconds} seconds, then repeat the call."
+            return Unserved(
+                f"Nothing was done: the server is busy. Wait {error.seconds} seconds, then repeat the call.",
+                error.seconds,
+            )
+        case Away():
+            return Unserved(away("read"), AWAY_SECONDS)
         case KeyRefused():
-            return f"Omi no longer accepts the key of this account: it was revoked or deleted. {SIGN_IN_AGAIN}"
-    return f"This account was disconnected from the server. {SIGN_IN_AGAIN}"
+            return Unserved(
+                f"Omi no longer accepts the key of this account: it was revoked or deleted. {SIGN_IN_AGAIN}"
+            )
+    return Unserved(f"This account was disconnected from the server. {SIGN_IN_AGAIN}")
+
+
+def away(action: Action) -> str:
+    """That the server's own database does not answer, for a model. What was to be written may have been."""
+    gone = "The server's own database does not answer right now; nothing that was saved before is lost."
+    match action:
+        case "read":
+            return f"{gone} Make the same call again in {AWAY_SECONDS} seconds."
+        case "edit":
+            return (
+                f"{gone} The change may or may not have been made: make the same call again in {AWAY_SECONDS} seconds; "
+                "repeating it does no harm."
+            )
+        case "delete":
+            return (
+                f"{gone} The conversation may or may not be gone: make the same call again in {AWAY_SECONDS} seconds; "
+                "once it is gone, that says so."
+            )
+    same = "the same call without allow_duplicate" if action == "duplicate" else "exactly the same call"
+    return (
+        f"{gone} The conversation may or may not have been created: make {same} again in {AWAY_SECONDS} seconds; it "
+        "first looks for what this one created, and does not create it twice."
+    )
 
 
 def explain(error: OmiError, action: Action = "read") -> Wording:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import anyio
 import httpx
@@ -21,7 +22,9 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.types import ElicitRequestParams, ElicitResult
 
 from omi_mcp.sandbox import Sandbox
+from omi_mcp.sandbox.serve import serving
 from omi_mcp.settings import HttpAccess, SettingsError
+from omi_mcp.tools.calls import ANSWER_SECONDS
 from omi_mcp.transports import http
 
 pytestmark = pytest.mark.anyio
@@ -442,12 +445,13 @@ async def answered(port: int) -> int:
 
 
 @contextmanager
-def served(tmp_path: Path, *arguments: str, **changes: str) -> Iterator[subprocess.Popen[str]]:
+def served(tmp_path: Path, *arguments: str, demo: bool = True, **changes: str) -> Iterator[subprocess.Popen[str]]:
     """A real server process, on a free port unless told otherwise."""
+    arguments = ("--demo",) * demo + arguments
     environment = {name: value for name, value in os.environ.items() if not name.startswith("OMI_")}
     environment |= {"OMI_MCP_DATA_DIR": str(tmp_path), "OMI_MCP_TIMEZONE": "UTC", **changes}
     process = subprocess.Popen(
-        [sys.executable, "-m", "omi_mcp", "--demo", "--transport", "http", "--port", "0", *arguments],
+        [sys.executable, "-m", "omi_mcp", "--transport", "http", "--port", "0", *arguments],
         stderr=subprocess.PIPE,
         text=True,
         env=environment,
@@ -497,3 +501,70 @@ def test_a_public_bind_without_authentication_ends_with_the_setting_to_make(tmp_
         _, errors = process.communicate(timeout=30)
         assert process.returncode == 2
         assert "OMI_MCP_HTTP_TOKEN" in errors
+
+
+async def connects(port: int | None) -> bool:
+    try:
+        await (await anyio.connect_tcp("127.0.0.1", port or 0)).aclose()
+    except OSError:
+        return False
+    return True
+
+
+async def test_what_is_under_way_ends_before_the_server_does(sandbox: Sandbox, tmp_path: Path) -> None:
+    creating, released = anyio.Event(), anyio.Event()
+
+    async def pause() -> None:
+        creating.set()
+        await released.wait()
+
+    sandbox.pause = pause
+    note = "Ana writes down that the boat is sold to the doctor, and that the keeper teaches her to sail in May."
+    create = tool_call("create_from_text", text=note)
+    api = {"OMI_API_KEY": sandbox.key, "OMI_MCP_HTTP_TOKEN": TOKEN}
+    async with (
+        serving(sandbox) as url,
+        httpx.AsyncClient(headers={**ACCEPT, **RIGHT}, timeout=30) as client,
+    ):
+        with served(tmp_path, OMI_API_BASE_URL=url, **api, demo=False) as process:
+            address = said(process, "serving http://").split()[2].rstrip(";")
+            client.headers["Mcp-Session-Id"] = (await client.post(address, json=INITIALIZE)).headers["mcp-session-id"]
+            async with client.stream("POST", address, json=create) as answer:
+                await creating.wait()
+                process.send_signal(signal.SIGTERM)
+                with anyio.fail_after(20):
+                    while await connects(urlsplit(address).port):
+                        pass
+                await anyio.sleep(1)  # what would cut off the answer looks twice a second
+                released.set()
+                text = "".join([part async for part in answer.aiter_text()])
+            assert '"isError":false' in text
+            await anyio.to_thread.run_sync(process.wait)
+    assert len(sandbox.ids()) == 1
+    assert sandbox.ids()[0] in text
+    assert http.SHUTDOWN_SECONDS > ANSWER_SECONDS
+
+
+def test_a_proxy_can_notice_that_a_server_stops_before_it_does(tmp_path: Path) -> None:
+    with (
+        served(
+            tmp_path,
+            *("--public-url", "http://127.0.0.1:8765"),
+            OMI_MCP_DRAIN_SECONDS="60",
+            OMI_MCP_LOG_FORMAT="json",
+            OMI_MCP_METRICS="0",
+            demo=False,
+        ) as process,
+        httpx.Client() as proxy,
+    ):
+        address = json.loads(said(process, "serving http://"))["message"].split()[1].removesuffix("/mcp;")
+        metrics = json.loads(said(process, "metrics at "))["message"].removeprefix("metrics at ")
+        for _ in range(2):  # a request is measured once it is answered
+            assert proxy.get(f"{address}/ready").json() == {"status": "ready"}
+        assert 'route="/ready",status="200"' in proxy.get(metrics).text
+        process.send_signal(signal.SIGTERM)
+        answers = (proxy.get(f"{address}/ready") for _ in range(1_000))
+        asked = next(each for each in answers if each.status_code != 200)
+        assert (asked.status_code, asked.json(), asked.headers["connection"]) == (503, {"status": "stopping"}, "close")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) in (0, -signal.SIGTERM)

@@ -7,6 +7,7 @@ from omi_mcp.sandbox import Sandbox
 from tests.isolation import watched
 
 ALWAYS = {
+    "test_each_request_of_a_conversation_may_reach_another_replica[postgresql-legacy]",
     "test_a_host_registers_sends_its_person_and_gets_tokens[postgresql-none]",
     "test_a_host_that_gives_a_token_back_gives_back_the_grant[postgresql-refresh_token-none]",
     "test_a_forgotten_account_is_refused_from_the_next_request_on_and_leaves_no_file[postgresql]",

@@ -261,14 +261,15 @@ async def connected(web: Web, key: str, *, access: str = "write", host: TestHost
 
 async def listed(web: Web, token: str | None) -> httpx.Response:
     """The answer to a request of a host with this token, of 2026."""
-    return await _rpc(web, token, "tools/list", {})
+    return await rpc(web, token, "tools/list", {})
 
 
 async def called(web: Web, token: str, tool: str, **arguments: Any) -> httpx.Response:
-    return await _rpc(web, token, "tools/call", {"name": tool, "arguments": arguments})
+    return await rpc(web, token, "tools/call", {"name": tool, "arguments": arguments})
 
 
-async def _rpc(web: Web, token: str | None, method: str, params: dict[str, Any]) -> httpx.Response:
+async def rpc(web: Web, token: str | None, method: str, params: dict[str, Any]) -> httpx.Response:
+    """The answer to a request of a host of 2026."""
     meta = {
         "io.modelcontextprotocol/protocolVersion": "2026-07-28",
         "io.modelcontextprotocol/clientCapabilities": {},

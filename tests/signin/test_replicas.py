@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx2
 import pytest
+import signin_kit
 from accounts_kit import Town, town
 from mcp import Client
 from mcp.client import ClientRequestContext, advertise
@@ -16,13 +17,17 @@ from mcp.server.apps import APP_MIME_TYPE, EXTENSION_ID
 from mcp.types import CallToolResult, ElicitRequestParams, ElicitResult, TextContent
 from signin_kit import PUBLIC, Web, connected, on_the_web
 
+from omi_mcp.signin.vault import new_secret
+
 pytestmark = pytest.mark.anyio
+
+SECRET = new_secret()
 
 eras = pytest.mark.parametrize("mode", ["auto", "legacy"])
 
 
 @pytest.fixture
-def people(tmp_path: Path) -> Iterator[Town]:
+def people(tmp_path: Path, kept_in: str) -> Iterator[Town]:
     with town(tmp_path, "ana", conversations=12) as built:
         yield built
 
@@ -53,12 +58,15 @@ class Person:
 
 @asynccontextmanager
 async def replicas(people: Town, data_dir: Path, count: int, **options: Any) -> AsyncIterator[list[Web]]:
+    """In one folder; or with a folder each, where what they share is in PostgreSQL."""
     settings = {"mirror": "disk", "allow_delete": True}
     async with AsyncExitStack() as stack:
-        yield [
-            await stack.enter_async_context(on_the_web(people.sandboxes, data_dir, settings=settings, **options))
-            for _ in range(count)
-        ]
+        webs = []
+        for number in range(count):
+            folder = data_dir if signin_kit.DATABASE is None else data_dir / f"machine-{number}"
+            web = on_the_web(people.sandboxes, folder, settings=settings, secrets=(SECRET,), **options)
+            webs.append(await stack.enter_async_context(web))
+        yield webs
 
 
 @asynccontextmanager
