@@ -156,6 +156,10 @@ class AccountOnDemand:
         self._tasks: TaskGroup | None = None
         self._syncing = True
 
+    @property
+    def opened(self) -> bool:
+        return self._account is not None
+
     @asynccontextmanager
     async def running(self, *, syncing: bool) -> AsyncIterator[None]:
         """As `Library.running`."""

@@ -138,6 +138,11 @@ class Library:
         self._clock = clock or SystemClock()
         self._account = AccountOnDemand(settings, self._clock, transport, hosted or Hosted())
 
+    @property
+    def opened(self) -> bool:
+        """Whether its files are open, as they are from the first call on."""
+        return self._account.opened
+
     @asynccontextmanager
     async def running(self, *, syncing: bool = True) -> AsyncIterator[None]:
         """Keep the library open. Background sync starts with the first call; with the block it ends, and files close.

@@ -312,7 +312,7 @@ class LibraryPool:
                 async with opened.app.library.running():
                     opened.runs.set()
                     await opened.leaves.wait()
-                    if self._queue is not None:
+                    if self._queue is not None and opened.app.library.opened:
                         with suppress(database.Away):
                             await self._queue.leave(opened.account_id, await _remains(opened))
             await opened.free.wait()  # cancelled calls may still be at work in a thread
@@ -418,11 +418,14 @@ class LibraryPool:
 
     async def _share_copying(self, queue: Queue) -> None:
         """Say what is being copied here, and go on with what a machine has left that is gone."""
+        copying = set[str]()
         while True:
             try:
-                running = [opened for opened in self._current.values() if opened.runs.is_set()]
-                copying = [opened.account_id for opened in running if await _copies(opened)]
-                await queue.keep(copying, DEAD_SECONDS)
+                in_use = [opened for opened in self._current.values() if opened.app.library.opened]
+                before, copying = copying, {opened.account_id for opened in in_use if await _copies(opened)}
+                await queue.keep(sorted(copying), DEAD_SECONDS)
+                for done in (before - copying) & self._current.keys():
+                    await queue.leave(done, None)
                 places = min(ADOPTED_AT_ONCE, self._most - len(self._all) - self._promised - len(self._waiting))
                 for account_id in await queue.claim(places, DEAD_SECONDS) if places > 0 else ():
                     await self._adopt(account_id, queue)
