@@ -165,16 +165,17 @@ class Replica(Database):
 def _create_place(connection: sqlite3.Connection) -> None:
     connection.execute(
         "create table if not exists place(one integer primary key check (one), epoch text not null,"
-        " change integer not null, shared text not null) strict"
+        " change integer not null, whole integer not null, shared text not null) strict"
     )
-    connection.execute("insert or ignore into place values (1, '', 0, '')")
+    connection.execute("insert or ignore into place values (1, '', 0, 0, '')")
 
 
 def _kept(connection: sqlite3.Connection) -> tuple[Place, str]:
     """Up to where, and what is shared by the release that took it over."""
-    epoch, change, shared = connection.execute("select epoch, change, shared from place").fetchone()
-    return Place(epoch, change), shared
+    *place, shared = connection.execute("select epoch, change, whole, shared from place").fetchone()
+    return Place(*place), shared
 
 
 def _set_place(connection: sqlite3.Connection, place: Place, shared: str) -> None:
-    connection.execute("update place set epoch = ?, change = ?, shared = ?", (place.epoch, place.change, shared))
+    values = (place.epoch, place.change, place.whole, shared)
+    connection.execute("update place set epoch = ?, change = ?, whole = ?, shared = ?", values)

@@ -42,10 +42,15 @@ class Document:
 
 @dataclass(frozen=True)
 class Place:
-    """Up to which change a machine has taken over. Changes are counted anew with another `epoch`."""
+    """Up to which change a machine has taken over. Changes are counted anew with another `epoch`.
+
+    `whole` is where it was when it last had all there was: what it takes over since then it may never have had before,
+    however long ago its text changed.
+    """
 
     epoch: str = ""
     change: int = 0
+    whole: int = 0
 
 
 @dataclass(frozen=True)

@@ -133,6 +133,20 @@ def with_items(conversation: Conversation, listed: str | None) -> Conversation:
     return conversation.model_copy(update={"structured": structured})
 
 
+def resolve(connection: sqlite3.Connection, row: sqlite3.Row) -> None:
+    """Show the action items of a row as the account's list has them now."""
+    conversation = light_of(row)
+    values = resolved(connection, conversation)
+    if values == {name: row[name] for name in values}:
+        return
+    connection.execute(
+        "update conversations set action_items = :action_items, open_items = :open_items where row = :row",
+        values | {"row": row["row"]},
+    )
+    written = with_items(conversation, values["action_items"])
+    fts.replace_written(connection, row["row"], written, indexed=not row["hidden"])
+
+
 def resolved(connection: sqlite3.Connection, conversation: Conversation) -> dict[str, Any]:
     """What the list makes of its action items: null where it changes nothing, and how many are still to do."""
     own = conversation.structured.action_items

@@ -8,7 +8,7 @@ from typing import Any
 from omi_mcp.api.models import Conversation, Segment
 from omi_mcp.mirror.index import fts
 from omi_mcp.mirror.names import applied, given_in
-from omi_mcp.mirror.rows import find, remove, set_transcript, shown, write
+from omi_mcp.mirror.rows import find, find_all, remove, resolve, set_transcript, shown, write
 from omi_mcp.mirror.types import TranscriptState
 from omi_mcp.sharing import Document
 
@@ -65,6 +65,9 @@ class SharedConversations:
             if row is not None:
                 segments = fts.transcript(connection, row["row"])
                 self._say(connection, row, segments, row["transcript"], indexed=not row["hidden"])
+        told = [json.loads(document.body) for document in batch.get("listed_items", ()) if document.body is not None]
+        for row in find_all(connection, {item["conversation"] for item in told} - {None}):
+            resolve(connection, row)
 
     def _write(self, connection: sqlite3.Connection, told: dict[str, Any], document: Document) -> None:
         conversation = Conversation.model_validate(told["light"])

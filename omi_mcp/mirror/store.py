@@ -21,10 +21,9 @@ from omi_mcp.mirror.rows import (
     count,
     find,
     find_all,
-    light_of,
     moment,
     remove,
-    resolved,
+    resolve,
     set_transcript,
     shown,
     stored_from,
@@ -271,14 +270,7 @@ class Store:
             if last:
                 changed |= items.settle(connection, ticks(began))
             for row in find_all(connection, changed):
-                values = resolved(connection, light_of(row)) | {"row": row["row"]}
-                connection.execute(
-                    "update conversations set action_items = :action_items, open_items = :open_items where row = :row",
-                    values,
-                )
-                changed_row = find(connection, row["id"])
-                assert changed_row is not None
-                fts.replace_written(connection, row["row"], shown(changed_row), indexed=not row["hidden"])
+                resolve(connection, row)
 
     def loose_items(self) -> list[ListedItem]:
         """What is still to do and belongs to no conversation that is mirrored, the newest first."""

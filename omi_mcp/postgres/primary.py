@@ -18,11 +18,12 @@ BATCH = 200
 _NEWER = """
     select epoch::text, libraries.change as head, newer.*
     from libraries left join lateral (
-        select kind, id, documents.change, body, text_change > since.change as has_text,
-            case when text_change > since.change then text end as text
+        select kind, id, documents.change, body, text_change > since.whole as has_text,
+            case when text_change > since.whole then text end as text
         from documents, (values (
-            case when epoch::text = %(epoch)s and libraries.change >= %(change)s then %(change)s else 0 end
-        )) since(change)
+            case when epoch::text = %(epoch)s and libraries.change >= %(change)s then %(change)s else 0 end,
+            case when epoch::text = %(epoch)s and libraries.change >= %(change)s then %(whole)s else 0 end
+        )) since(change, whole)
         where documents.account = %(account)s and documents.change > since.change
         order by documents.change fetch first %(most)s rows with ties
     ) newer on true
@@ -84,7 +85,7 @@ class _Change:
             if rows_with_text:
                 cursor.executemany(_KEEP_WITH_TEXT, rows_with_text)
             cursor.execute("update libraries set change = %s where account = %s", (number, self.account))
-        return Place(self.place.epoch, number)
+        return Place(self.place.epoch, number, number)
 
 
 class PostgresPrimary:
@@ -123,7 +124,7 @@ class PostgresPrimary:
                 raise NoSuchAccount
             if claim is not None and not row["held"]:
                 raise LeaseLost
-            change = _Change(connection, self._account, Place(row["epoch"], row["change"]))
+            change = _Change(connection, self._account, Place(row["epoch"], row["change"], row["change"]))
             yield change
             if not change.kept:
                 connection.rollback()
@@ -148,7 +149,7 @@ class PostgresPrimary:
 
 
 def _newer(connection: psycopg.Connection[DictRow], account: str, place: Place) -> Batch:
-    asked = {"account": account, "epoch": place.epoch, "change": place.change, "most": BATCH}
+    asked = {"account": account, "epoch": place.epoch, "change": place.change, "whole": place.whole, "most": BATCH}
     rows = connection.execute(_NEWER, asked).fetchall()
     if not rows:
         raise NoSuchAccount
@@ -157,5 +158,6 @@ def _newer(connection: psycopg.Connection[DictRow], account: str, place: Place) 
         Document(row["kind"], row["id"], row["body"], row["text"], row["has_text"]) for row in rows if row["kind"]
     ]
     more = len(documents) >= BATCH
-    after = Place(epoch, rows[-1]["change"] if more else head)
-    return Batch(documents, after, more, anew=bool(place.epoch) and (epoch != place.epoch or head < place.change))
+    anew = epoch != place.epoch or head < place.change
+    after = Place(epoch, rows[-1]["change"], 0 if anew else place.whole) if more else Place(epoch, head, head)
+    return Batch(documents, after, more, anew=anew and bool(place.epoch))

@@ -4,9 +4,8 @@ import random
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -66,9 +65,8 @@ KINDS = (
     *("upsert",) * 5,
     *("light", "again", "locked", "none", "remove", "hide", "unhide", "star", "folders", "items", "settle", "name"),
 )
-steps = st.lists(
-    st.builds(Step, st.sampled_from(KINDS), st.integers(0, len(IDS) - 1), st.integers(0, 40)), min_size=1, max_size=40
-)
+each_step = st.builds(Step, st.sampled_from(KINDS), st.integers(0, len(IDS) - 1), st.integers(0, 40))
+steps = st.lists(each_step, min_size=1, max_size=40)
 
 
 class Searched(NamedTuple):
@@ -167,15 +165,14 @@ class Mirror(NamedTuple):
 
     @classmethod
     @contextmanager
-    def opened(cls, path: Path | None = None, names: SpeakerNames | None = None) -> Iterator["Mirror"]:
+    def opened(cls, database: Database | None = None, names: SpeakerNames | None = None) -> Iterator["Mirror"]:
+        """In this database, which has the names too, or in memory."""
         clock = StandingClock()
-        mirror, lasting = Database(path), Database(None)
-        try:
-            names = names or SpeakerNames(lasting, clock)
-            yield cls(Store(mirror, clock, names), names)
-        finally:
-            mirror.close()
-            lasting.close()
+        with closing(database or Database(None)) as mirror:
+            names = names or SpeakerNames(mirror, clock)
+            store = Store(mirror, clock, names)
+            mirror.attach()
+            yield cls(store, names)
 
     def live(self, step: Step) -> None:
         """Let one change happen."""
@@ -195,6 +192,7 @@ class Mirror(NamedTuple):
             "settle": lambda: store.keep_items(listed_items(draw), began=NOON + timedelta(hours=step.seed), last=True),
             "name": lambda: self._name(known, {f"{draw.choice(SPEAKERS)}": draw.choice(NAMES)}),
         }
+        store.database.catch_up()
         happen[step.kind]()
 
     def _name(self, known: str, names: dict[str, str]) -> None:
