@@ -60,7 +60,7 @@ def due(postgres: Postgres) -> dict[str, bool]:
 @pytest.mark.exhaustive
 async def test_what_a_machine_has_left_another_finishes(tmp_path: Path, postgres: Postgres) -> None:
     clock = VirtualClock()
-    with town(tmp_path, "ana", "ben", conversations=600, now=clock.now, limits="real") as here:
+    with town(tmp_path, "ana", "ben", conversations=900, now=clock.now, limits="real") as here:
         async with machine(here, tmp_path / "one", postgres, clock) as pool:
             async with pool.serving(Caller("ana")) as app:
                 await app.library.search("plan", Filters(), limit=1)
@@ -74,4 +74,4 @@ async def test_what_a_machine_has_left_another_finishes(tmp_path: Path, postgres
             while any(due(postgres).values()):
                 await clock.sleep(600)
             async with pool.serving(Caller("ana")) as app:
-                assert (await app.library.standing()).counts.transcripts == 600
+                assert (await app.library.standing()).counts.transcripts == 900
