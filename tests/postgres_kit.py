@@ -26,6 +26,11 @@ GUARD = 'read _; kill -CONT $(head -n 1 "$2/postmaster.pid"); "$1" stop -m immed
 MARK = "@@"
 """Around the database and the process, at the beginning of every entry of the server's log."""
 
+_TABLES = """
+    select relname as name from pg_class
+    where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') and not relispartition
+"""
+
 _ACCOUNT = re.compile(r"set_config\('omi_mcp\.account', '((?:[^']|'')*)', true\)")
 
 Mode = Literal["smart", "fast", "immediate"]
@@ -143,12 +148,17 @@ class PostgresServer:
         return self.url(name)
 
     def fresh_database(self) -> str:
-        """The URL of a database with all tables, and nothing in them."""
+        """The URL of a database with all tables, and nothing in them.
+
+        A later release has been there, as during an update: each has a column that this one does not know.
+        """
         if not self._template:
             from omi_mcp.postgres.migrations import migrate
 
             self.ask(f"create database ready owner {ROLE}")
             migrate(self.url("ready"))
+            for row in self.ask(_TABLES, "ready"):
+                self.ask(f"alter table {row['name']} add column of_a_later_release text default 'later'", "ready")
             self._template = True
         name = f"test_{next(self._names)}"
         self.ask(f"create database {name} template ready owner {ROLE}")

@@ -114,6 +114,7 @@ class Connection(psycopg.Connection[DictRow]):
     """A connection that gives up on a server that is reached and says nothing, as one does that hangs."""
 
     answer_seconds: float | None = ANSWER_SECONDS
+    """None: as long as it takes."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -239,20 +240,18 @@ class Postgres:
                 raise _away(error) from error
 
     def clock(self, clock: Clock) -> Clock:
-        """The database's clock, as measured now and with every transaction; `clock` is there for sleeping.
+        """The database's clock, as measured with every transaction; `clock` until the first one, and for sleeping.
 
-        Between two measures it goes by the monotonic clock, so that no step of the local one is felt. Raises Away.
+        Between two measures it goes by the monotonic clock, so that no step of the local one is felt.
         """
-        with self.transaction(read_only=True):
-            return _SharedClock(self, clock)
+        return _SharedClock(self, clock)
 
     def close(self) -> None:
         self._pool.close()
 
-    def now(self) -> datetime:
-        """What the database's clock shows, once a transaction has begun."""
-        assert self._measured is not None
-        return self._measured.now()
+    def now(self) -> datetime | None:
+        """What the database's clock shows; None before the first transaction."""
+        return None if self._measured is None else self._measured.now()
 
     def _begun(self, account: str, *, read_only: bool) -> Connection:
         """A connection with a transaction on it. Of those that are idle each may have died."""
@@ -351,14 +350,14 @@ class Postgres:
 
 
 class _SharedClock:
-    """The database's clock, which it takes as long to wait by as any other."""
+    """The database's clock, and `clock` as long as that was never asked."""
 
     def __init__(self, postgres: Postgres, clock: Clock) -> None:
         self._postgres = postgres
         self._clock = clock
 
     def now(self) -> datetime:
-        return self._postgres.now()
+        return self._postgres.now() or self._clock.now()
 
     async def sleep(self, seconds: float) -> None:
         await self._clock.sleep(seconds)

@@ -13,7 +13,7 @@ import psycopg
 from psycopg.rows import DictRow, dict_row
 
 from omi_mcp.database import Away
-from omi_mcp.postgres.connection import is_away, parameters
+from omi_mcp.postgres.connection import Connection, is_away, parameters
 from omi_mcp.settings import SettingsError
 
 OLDEST = 140_000
@@ -97,6 +97,7 @@ def migrate(url: str) -> tuple[Migration, ...]:
             )
         while missing(connection):
             with connection.transaction():
+                connection.answer_seconds = None
                 _wait_at_most(connection, TURN_SECONDS)
                 connection.execute("select pg_advisory_xact_lock(%s)", [LOCK])
                 left = missing(connection)  # others may have gone on meanwhile
@@ -123,11 +124,11 @@ def _wait_at_most(connection: psycopg.Connection[DictRow], seconds: int) -> None
 
 
 @contextmanager
-def _connected(url: str) -> Iterator[psycopg.Connection[DictRow]]:
+def _connected(url: str) -> Iterator[Connection]:
     """A connection of its own: a step may take longer than what people wait for."""
     options = parameters(url)
     try:
-        with psycopg.connect(**options, autocommit=True, row_factory=dict_row) as connection:
+        with Connection.connect(**options, autocommit=True, row_factory=dict_row) as connection:
             if connection.info.server_version < OLDEST:
                 raise SettingsError(
                     f"OMI_MCP_DATABASE_URL: PostgreSQL {OLDEST // 10_000} or later is needed; this one is "

@@ -61,6 +61,7 @@ def _in_database(signing_in: SignInSettings, url: str, clock: Clock | None) -> _
 
     def migrate() -> None:
         migrations.migrate(url)
+        answer()  # so that the clock is right with the first request
 
     def answer() -> None:
         with postgres.transaction(read_only=True):

@@ -62,7 +62,7 @@ class Readiness:
                 await anyio.to_thread.run_sync(self._prepare)
                 self._prepare = None
             except (Away, SettingsError) as error:
-                log.warning("the database is not ready yet: %s", type(error).__name__)
+                log.warning("the database is not ready yet: %s", error)
                 await anyio.sleep(RETRY_SECONDS)
 
     async def hindrance(self) -> str | None:
