@@ -355,12 +355,17 @@ class Database:
 
     def _follow(self) -> None:
         """Go on in the file that is at the path now."""
-        if self.path is None or self._closed or _identity(self.path) == self._identity:
+        if not self._is_lost():
             return
         with self._lock:
-            if not self._closed and _identity(self.path) != self._identity:
+            # Who reads in the middle of a transaction of its own goes on where it is.
+            if self._is_lost() and not self._writer.in_transaction:
                 self._disconnect()
                 self._open()
+
+    def _is_lost(self) -> bool:
+        """Whether there is another file at the path now, or none."""
+        return self.path is not None and not self._closed and _identity(self.path) != self._identity
 
     @contextmanager
     def _replacing_damage(self) -> Iterator[None]:

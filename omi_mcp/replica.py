@@ -13,10 +13,15 @@ from datetime import datetime
 from pathlib import Path
 
 from omi_mcp import measures
-from omi_mcp.database import Away, Damaged, Database, fence, files
+from omi_mcp.database import Away, Damaged, Database, fence
 from omi_mcp.sharing import OUTBOX, Batch, Claim, Document, Place, Primary, Shared
 
-_NO_ROOM = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_BUSY})
+_UNUSABLE = frozenset(
+    {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_CANTOPEN}
+)
+
+_TRIES = 3
+"""Of a read that meets a copy which is behind what was there before: it may be lost again while it is made anew."""
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +36,8 @@ class Replica(Database):
         self._tables: list[Shared] = []
         self._attached = False
         self._watched: sqlite3.Connection | None = None
-        self._current: sqlite3.Connection | None = None
-        """That to the file which had all there was."""
+        self._reached = Place()
+        """What was here, or at the primary: nobody reads from a copy that has less, whatever became of the file."""
         super().__init__(path)
 
     def share(self, *tables: Shared) -> None:
@@ -57,14 +62,16 @@ class Replica(Database):
 
     def catch_up(self) -> None:
         """Raises Away: the primary cannot be asked, or nothing can be written here."""
-        more = self._attached
-        while more:
+        behind = self._attached
+        while behind:
             place = self._place()
             batch = self._primary.newer(place)
             with self._lock:
-                self._take_over(batch, place)
-                self._current = self._writer
-            more = batch.more
+                place = self._take_over(batch, place)
+                # Another thread or process may have taken over what it asked for earlier, which is less.
+                behind = batch.more or not place.covers(batch.place)
+                if not behind:
+                    self._reached = place
 
     @contextmanager
     def writing(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
@@ -76,31 +83,39 @@ class Replica(Database):
         kept = False
         with self._lock, ExitStack() as there:
             change = there.enter_context(self._primary.changing(fence()))
-            more = True
-            while more:
-                place = self._place()
-                batch = change.newer(place)
+            place = self._place()
+            while (batch := change.newer(place)).place != place:
                 self._take_over(batch, place)
-                more = batch.more
+                place = self._place()
+            self._reached = place
             try:
-                with self._transaction() as connection:
+                with self._or_away(), self._transaction() as connection:
+                    if _kept(connection)[0] != place:
+                        raise Damaged  # another process has begun the file anew
                     yield connection
                     if changed := self._changed(connection):
-                        _set_place(connection, change.keep(changed), self._format)
+                        place = change.keep(changed)
+                        _set_place(connection, place, self._format)
                     there.close()  # there first: what is here and not there would be nobody else's
                     kept = True
-            except (sqlite3.Error, Damaged) as error:
+                    self._reached = place
+            except (sqlite3.Error, Damaged, Away) as error:
                 if not kept:
                     raise
                 log.warning("a copy is behind the primary: %s", type(error).__name__)
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        self._follow()
-        if self._attached and self._current is not self._writer:  # the file was lost while it was served from
+        for _ in range(_TRIES):
+            wanted = self._reached
+            with ExitStack() as here:
+                here.enter_context(self._or_away())
+                connection = here.enter_context(super().reading())
+                if not self._attached or _has(connection, wanted):
+                    yield connection
+                    return
             self.catch_up()
-        with super().reading() as connection:
-            yield connection
+        raise Away("the copy on this machine is lost again and again")
 
     @property
     def _format(self) -> str:
@@ -110,6 +125,8 @@ class Replica(Database):
     def _place(self) -> Place:
         with self._lock:
             self._follow()
+            if not _is_whole(self._writer):
+                self._begin_anew()
             self._watch()
             place, shared = _kept(self._writer)
             if shared == self._format or not place.epoch:
@@ -125,27 +142,37 @@ class Replica(Database):
                     self._writer.execute(trigger)
             self._watched = self._writer
 
-    def _take_over(self, batch: Batch, place: Place) -> None:
+    def _take_over(self, batch: Batch, place: Place) -> Place:
+        """Have the batch, unless there is something else here by now; what there is."""
         if batch.anew:
             self._begin_anew()
             place = Place()
         if batch.place == place:
-            return
+            return place
         documents: defaultdict[str, list[Document]] = defaultdict(list)
         for document in batch.documents:
             documents[document.kind].append(document)
+        with self._or_away(), self._transaction() as connection:
+            there, _ = _kept(connection)
+            if there != place:
+                return there  # another thread or process has taken over the same, or some of it
+            for table in self._tables:
+                table.take(connection, documents)
+            connection.execute("delete from temp.outbox")
+            _set_place(connection, batch.place, self._format)
+        return batch.place
+
+    @contextmanager
+    def _or_away(self) -> Iterator[None]:
+        """Where the copy cannot be used: Damaged where it was lost, and the same again meets the next one; else Away."""
         try:
-            with self._transaction() as connection:
-                if _kept(connection)[0] != place:
-                    return  # another thread or process has taken over the same
-                for table in self._tables:
-                    table.take(connection, documents)
-                connection.execute("delete from temp.outbox")
-                _set_place(connection, batch.place, self._format)
+            yield
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF not in _NO_ROOM:
+            if self._is_lost():
+                raise Damaged from error
+            if error.sqlite_errorcode & 0xFF not in _UNUSABLE:
                 raise
-            raise Away("the copy on this machine cannot be written") from error
+            raise Away("the copy on this machine cannot be used") from error
 
     def _changed(self, connection: sqlite3.Connection) -> list[Document]:
         """What this transaction has changed."""
@@ -155,10 +182,15 @@ class Replica(Database):
         return [tables[kind].document(connection, row_id, with_text=bool(text)) for kind, row_id, text in rows]
 
     def _begin_anew(self) -> None:
-        self._disconnect()
-        for file in files(self.path) if self.path else ():
-            file.unlink(missing_ok=True)
-        self._open()
+        """Empty the file, in one transaction: others may be reading it, or have it open to write."""
+        with self._or_away(), self._transaction() as connection:
+            tables = "select name from sqlite_schema where type = 'table' and name not like 'sqlite_%'"
+            # What is virtual takes its own tables along.
+            for (name,) in connection.execute(f"{tables} order by sql not like 'create virtual%'").fetchall():
+                connection.execute(f'drop table if exists "{name}"')
+            self._claim(connection)
+            self._prepare(connection)
+        self._watched = None  # what was temporary went along
         self._watch()
 
 
@@ -174,6 +206,15 @@ def _kept(connection: sqlite3.Connection) -> tuple[Place, str]:
     """Up to where, and what is shared by the release that took it over."""
     *place, shared = connection.execute("select epoch, change, whole, shared from place").fetchone()
     return Place(*place), shared
+
+
+def _is_whole(connection: sqlite3.Connection) -> bool:
+    """Whether this is a file that was made here: one that was cut off reads as one with nothing in it."""
+    return connection.execute("select 1 from sqlite_schema where name = 'place'").fetchone() is not None
+
+
+def _has(connection: sqlite3.Connection, place: Place) -> bool:
+    return _is_whole(connection) and _kept(connection)[0].covers(place)
 
 
 def _set_place(connection: sqlite3.Connection, place: Place, shared: str) -> None:

@@ -52,6 +52,10 @@ class Place:
     change: int = 0
     whole: int = 0
 
+    def covers(self, other: "Place") -> bool:
+        """Whether who is here has all that there was at the other."""
+        return self.epoch == other.epoch and self.change >= other.change
+
 
 @dataclass(frozen=True)
 class Batch:
