@@ -422,7 +422,7 @@ class LibraryPool:
         while True:
             try:
                 in_use = [opened for opened in self._current.values() if opened.app.library.opened]
-                before, copying = copying, {opened.account_id for opened in in_use if await _copies(opened)}
+                before, copying = copying, {opened.account_id for opened in in_use if await _is_copying(opened)}
                 await queue.keep(sorted(copying), DEAD_SECONDS)
                 for done in (before - copying) & self._current.keys():
                     await queue.leave(done, None)
@@ -443,7 +443,7 @@ class LibraryPool:
             return
         opened = self._begin(settings)
         await opened.runs.wait()
-        if not await _copies(opened):  # which opens its files, and then it copies by itself
+        if not await _is_copying(opened):  # which opens its files, and then it copies by itself
             self._retire(opened)
 
     @asynccontextmanager
@@ -492,6 +492,15 @@ class LibraryPool:
 
 async def _copies(opened: _Open) -> bool:
     return await _remains(opened) is not None
+
+
+async def _is_copying(opened: _Open) -> bool:
+    """The same; what is wrong with one account does not keep the others from going on."""
+    try:
+        return await _copies(opened)
+    except Exception as error:
+        log.warning("how far an account is copied could not be found out: %s", type(error).__name__)
+        return False
 
 
 async def _remains(opened: _Open) -> float | None:

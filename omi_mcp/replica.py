@@ -90,8 +90,7 @@ class Replica(Database):
             self._reached = place
             try:
                 with self._or_away(), self._transaction() as connection:
-                    if _kept(connection)[0] != place:
-                        raise Damaged  # another process has begun the file anew
+                    _check_place(connection, place)
                     yield connection
                     if changed := self._changed(connection):
                         place = change.keep(changed)
@@ -164,7 +163,7 @@ class Replica(Database):
 
     @contextmanager
     def _or_away(self) -> Iterator[None]:
-        """Where the copy cannot be used: Damaged where it was lost, and the same again meets the next one; else Away."""
+        """Where the copy cannot be used: Damaged where it was lost, so that the same again meets another; else Away."""
         try:
             yield
         except sqlite3.OperationalError as error:
@@ -215,6 +214,12 @@ def _is_whole(connection: sqlite3.Connection) -> bool:
 
 def _has(connection: sqlite3.Connection, place: Place) -> bool:
     return _is_whole(connection) and _kept(connection)[0].covers(place)
+
+
+def _check_place(connection: sqlite3.Connection, place: Place) -> None:
+    """Raises Damaged: another process has begun the file anew."""
+    if _kept(connection)[0] != place:
+        raise Damaged
 
 
 def _set_place(connection: sqlite3.Connection, place: Place, shared: str) -> None:

@@ -2,11 +2,15 @@
 
 import os
 import re
+import select
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
+import threading
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -256,3 +260,79 @@ def _free_port() -> int:
 
 def _tail(file: Path) -> str:
     return "\n".join(file.read_text("utf-8", "replace").splitlines()[-5:]) if file.exists() else ""
+
+
+class Wire:
+    """What stands between a client and a server: slow, silent or cut, where a test says so.
+
+    `armed` for the next commit: it is cut "before" the server hears it, which then waits on, or "after" it was heard,
+    with the answer lost. Every message takes `latency` seconds; none comes through while it is `stalled`.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._server = port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._pairs: list[tuple[socket.socket, socket.socket]] = []
+        self._held: list[socket.socket] = []
+        self.port: int = self._listener.getsockname()[1]
+        self.armed: Literal["before", "after"] | None = None
+        self.commits = 0
+        self.latency = 0.0
+        self._flows = threading.Event()
+        self._flows.set()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def between(self, url: str) -> str:
+        """`url`, reached through this."""
+        return url.replace(f":{self._server}/", f":{self.port}/") + "?sslmode=disable&gssencmode=disable"
+
+    def stall(self) -> None:
+        self._flows.clear()
+
+    def flow(self) -> None:
+        self._flows.set()
+
+    def cut(self) -> None:
+        """Cut every connection there is."""
+        for client, server in self._pairs:
+            for end in (client, server):
+                with suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self._listener.close()
+        self.flow()
+        self.cut()
+        for each in self._held:
+            each.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._carry, args=(client,), daemon=True).start()
+
+    def _carry(self, client: socket.socket) -> None:
+        with suppress(OSError), client, socket.create_connection(("127.0.0.1", self._server)) as server:
+            self._pairs.append((client, server))
+            while True:
+                ready, _, _ = select.select([client, server], [], [])
+                for end in ready:
+                    data = end.recv(65_536)
+                    if not data:
+                        return
+                    self._flows.wait()
+                    time.sleep(self.latency)
+                    ends = end is client and b"COMMIT" in data
+                    self.commits += ends
+                    if ends and self.armed == "before":
+                        self.armed = None
+                        self._held.append(server.dup())  # the server hears nothing of the end
+                        return
+                    (server if end is client else client).sendall(data)
+                    if ends and self.armed == "after":
+                        self.armed = None
+                        server.recv(65_536)
+                        return

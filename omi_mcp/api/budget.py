@@ -47,6 +47,9 @@ WINDOW = timedelta(hours=1).total_seconds()
 SLACK = 2.0
 """Seconds a window is believed to last longer: it opens when the request arrives, not when it is booked."""
 
+APART = 60.0
+"""Seconds by which the clocks of those who book may differ."""
+
 TAIL = timedelta(minutes=1).total_seconds()
 QUIET = timedelta(minutes=15).total_seconds()
 """How long nobody must have asked for anything before the unused reserve goes to the background."""
@@ -80,8 +83,9 @@ class Allowance:
 
     def at(self, now: float) -> "Allowance":
         """The same at `now`: a window that has closed is empty. So is one from a clock that was set back since."""
-        open_ = now < self.closes <= now + WINDOW + SLACK
-        blocked = self.blocked if self.blocked <= now + WINDOW + SLACK else 0.0
+        latest = now + WINDOW + SLACK + APART
+        open_ = now < self.closes <= latest
+        blocked = self.blocked if self.blocked <= latest else 0.0
         return replace(self, blocked=blocked) if open_ else replace(self, spent=0, closes=0.0, blocked=blocked)
 
     @property
@@ -239,8 +243,8 @@ class Budget:
     @contextmanager
     def _changing(self) -> Iterator[tuple[Ledger, float]]:
         """The same, to be changed in place: what is different at the end is written."""
-        now = self._clock.now().timestamp()
         with self._database.writing() as connection:
+            now = self._clock.now().timestamp()  # only now: others may have booked while this one waited
             before = _read(connection, now)
             ledger = dict(before)
             yield ledger, now

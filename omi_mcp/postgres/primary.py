@@ -30,12 +30,14 @@ _NEWER = """
     where libraries.account = %(account)s
 """
 
-_LOCK = """
-    select epoch::text, change, exists(
-        select from leases where leases.account = %(account)s and name = %(name)s and owner = %(owner)s
-    ) as held
-    from libraries where account = %(account)s for update
+_LOCK = "select epoch::text, change from libraries where account = %(account)s for update"
+
+_LOCK_HELD = """
+    select epoch::text, libraries.change from libraries, leases
+    where libraries.account = %(account)s and leases.account = %(account)s and name = %(name)s and owner = %(owner)s
+    for update
 """
+"""The lease too: else it may be lost while its holder waits for its turn, and nobody takes it before the end."""
 
 _KEEP = """
     insert into documents(account, kind, id, change, body) values (%s, %s, %s, %s, %s)
@@ -114,16 +116,17 @@ class PostgresPrimary:
     @contextmanager
     def changing(self, claim: Claim | None) -> Iterator[_Change]:
         with self._postgres.transaction(self._account) as connection:
-            asked = {
-                "account": self._account,
-                "name": claim and claim.name,
-                "owner": claim and claim.owner,
-            }
-            row = connection.execute(_LOCK, asked).fetchone()
+            asked = {"account": self._account}
+            row = None
+            if claim is not None:
+                held = {"name": claim.name, "owner": claim.owner}
+                row = connection.execute(_LOCK_HELD, asked | held).fetchone()
             if row is None:
-                raise NoSuchAccount
-            if claim is not None and not row["held"]:
-                raise LeaseLost
+                row = connection.execute(_LOCK, asked).fetchone()
+                if row is None:
+                    raise NoSuchAccount
+                if claim is not None:
+                    raise LeaseLost
             change = _Change(connection, self._account, Place(row["epoch"], row["change"], row["change"]))
             yield change
             if not change.kept:

@@ -1,6 +1,6 @@
 """Which accounts are still being copied, and by which machine: where one has died, another goes on."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from omi_mcp import database
 from omi_mcp.postgres.connection import EVERY, Postgres
@@ -19,16 +19,20 @@ class CopyQueue:
         """They are being copied here: for so long, others leave them alone."""
         await database.run(
             self._execute,
-            "update libraries set due = clock_timestamp() + %s * interval '1 second' where account = any(%s)",
-            (seconds, list(accounts)),
+            # One that is being written to has its turn the next time: who waited would keep the others waiting.
+            "update libraries set due = clock_timestamp() + %(seconds)s * interval '1 second'"
+            " where account = any(%(accounts)s) and account in"
+            " (select account from libraries where account = any(%(accounts)s) for update skip locked)",
+            {"seconds": seconds, "accounts": list(accounts)},
         )
 
     async def leave(self, account: str, seconds: float | None) -> None:
         """It is copied here no longer; there is more to copy in `seconds`, or nothing until somebody asks."""
         await database.run(
             self._execute,
-            "update libraries set due = clock_timestamp() + %s * interval '1 second' where account = %s",
-            (seconds, account),
+            "update libraries set due = clock_timestamp() + %(seconds)s * interval '1 second'"
+            " where account = %(account)s",
+            {"seconds": seconds, "account": account},
         )
 
     async def claim(self, most: int, seconds: float) -> list[str]:
@@ -46,6 +50,6 @@ class CopyQueue:
             )
             return [row["account"] for row in rows]
 
-    def _execute(self, statement: str, values: tuple[object, ...]) -> None:
+    def _execute(self, statement: str, values: Mapping[str, object]) -> None:
         with self._postgres.transaction(EVERY) as connection:
             connection.execute(statement, values)

@@ -5,6 +5,7 @@ import os
 import threading
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from weakref import WeakSet
 
@@ -39,7 +40,7 @@ class Replicas:
         self._open.add(replica)
         with suppress(OSError):
             os.utime(settings.replica_file)
-        self._tidy(settings.data_dir)
+        self._make_room(settings.data_dir)
         return replica, replica
 
     def forget(self, settings: Settings) -> None:
@@ -47,21 +48,20 @@ class Replicas:
         _delete(settings.replica_file)
 
     def tidy(self, settings: Settings) -> None:
-        """Raises Away."""
-        found = {file.stem.removeprefix("replica-"): file for file in settings.data_dir.glob("replica-*.sqlite3")}
-        if not found:
+        """Of an account that was forgotten at another machine nobody asks here any more, and its copy is not opened."""
+        here = {_account_of(file) for file in settings.data_dir.glob("replica-*.sqlite3*")}
+        if not here:
             return
         with self._postgres.transaction(read_only=True) as connection:
-            rows = connection.execute("select id from accounts where id = any(%s)", (list(found),)).fetchall()
-        known, in_use = {row["id"] for row in rows}, self._in_use()
-        for account, file in found.items():
-            if account not in known and file not in in_use:
-                _delete(file)
+            rows = connection.execute("select id from accounts where id = any(%s)", (list(here),)).fetchall()
+        in_use = {_account_of(path) for path in self._in_use() if path}
+        for account in here - in_use - {row["id"] for row in rows}:
+            self.forget(replace(settings, account_id=account))
 
     def _in_use(self) -> set[Path | None]:
         return {replica.path for replica in list(self._open) if not replica.closed}
 
-    def _tidy(self, folder: Path) -> None:
+    def _make_room(self, folder: Path) -> None:
         with self._tidying:
             if time.monotonic() - self._tidied < TIDY_SECONDS:
                 return
@@ -75,6 +75,10 @@ class Replicas:
                 _delete(file)
                 taken -= sizes[file]
                 log.info("the copy of an account gave way to others")
+
+
+def _account_of(file: Path) -> str:
+    return file.name.removeprefix("replica-").partition(".")[0]
 
 
 def _delete(file: Path) -> None:

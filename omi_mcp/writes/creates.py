@@ -99,9 +99,10 @@ class Creator:
 
     async def create_from_text(self, draft: TextDraft, *, dated: bool, allow_duplicate: bool = False) -> Created:
         """Create once. The API has no idempotency for text, so the exact start instant identifies the conversation."""
+        content = _content(draft, dated=dated)  # of what was asked for: no two have the same exact instant
         draft = self._exact(draft)
         while True:
-            entry = Entry(_content(draft, dated=dated), draft.started_at, self._clock.now())
+            entry = Entry(content, draft.started_at, self._clock.now())
             earlier = await self._book(entry, again=allow_duplicate)
             if earlier is None:
                 return await self._send(entry, draft)
@@ -199,10 +200,11 @@ class Creator:
             pause = next(pauses)
             try:
                 receipt = await self._look(entry, draft)
-            except OmiError as error:
+            except (OmiError, database.Away) as error:
                 asked_again = _pause_after(error, pause)
                 if asked_again is None or waited + asked_again > ASKING.total_seconds():
-                    raise OutcomeUnknown(str(error), retry_after=error.retry_after) from error
+                    wait = error.retry_after if isinstance(error, OmiError) else None
+                    raise OutcomeUnknown(str(error), retry_after=wait) from error
                 pause = asked_again
             else:
                 if receipt or waited >= due:
@@ -230,7 +232,7 @@ class Creator:
         """One look, where the API can be asked: a read is cheaper than a repeat."""
         try:
             receipt = await self._look(entry, draft)
-        except OmiError:
+        except (OmiError, database.Away):
             return None
         if receipt is not None:
             await self._conclude(entry, receipt)
@@ -347,12 +349,12 @@ def _growing() -> Iterator[float]:
         pause *= 2
 
 
-def _pause_after(error: OmiError, pause: float) -> float | None:
+def _pause_after(error: OmiError | database.Away, pause: float) -> float | None:
     """Seconds until asking again makes sense; None when waiting does not mend it."""
     match error:
         case RateLimited() | BudgetSpent():
             return max(pause, LONGEST_PAUSE if error.retry_after is None else error.retry_after)
-        case Unreachable() | AnswerLost() | ServerFault() | Conflict():
+        case Unreachable() | AnswerLost() | ServerFault() | Conflict() | database.Away():
             return pause
         case _:
             return None

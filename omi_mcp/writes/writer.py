@@ -9,6 +9,7 @@ from typing import TypeVar
 import anyio
 from anyio.abc import TaskGroup
 
+from omi_mcp import database
 from omi_mcp.api.client import OmiClient
 from omi_mcp.api.drafts import SegmentsDraft, TextDraft
 from omi_mcp.api.errors import NotFound, OmiError, OutcomeUnknown, PaymentRequired
@@ -164,7 +165,7 @@ class Writer:
         receipt = created.receipt
         if created.repeated or receipt.status != "completed":
             return
-        with anyio.move_on_after(READ_THROUGH_SECONDS), suppress(OmiError):
+        with anyio.move_on_after(READ_THROUGH_SECONDS), suppress(OmiError, database.Away):
             conversation = await self._client.get_conversation(receipt.id, include_transcript=transcript)
             if not transcript:
                 conversation = conversation.model_copy(update={"transcript_segments": ()})

@@ -2,14 +2,13 @@
 
 import logging
 import os
-import select
-import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 import psycopg
 import pytest
@@ -18,7 +17,7 @@ from omi_mcp.clock import SystemClock
 from omi_mcp.database import Away
 from omi_mcp.postgres.connection import Connection, Postgres
 from omi_mcp.settings import SettingsError
-from tests.postgres_kit import ESCAPED, PASSWORD, PostgresServer, add_account
+from tests.postgres_kit import ESCAPED, PASSWORD, PostgresServer, Wire, add_account
 
 
 @pytest.fixture
@@ -46,62 +45,10 @@ def hosts(postgres: Postgres) -> set[str]:
         return {row["id"] for row in connection.execute("select id from hosts")}
 
 
-class Wire:
-    """What stands between a client and the server, and cuts their connection where a test says so.
-
-    `cut` is given what the client sends; what it answers for one message happens to all of its connections: "before"
-    the server hears it, or "after" it was heard, with the answer lost.
-    """
-
-    def __init__(self, port: int) -> None:
-        self._server = port
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
-        self.armed: str | None = None
-        self._thread = threading.Thread(target=self._accept, daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        self._listener.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._carry, args=(client,), daemon=True).start()
-
-    def _carry(self, client: socket.socket) -> None:
-        with client, socket.create_connection(("127.0.0.1", self._server)) as server:
-            while True:
-                ready, _, _ = select.select([client, server], [], [])
-                for end in ready:
-                    try:
-                        data = end.recv(65_536)
-                    except OSError:
-                        return
-                    if not data:
-                        return
-                    ends = end is client and b"COMMIT" in data
-                    if ends and self.armed == "before":
-                        self.armed = None
-                        client.close()
-                        self.holding = server.dup()  # the server hears nothing of the end
-                        return
-                    (server if end is client else client).sendall(data)
-                    if ends and self.armed == "after":
-                        self.armed = None
-                        server.recv(65_536)
-                        return
-
-
 @contextmanager
 def through(server: PostgresServer, url: str) -> Iterator[tuple[Postgres, Wire]]:
-    with closing(Wire(server.port)) as wire:
-        between = url.replace(f":{server.port}/", f":{wire.port}/") + "?sslmode=disable&gssencmode=disable"
-        with closing(Postgres(between, most=1)) as postgres:
-            yield postgres, wire
+    with closing(Wire(server.port)) as wire, closing(Postgres(wire.between(url), most=1)) as postgres:
+        yield postgres, wire
 
 
 def test_what_is_left_with_an_error_was_never_there(postgres: Postgres) -> None:
@@ -120,7 +67,7 @@ def test_what_is_left_with_an_error_was_never_there(postgres: Postgres) -> None:
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_connection_lost_in_a_commit_leaves_no_doubt(
-    postgres_server: PostgresServer, database_url: str, when: str
+    postgres_server: PostgresServer, database_url: str, when: Literal["before", "after"]
 ) -> None:
     """The server has heard of the end or not; either way what is said of it is so, and its locks are not held on.
 

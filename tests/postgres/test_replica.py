@@ -1,10 +1,9 @@
 """Several machines serve one account: each has a copy of what PostgreSQL has, and none is needed."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import closing
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import anyio
 import pytest
@@ -14,15 +13,11 @@ from omi_mcp.accounts import NoSuchAccount
 from omi_mcp.library import Library
 from omi_mcp.mirror.sync.lease import Lease
 from omi_mcp.mirror.types import Filters
-from omi_mcp.postgres.connection import Postgres
 from omi_mcp.postgres.primary import PostgresPrimary
 from omi_mcp.postgres.storage import Replicas
 from omi_mcp.replica import Replica
-from omi_mcp.sandbox import Sandbox
-from omi_mcp.settings import Settings
-from tests.accounts_kit import talks
-from tests.postgres_kit import add_account
-from tests.virtual_time import START, VirtualClock, VirtualLoop
+from tests.postgres.machines_kit import Machines, found
+from tests.virtual_time import VirtualLoop
 
 pytestmark = pytest.mark.anyio
 
@@ -32,47 +27,13 @@ def anyio_backend() -> tuple[str, dict[str, Any]]:
     return "asyncio", {"loop_factory": VirtualLoop}
 
 
-class Machines:
-    """Machines that serve one account, each with a folder of its own."""
-
-    def __init__(self, url: str, folder: Path) -> None:
-        self.account = add_account(url, "ana")
-        self.folder = folder
-        self.clock = VirtualClock()
-        self.box = Sandbox(now=self.clock.now)
-        self.box.load(talks("Ana", START, 30))
-        self.postgres = Postgres(url)
-
-    def settings(self, name: str) -> Settings:
-        return Settings(
-            timezone=ZoneInfo("UTC"),
-            data_dir=self.folder / name,
-            api_key=self.box.key,
-            base_url=self.box.base_url,
-            account_id=self.account,
-        )
-
-    @asynccontextmanager
-    async def machine(self, name: str) -> AsyncIterator[Library]:
-        hosted = Hosted(storage=Replicas(self.postgres, most=10**9))
-        library = Library(self.settings(name), transport=self.box.transport(), clock=self.clock, hosted=hosted)
-        async with library.running():
-            yield library
-
-
 @pytest.fixture
 async def machines(database_url: str, tmp_path: Path) -> AsyncIterator[Machines]:
     machines = Machines(database_url, tmp_path)
     try:
         yield machines
     finally:
-        machines.postgres.close()
-        machines.box.close()
-
-
-async def found(library: Library, words: str) -> list[str]:
-    result = await library.search(words, Filters(), limit=50)
-    return [match.stored.conversation.structured.title for match in result.results.matches]
+        machines.close()
 
 
 async def test_what_one_machine_has_learnt_and_done_the_other_has_with_its_next_answer(machines: Machines) -> None:

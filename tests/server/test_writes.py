@@ -162,6 +162,16 @@ async def test_the_same_words_are_a_new_conversation_later_or_at_another_time(ac
     assert len(account.saved()) == 3
 
 
+async def test_the_same_words_of_the_same_time_are_the_same_conversation(account: Account) -> None:
+    async with account.server() as client:
+        answers = [
+            await call(client, "create_from_text", text="Buy milk.", started_at="2026-03-01T10:00") for _ in range(2)
+        ]
+    assert [answer["id"] for answer in answers] == account.saved() * 2
+    assert [answer["status"] for answer in answers] == ["created", "exists"]
+    assert account.sent("POST") == 1
+
+
 async def test_two_servers_of_one_account_make_one_conversation(account: Account) -> None:
     account.break_down("drop-during=30@create#1")
     answers: list[dict[str, Any]] = []
