@@ -504,6 +504,9 @@ async def _is_copying(opened: _Open) -> bool:
 
 
 async def _remains(opened: _Open) -> float | None:
-    """Seconds until copying can go on; None when it is done."""
-    with database.lane(opened.lane):
-        return (await opened.app.library.standing()).remains
+    """Seconds until copying can go on; None when it is done, or the account is gone."""
+    try:
+        with database.lane(opened.lane):
+            return (await opened.app.library.standing()).remains
+    except NoSuchAccount:
+        return None

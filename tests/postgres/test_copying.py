@@ -75,3 +75,26 @@ async def test_what_a_machine_has_left_another_finishes(tmp_path: Path, postgres
                 await clock.sleep(600)
             async with pool.serving(Caller("ana")) as app:
                 assert (await app.library.standing()).counts.transcripts == 900
+
+
+@pytest.mark.exhaustive
+async def test_an_account_that_is_forgotten_elsewhere_holds_up_no_other(
+    tmp_path: Path, postgres: Postgres, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = VirtualClock()
+    with town(tmp_path, "ana", "ben", conversations=1_000, now=clock.now, limits="real") as here:
+        async with machine(here, tmp_path / "one", postgres, clock) as pool:
+            for name in ("ana", "ben"):
+                async with pool.serving(Caller(name)) as app:
+                    await app.library.search("plan", Filters(), limit=1)
+            with postgres.transaction() as connection:
+                connection.execute("delete from accounts where id = 'ana'")
+            with postgres.transaction(EVERY) as connection:
+                connection.execute("update libraries set due = null")
+            await clock.sleep(20)
+            assert due(postgres) == {"ben": True}
+            del pool._accounts.known["ana"]  # type: ignore[attr-defined]
+            await pool.review()
+            assert [file.name for file in (tmp_path / "one").iterdir() if "ana" in file.name] == []
+    assert "could not be shared" not in caplog.text
+    assert "not closed as it should" not in caplog.text
