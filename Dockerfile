@@ -3,13 +3,13 @@
 # Over HTTP, for hosts on this computer:
 #   docker run --rm -e OMI_API_KEY -e OMI_MCP_HTTP_TOKEN -v omi-mcp:/data -p 127.0.0.1:8765:8765 \
 #     omi-conversations-mcp --transport http --host 0.0.0.0
-# On the web, for whoever signs in: compose.yaml
+# On the web, for whoever signs in: compose.yaml, and compose.replicas.yaml for two that share a PostgreSQL
 
 FROM python:3.13-slim AS build
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY omi_mcp ./omi_mcp
-RUN python -m venv /opt/omi && /opt/omi/bin/pip install --no-cache-dir .
+RUN python -m venv /opt/omi && /opt/omi/bin/pip install --no-cache-dir ".[postgres]"
 
 FROM python:3.13-slim
 LABEL io.modelcontextprotocol.server.name="io.github.omi-conversations-mcp/omi-conversations-mcp" \

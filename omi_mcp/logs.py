@@ -83,9 +83,18 @@ class JsonLines(logging.Formatter):
         if request is not None:
             event["request"] = request.id
         event |= getattr(record, "notes", {})
-        if record.exc_info and record.exc_info[0] is not None:
-            kind, _, trace = record.exc_info
+        if record.exc_info and record.exc_info[1] is not None:
             # Not what it says, which may be what somebody said.
-            event["error"] = kind.__name__
-            event["at"] = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(trace)]
+            causes = list(_causes(record.exc_info[1]))
+            event["error"] = " from ".join(type(each).__name__ for each in causes)
+            frames = traceback.extract_tb(causes[-1].__traceback__)
+            event["at"] = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
         return json.dumps(event, ensure_ascii=False)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The exception, and what it came from, and so on."""
+    found: BaseException | None = error
+    while found is not None:
+        yield found
+        found = found.__cause__ or (None if found.__suppress_context__ else found.__context__)

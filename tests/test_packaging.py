@@ -120,15 +120,18 @@ def test_every_variable_that_the_readme_explains_is_read_and_the_other_way_round
     assert {name for name in NAMES - explained if f"`{name}`" not in web} == set()
 
 
-HOSTING = ("docs/hosting.md", "compose.yaml", "examples/hosting/omi-mcp.service")
+HOSTING = ("docs/hosting.md", "compose.yaml", "compose.replicas.yaml", "examples/hosting/omi-mcp.service")
+
+OF_THE_DATABASE = {"OMI_DATABASE_PASSWORD", "OMI_DATABASE_ADMIN_PASSWORD"}
+"""What the servers' containers are told in the URL, and the database's own."""
 
 
 @pytest.mark.parametrize("name", HOSTING)
 def test_what_runs_the_server_on_the_web_names_settings_and_commands_that_there_are(name: str) -> None:
     text = (PROJECT / name).read_text("utf-8")
-    assert set(re.findall(r"OMI_[A-Z_]+", text)) <= NAMES
+    assert set(re.findall(r"OMI_[A-Z_]+", text)) <= NAMES | OF_THE_DATABASE
     commands = re.findall(r"^[^#`|]*bin/omi-mcp((?: [\w./:<>=@\"-]+)*)|^ *omi-mcp((?: [^#\n]+)?)", text, re.MULTILINE)
-    if name == "compose.yaml":
+    if name.startswith("compose"):
         commands = [(" ".join(json.loads(re.findall(r"command: (\[.*\])", text)[0])), "")]
     assert commands
     for line in map("".join, commands):

@@ -128,12 +128,15 @@ async def test_each_request_has_a_line_with_its_id_and_nothing_that_was_said(peo
 async def test_an_error_is_logged_without_what_it_says(caplog: pytest.LogCaptureFixture) -> None:
     with written() as lines:
         try:
-            int("words of a person")
-        except ValueError:
+            try:
+                int("words of a person")
+            except ValueError as error:
+                raise LookupError("more words") from error
+        except LookupError:
             logging.getLogger("omi_mcp.somewhere").exception("it broke")
             logging.getLogger("mcp.somewhere").warning("dropped %r", "words of a person")
     (ours, foreign) = lines
-    assert (ours["message"], ours["error"]) == ("it broke", "ValueError")
+    assert (ours["message"], ours["error"]) == ("it broke", "LookupError from ValueError")
     assert ours["at"][0].endswith("test_an_error_is_logged_without_what_it_says")
     assert foreign["message"] == "dropped %r"
     assert "words" not in json.dumps(lines)
