@@ -28,6 +28,7 @@ from starlette.types import ASGIApp, Message
 
 from omi_mcp.accounts import READ, WRITE
 from omi_mcp.clock import Clock
+from omi_mcp.database import Away
 from omi_mcp.signin.addresses import Addresses
 from omi_mcp.signin.attempts import Attempts
 from omi_mcp.signin.hosts import PUBLIC
@@ -84,7 +85,10 @@ def routes(
 
     async def authorize(request: Request) -> Response:
         # The SDK takes whatever is not GET, also HEAD, for a form.
-        response: Response = await authorization.handle(Request({**request.scope, "method": "GET"}))
+        try:
+            response: Response = await authorization.handle(Request({**request.scope, "method": "GET"}))
+        except Away:
+            return await refused(request)
         location = response.headers.get("location")
         if location is None:
             return await refused(request)

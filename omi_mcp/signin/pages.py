@@ -68,7 +68,11 @@ SECURITY = {
     "Referrer-Policy": "same-origin",
 }
 
+AWAY_SECONDS = 30.0
+"""When to come again where the database is away."""
+
 Forget = Callable[[str], Awaitable[None]]
+Handler = Callable[[Request], Awaitable[Response]]
 
 log = logging.getLogger(__name__)
 
@@ -122,17 +126,31 @@ class Pages:
 
     def routes(self) -> list[Route]:
         return [
-            Route("/", _page(self._front), methods=["GET"]),
-            Route(SIGN_IN, _page(self._ask), methods=["GET"]),
-            Route(SIGN_IN, _page(self._sign_in), methods=["POST"]),
-            Route(CONNECTIONS, _page(self._connections), methods=["GET"]),
-            Route(CONNECTIONS, _page(self._change), methods=["POST"]),
+            Route("/", _bounded(self._front), methods=["GET"]),
+            Route(SIGN_IN, _bounded(self._or_away(self._ask)), methods=["GET"]),
+            Route(SIGN_IN, _bounded(self._or_away(self._sign_in)), methods=["POST"]),
+            Route(CONNECTIONS, _bounded(self._or_away(self._connections)), methods=["GET"]),
+            Route(CONNECTIONS, _bounded(self._or_away(self._change)), methods=["POST"]),
             Route(f"{SIGN_IN}/style.css", _asset("style.css", "text/css"), methods=["GET"]),
             Route(f"{SIGN_IN}/zone.js", _asset("zone.js", "text/javascript"), methods=["GET"]),
         ]
 
+    def _or_away(self, handler: Handler) -> Handler:
+        """A page for who meets a database that is away: it is a person who reads it."""
+
+        async def served(request: Request) -> Response:
+            try:
+                return await handler(request)
+            except database.Away:
+                return self._page("refused.html", request, status=503, wait=AWAY_SECONDS, reason="away", detail="")
+
+        return served
+
     async def refused(self, request: Request) -> Response:
         """For a request of a host that cannot be answered to the host: it or its redirect is not known."""
+        return await self._or_away(self._refused)(request)
+
+    async def _refused(self, request: Request) -> Response:
         host_id = request.query_params.get("client_id", "")
         reason, detail = "request", ""
         try:
@@ -458,7 +476,7 @@ class Pages:
         return response
 
 
-def _page(handler: Callable[[Request], Awaitable[Response]]) -> ASGIApp:
+def _bounded(handler: Handler) -> ASGIApp:
     return RequestBodyLimitMiddleware(request_response(handler), BODY_LIMIT)
 
 

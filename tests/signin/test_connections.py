@@ -25,6 +25,7 @@ from signin_kit import (
 from omi_mcp.sandbox import Sandbox
 from omi_mcp.signin.pages import _zone
 from omi_mcp.signin.vault import new_secret
+from tests.postgres_kit import PostgresServer
 
 pytestmark = pytest.mark.anyio
 
@@ -410,3 +411,29 @@ async def test_pages_need_no_script_and_name_what_is_to_be_filled_in(sandbox: Sa
         for asset, kind in (("style.css", "text/css"), ("zone.js", "text/javascript")):
             answer = await browser.client.get(f"/signin/{asset}")
             assert answer.headers["content-type"].startswith(kind)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("kept_in", ["postgresql"], indirect=True)
+async def test_a_person_reads_why_there_is_no_page_while_the_database_is_away(
+    sandbox: Sandbox, tmp_path: Path, postgres_server: PostgresServer
+) -> None:
+    async with on_the_web(sandbox, tmp_path) as web:
+        host = await TestHost.registered(web)
+        browser = Browser(web)
+        page = await browser.opened(host)
+        postgres_server.stop("immediate")
+        try:
+            met = [
+                await browser.opened(host),
+                await browser.sent(page, key=sandbox.key, access="read", timezone="UTC"),
+                await browser.client.get("/connections"),
+            ]
+        finally:
+            postgres_server.start()
+        for answer in met[:2]:
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, "30")
+            assert "Wait half a minute" in answer.text
+        assert met[2].status_code == 200, "who has not shown a key yet is asked for it"
+        left = await browser.sent(page, key=sandbox.key, access="read", timezone="UTC")
+        assert (await host.tokens(answer_to_host(left)["code"])).status_code == 200
