@@ -5,12 +5,16 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from omi_mcp.api.models import Conversation, Segment
-from omi_mcp.mirror.index import fts
+from omi_mcp.mirror.index import fts, lexicon
 from omi_mcp.mirror.names import applied, given_in
-from omi_mcp.mirror.rows import find, find_all, remove, resolve, set_transcript, shown, write
+from omi_mcp.mirror.rows import find, find_all, remove, resolve, set_transcript, with_items, write
 from omi_mcp.mirror.types import TranscriptState
 from omi_mcp.sharing import Document
+
+_SEGMENTS = TypeAdapter(list[Segment])
 
 
 class SharedConversations:
@@ -50,15 +54,15 @@ class SharedConversations:
         return Document(self.kind, row_id, json.dumps(body), text, has_text=with_text)
 
     def take(self, connection: sqlite3.Connection, batch: Mapping[str, Sequence[Document]]) -> None:
+        with lexicon.gathering(connection):
+            self._take(connection, batch)
+
+    def _take(self, connection: sqlite3.Connection, batch: Mapping[str, Sequence[Document]]) -> None:
         for document in batch.get(self.kind, ()):
-            if document.body is None:
-                _clear(connection, "id = ?", document.id)
-                continue
-            told = json.loads(document.body)
-            # A number may have become another's, and who was gone for a while has come back with another.
-            _clear(connection, "row = ? and id <> ?", told["row"], document.id)
-            _clear(connection, "id = ? and row <> ?", document.id, told["row"])
-            self._write(connection, told, document)
+            told = None if document.body is None else json.loads(document.body)
+            before = _cleared(connection, document.id, told and told["row"])
+            if told is not None:
+                self._write(connection, before, told, document)
         for document in batch.get("speaker_names", ()):
             (conversation_id,) = json.loads(document.id)
             row = find(connection, conversation_id)
@@ -69,26 +73,28 @@ class SharedConversations:
         for row in find_all(connection, {item["conversation"] for item in told} - {None}):
             resolve(connection, row)
 
-    def _write(self, connection: sqlite3.Connection, told: dict[str, Any], document: Document) -> None:
+    def _write(
+        self, connection: sqlite3.Connection, before: sqlite3.Row | None, told: dict[str, Any], document: Document
+    ) -> None:
         conversation = Conversation.model_validate(told["light"])
-        before = find(connection, document.id)
         row = write(connection, conversation, told["synced"], number=told["row"])
         hidden = bool(told["hidden"])
         indexed = not hidden if before is None else not before["hidden"]
         if indexed and hidden:
             fts.drop(connection, row["row"])
             indexed = False
-        fts.replace_written(connection, row["row"], shown(row), indexed=indexed)
+        fts.replace_written(connection, row["row"], with_items(conversation, row["action_items"]), indexed=indexed)
         if told["transcript"] != "stored":
             set_transcript(connection, row, (), told["transcript"], indexed=indexed)
         elif document.has_text:
-            segments = [Segment.model_validate(each) for each in json.loads(document.text or "[]")]
+            segments = _SEGMENTS.validate_json(document.text or "[]")
             self._say(connection, row, segments, "stored", indexed=indexed)
         if not (hidden or indexed):
             fts.add(connection, row["row"])
-        connection.execute(
-            "update conversations set hidden = ?, starred = ? where row = ?", (hidden, told["starred"], row["row"])
-        )
+        if hidden or told["starred"] != row["starred"]:
+            connection.execute(
+                "update conversations set hidden = ?, starred = ? where row = ?", (hidden, told["starred"], row["row"])
+            )
 
     def _say(
         self,
@@ -104,6 +110,14 @@ class SharedConversations:
         set_transcript(connection, row, list(applied(segments, names)), state, indexed=indexed)
 
 
-def _clear(connection: sqlite3.Connection, condition: str, *values: object) -> None:
-    for row in connection.execute(f"select * from conversations where {condition}", values).fetchall():
-        remove(connection, row)
+def _cleared(connection: sqlite3.Connection, conversation_id: str, number: int | None) -> sqlite3.Row | None:
+    """The row of a conversation, where it has this number; whatever else has the one or the other is gone."""
+    kept = None
+    either = "select * from conversations where id = ? or row = ?"
+    for row in connection.execute(either, (conversation_id, number)).fetchall():
+        if (row["id"], row["row"]) == (conversation_id, number):
+            kept = row
+        else:
+            # A number may have become another's, and who was gone for a while has come back with another.
+            remove(connection, row)
+    return kept

@@ -14,7 +14,7 @@ from omi_mcp.api.models import Conversation, Folder, ListedItem
 from omi_mcp.clock import Clock
 from omi_mcp.database import Database, FileWarning
 from omi_mcp.mirror import items
-from omi_mcp.mirror.index import Passage, fts, storable
+from omi_mcp.mirror.index import Passage, fts, lexicon, storable
 from omi_mcp.mirror.names import SpeakerNames, applied
 from omi_mcp.mirror.newest import SharedNewest
 from omi_mcp.mirror.rows import (
@@ -139,10 +139,11 @@ class Store:
             rows = connection.execute(
                 "select * from conversations where row > ? order by row limit ?", (indexed_to, _REINDEXED_AT_ONCE)
             ).fetchall()
-            for row in rows:
-                if not row["hidden"]:
-                    fts.replace_written(connection, row["row"], shown(row), indexed=False)
-                    fts.add(connection, row["row"])
+            with lexicon.gathering(connection):
+                for row in rows:
+                    if not row["hidden"]:
+                        fts.replace_written(connection, row["row"], shown(row), indexed=False)
+                        fts.add(connection, row["row"])
             _write_state(connection, "indexed_to", rows[-1]["row"] if rows else None)
             return bool(rows)
 
@@ -154,7 +155,7 @@ class Store:
         transcript is pending again: the API shows only what is not locked.
         """
         new, changed = set(), set()
-        with self.database.writing() as connection:
+        with self.database.writing() as connection, lexicon.gathering(connection):
             outdated = _changed_since(connection, asked)
             # Inside the transaction: who gives a name writes it first and follows here after.
             for conversation in self._named(list(conversations)):

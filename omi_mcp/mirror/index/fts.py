@@ -266,7 +266,15 @@ def _replace_speakers(connection: sqlite3.Connection, row: int, segments: Sequen
     connection.execute("delete from speaks where row = ?", (row,))
     # Who has a name on this side is found by the API's too.
     called = {name for segment in segments for name in (segment.speaker, segment.label)}
-    for name in {storable(unaccented(name)) for name in called}:
-        connection.execute("insert or ignore into speakers(name) values (?)", (name,))
-        (speaker,) = connection.execute("select speaker from speakers where name = ?", (name,)).fetchone()
-        connection.execute("insert into speaks(speaker, row) values (?, ?)", (speaker, row))
+    names = {storable(unaccented(name)) for name in called}
+    known = dict(
+        connection.execute(
+            "select name, speaker from speakers where name in (select value from json_each(?))",
+            (json.dumps(list(names)),),
+        ).fetchall()
+    )
+    for name in names - known.keys():
+        known[name] = connection.execute("insert into speakers(name) values (?)", (name,)).lastrowid
+    connection.executemany(
+        "insert into speaks(speaker, row) values (?, ?)", [(speaker, row) for speaker in known.values()]
+    )

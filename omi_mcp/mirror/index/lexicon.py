@@ -7,7 +7,9 @@ depends on what there is, and on nothing that was there before.
 import re
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from itertools import chain
 from math import inf
 
@@ -21,6 +23,8 @@ LONG = 8
 SWAPPED = 0.75
 """What it counts, in slips, that two neighbouring letters changed places."""
 
+_gathered: ContextVar[Counter[str] | None] = ContextVar("omi_mcp.mirror.index.lexicon", default=None)
+
 _LEARNT = re.compile(r"[^\W_]{3,24}")
 
 
@@ -28,6 +32,25 @@ def recount(connection: sqlite3.Connection, added: Iterable[str], dropped: Itera
     """Note that texts came into the index, and others went."""
     uses = _counted(added)
     uses.subtract(_counted(dropped))
+    if (gathered := _gathered.get()) is not None:
+        gathered.update(uses)
+    else:
+        _keep(connection, uses)
+
+
+@contextmanager
+def gathering(connection: sqlite3.Connection) -> Iterator[None]:
+    """Keep only at the end what this block recounts: texts have most of their words in common."""
+    uses: Counter[str] = Counter()
+    before = _gathered.set(uses)
+    try:
+        yield
+    finally:
+        _gathered.reset(before)
+    _keep(connection, uses)
+
+
+def _keep(connection: sqlite3.Connection, uses: Counter[str]) -> None:
     connection.executemany(
         "insert into lexicon(word, uses) values (?, ?) on conflict do update set uses = uses + excluded.uses",
         [(word, times) for word, times in uses.items() if times],
