@@ -32,6 +32,7 @@ COMMANDS = {
     "demo": "play a short session with the sample library and show every call and answer",
     "accounts": "show who has signed in to the server on the web, forget somebody, or change the secret",
     "migrate": "bring the PostgreSQL database of many machines to this release, or check that it is there",
+    "move": "bring what a server on one machine has kept to the PostgreSQL database of many",
     "sandbox": "run a stand-in for the Omi Developer API on this computer",
     "completion": "print what lets a shell complete commands and options",
 }

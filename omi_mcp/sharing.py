@@ -80,6 +80,10 @@ class Shared(Protocol):
         """Temporary triggers that note in the outbox what changes."""
         ...
 
+    def ids(self, connection: sqlite3.Connection) -> Iterator[str]:
+        """Of every document that there may be; none where the file is of a release that knew no such table."""
+        ...
+
     def document(self, connection: sqlite3.Connection, row_id: str, *, with_text: bool) -> Document:
         """The row as it is now."""
         ...
@@ -108,6 +112,14 @@ class Rows:
                 f"create temp trigger if not exists {self.kind}_{event} after {event} on main.{self.kind}{when}"
                 f" begin insert into outbox values ('{self.kind}', json_array({values}), 0); end"
             )
+
+    def ids(self, connection: sqlite3.Connection) -> Iterator[str]:
+        if not connection.execute(f"pragma table_info({self.kind})").fetchall():
+            return
+        where = f" where {self.where.format(row=self.kind)}" if self.where else ""
+        rows = f"select json_array({', '.join(self.key)}) from {self.kind}{where} order by {', '.join(self.key)}"
+        for (row_id,) in connection.execute(rows):
+            yield row_id
 
     def document(self, connection: sqlite3.Connection, row_id: str, *, with_text: bool) -> Document:
         row = connection.execute(f"select * from {self.kind} where {self._is_it}", tuple(json.loads(row_id))).fetchone()

@@ -8,7 +8,7 @@ from tests.postgres_kit import PostgresServer, Sent
 
 EVERY = "*"
 
-COVERED = ("documents", "leases", "libraries")
+COVERED = ("documents", "leases", "libraries", "moves")
 """The tables with rows of accounts."""
 
 OF_THE_QUEUE = (

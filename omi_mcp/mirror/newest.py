@@ -38,6 +38,9 @@ class SharedNewest:
                 " begin insert into outbox values ('newest', '', 0); end"
             )
 
+    def ids(self, connection: sqlite3.Connection) -> Iterator[str]:
+        yield ""
+
     def document(self, connection: sqlite3.Connection, row_id: str, *, with_text: bool) -> Document:
         found = newest(connection)
         return Document(self.kind, row_id, body(found) if len(found) == NEEDED else None)

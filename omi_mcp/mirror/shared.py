@@ -39,6 +39,10 @@ class SharedConversations:
                 f" on main.conversations begin insert into outbox values ('conversations', {row}.id, {text}); end"
             )
 
+    def ids(self, connection: sqlite3.Connection) -> Iterator[str]:
+        for (conversation_id,) in connection.execute("select id from conversations order by row"):
+            yield conversation_id
+
     def document(self, connection: sqlite3.Connection, row_id: str, *, with_text: bool) -> Document:
         row = find(connection, row_id)
         if row is None:

@@ -115,6 +115,17 @@ create table leases (
     primary key (account, name)
 );
 
+-- What `omi-mcp move` has brought of an account: from which folder, with which change it ended, and a digest of its rows
+-- of signing in. Where these are others by now, somebody else has written. It stays when the account is forgotten, so that
+-- nothing brings it back.
+
+create table moves (
+    account text primary key,
+    source text not null,
+    change bigint not null,
+    signed_in bytea not null
+);
+
 -- The second wall behind `account = $1` in every statement: a transaction sees the rows of the account it names in
 -- `omi_mcp.account`, and none where it names none. That of the queue names '*', and sees who is due and who is at it, and
 -- of the documents one digest each. `force`: the owner of the tables is no exception.
@@ -122,10 +133,12 @@ create table leases (
 alter table libraries enable row level security, force row level security;
 alter table documents enable row level security, force row level security;
 alter table leases enable row level security, force row level security;
+alter table moves enable row level security, force row level security;
 
 create policy own on libraries using (account = current_setting('omi_mcp.account', true));
 create policy own on documents using (account = current_setting('omi_mcp.account', true));
 create policy own on leases using (account = current_setting('omi_mcp.account', true));
+create policy own on moves using (account = current_setting('omi_mcp.account', true));
 create policy queue on libraries using (current_setting('omi_mcp.account', true) = '*');
 create policy queue on leases using (current_setting('omi_mcp.account', true) = '*');
 -- A digest of the newest conversations, by which it is told whose a key is.
