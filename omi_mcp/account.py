@@ -9,7 +9,7 @@ import anyio
 import httpx
 from anyio.abc import TaskGroup
 
-from omi_mcp import database
+from omi_mcp import database, measures
 from omi_mcp.api.budget import Budget
 from omi_mcp.api.client import OmiClient
 from omi_mcp.api.errors import InvalidRequest, NotConfigured
@@ -126,7 +126,7 @@ class Account:
                 write_through=write_through,
                 writer=Writer(client, lasting, write_through, clock, tasks),
             )
-            mirror.attach()
+            mirror.attach(whole=False)
         except BaseException as error:
             mirror.close()
             lasting.close()
@@ -193,12 +193,27 @@ class AccountOnDemand:
             raise RuntimeError("a library is used inside running()")
         async with self._opening:
             if self._account is None:
-                self._account = await database.run(
+                account = await database.run(
                     Account.open, self._settings, self._clock, self._transport, self._hosted, self._tasks
                 )
+                try:
+                    with measures.timed("warm_up") if account.store.database.shared else nullcontext():
+                        await _catch_up(account)
+                except BaseException:
+                    with anyio.CancelScope(shield=True):
+                        await account.close()
+                    raise
+                self._account = account
                 self._tasks.start_soon(self._account.writer.settle)
                 if self._syncing:
                     self._tasks.start_soon(self._account.sync.run)
             elif self._account.store.database.shared:
-                await database.run(self._account.store.database.catch_up)
+                await _catch_up(self._account)
             return self._account
+
+
+async def _catch_up(account: Account) -> None:
+    """Have what other machines have changed, a step at a time: who gives up waits for no more than one, and whoever
+    comes next goes on from there."""
+    while await database.run(account.store.database.catch_up_some):
+        pass

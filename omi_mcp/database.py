@@ -183,11 +183,15 @@ class Database:
     def share(self, *tables: Shared) -> None:
         """These rows are all machines' that serve the account; a file of one machine alone has nobody to tell."""
 
-    def attach(self) -> None:
-        """All rooms have said by now what they keep here, and what of it they share."""
+    def attach(self, *, whole: bool = True) -> None:
+        """All rooms have said by now what they keep here, and what of it they share. `whole`: with all there is."""
 
     def catch_up(self) -> None:
         """Have what other machines have changed."""
+
+    def catch_up_some(self) -> bool:
+        """Have some of it; whether there is more. A machine that is new to an account can take a minute for all."""
+        return False
 
     @contextmanager
     def writing(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:

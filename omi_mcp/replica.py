@@ -12,7 +12,6 @@ from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from omi_mcp import measures
 from omi_mcp.database import Away, Damaged, Database, fence
 from omi_mcp.sharing import OUTBOX, Batch, Claim, Document, Place, Primary, Shared
 
@@ -52,26 +51,31 @@ class Replica(Database):
     def give_back(self, claim: Claim) -> None:
         self._primary.give_back(claim)
 
-    def attach(self) -> None:
-        """Begin to share, with all that the primary has."""
-        with measures.timed("warm_up"):
-            self.prepare(_create_place)
-            self._primary.join()
-            self._attached = True
+    def attach(self, *, whole: bool = True) -> None:
+        self.prepare(_create_place)
+        self._primary.join()
+        self._attached = True
+        if whole:
             self.catch_up()
 
     def catch_up(self) -> None:
         """Raises Away: the primary cannot be asked, or nothing can be written here."""
-        behind = self._attached
-        while behind:
-            place = self._place()
-            batch = self._primary.newer(place)
-            with self._lock:
-                place = self._take_over(batch, place)
-                # Another thread or process may have taken over what it asked for earlier, which is less.
-                behind = batch.more or not place.covers(batch.place)
-                if not behind:
-                    self._reached = place
+        while self.catch_up_some():
+            pass
+
+    def catch_up_some(self) -> bool:
+        """Raises as `catch_up`."""
+        if not self._attached:
+            return False
+        place = self._place()
+        batch = self._primary.newer(place)
+        with self._lock:
+            place = self._take_over(batch, place)
+            # Another thread or process may have taken over what it asked for earlier, which is less.
+            if batch.more or not place.covers(batch.place):
+                return True
+            self._reached = place
+        return False
 
     @contextmanager
     def writing(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
@@ -80,6 +84,8 @@ class Replica(Database):
             with super().writing() as connection:
                 yield connection
             return
+        if not self._place().covers(self._reached):  # the file was lost: others are not to wait until it is made anew
+            self.catch_up()
         kept = False
         with self._lock, ExitStack() as there:
             change = there.enter_context(self._primary.changing(fence()))

@@ -16,6 +16,7 @@ from omi_mcp.mirror.types import Filters
 from omi_mcp.postgres.primary import PostgresPrimary
 from omi_mcp.postgres.storage import Replicas
 from omi_mcp.replica import Replica
+from omi_mcp.sharing import Batch, Place
 from tests.postgres.machines_kit import Machines, found
 from tests.virtual_time import VirtualLoop
 
@@ -128,3 +129,29 @@ async def test_copies_give_way_to_others_and_are_made_anew(machines: Machines) -
     assert not other.exists()
     file.unlink()
     assert await plans() == first
+
+
+async def test_a_call_that_gives_up_leaves_what_is_copied_to_the_next(
+    machines: Machines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with machines.machine("one") as one:
+        everything = await found(one, "plan")
+    monkeypatch.setattr("omi_mcp.postgres.primary.BATCH", 10)
+    newer = PostgresPrimary.newer
+    places: list[int] = []
+
+    def noted(self: PostgresPrimary, place: Place) -> Batch:
+        places.append(place.change)
+        if len(places) == 2:
+            anyio.from_thread.run_sync(scope.cancel)
+        return newer(self, place)
+
+    monkeypatch.setattr(PostgresPrimary, "newer", noted)
+    with anyio.CancelScope() as scope:
+        async with machines.machine("two") as two:
+            await found(two, "plan")
+    assert scope.cancelled_caught
+    assert len(places) == 2
+    async with machines.machine("two") as two:
+        assert await found(two, "plan") == everything
+    assert 0 == places[0] < places[1] < places[2], "it goes on where it was left"
