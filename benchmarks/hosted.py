@@ -68,7 +68,7 @@ FEW = 5
 THINKING_SECONDS = 1.0
 """That Omi works on a create at most: kills are to come in the middle."""
 
-DRAIN_SECONDS = 420.0
+DRAIN_SECONDS = 480.0
 """After the last create was begun. What a killed process left behind is asked for again after two minutes, and sent
 again after five and a half."""
 
