@@ -168,6 +168,7 @@ class Database:
         self._preparations: list[Callable[[sqlite3.Connection], object]] = []
         self._lock = threading.RLock()
         self._pool_lock = threading.Lock()
+        self._snapshot = threading.local()
         self._idle: list[sqlite3.Connection] = []
         self._closed = False
         self._keeps_leases = False
@@ -243,6 +244,9 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """A consistent snapshot for reading, for as long as the block lasts."""
+        if (within := self._within()) is not None:
+            yield within
+            return
         self._follow()
         if self._identity is None:
             with self._lock:
@@ -252,6 +256,24 @@ class Database:
             connection.execute("begin")
             yield connection
             connection.execute("rollback")
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """All that this thread reads in the block is of one moment, and one `reading`. It must not write meanwhile."""
+        if self._within() is not None:
+            yield
+            return
+        with self.reading() as connection:
+            self._snapshot.connection = connection
+            try:
+                yield
+            finally:
+                del self._snapshot.connection
+
+    def _within(self) -> sqlite3.Connection | None:
+        """What this thread reads from in a `snapshot`."""
+        connection: sqlite3.Connection | None = getattr(self._snapshot, "connection", None)
+        return connection
 
     @property
     def closed(self) -> bool:

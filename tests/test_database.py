@@ -92,6 +92,17 @@ def test_a_reader_keeps_its_snapshot_while_another_writes(opened: Database) -> N
     assert notes(opened) == ["first", "second"]
 
 
+def test_all_that_a_thread_reads_in_a_snapshot_is_of_one_moment(opened: Database) -> None:
+    opened.prepare(create_notes)
+    with opened.snapshot(), opened.snapshot():
+        assert notes(opened) == []
+        writer = threading.Thread(target=add, args=(opened, "another"))
+        writer.start()
+        writer.join()
+        assert notes(opened) == []
+    assert notes(opened) == ["another"]
+
+
 def test_threads_and_processes_write_at_once_and_none_is_told_that_the_file_is_locked(path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from omi_mcp.database import Database\n"

@@ -237,15 +237,16 @@ class Scheduler:
 
     def _plan(self) -> _Plan:
         """The most urgent of what the allowance permits now, else what it will permit first."""
-        now = self._clock.now()
-        held_up = Trouble.load(self._store).wait(now)
-        plans = []
-        for step, buckets, due in self._due(now):
-            wait = max(held_up, (due - now).total_seconds(), self._budget.wait(buckets, background=True))
-            if wait <= 0:
-                return _Plan(step, 0.0)
-            plans.append(_Plan(step, wait))
-        return min(plans, key=lambda plan: plan.seconds)
+        with self._store.database.snapshot():
+            now = self._clock.now()
+            held_up = Trouble.load(self._store).wait(now)
+            plans = []
+            for step, buckets, due in self._due(now):
+                wait = max(held_up, (due - now).total_seconds(), self._budget.wait(buckets, background=True))
+                if wait <= 0:
+                    return _Plan(step, 0.0)
+                plans.append(_Plan(step, wait))
+            return min(plans, key=lambda plan: plan.seconds)
 
     def _due(self, now: datetime) -> Iterator[tuple[Step, Sequence[Bucket], datetime]]:
         """Everything there is to do and when, the most urgent first."""
@@ -271,16 +272,17 @@ class Scheduler:
             yield self._read_items, ITEM_READS, self._items.due()
 
     def _stand(self) -> Standing:
-        wanted = self._wanted()
-        held_up = Trouble.load(self._store).wait(self._clock.now())
-        return Standing(
-            counts=self._store.counts(),
-            progress=self._measure(),
-            remains=max(held_up, self._allowed_in(wanted)) if wanted else None,
-            looking=self._passes.looking(),
-            comparing=self._passes.pressing(),
-            settling=bool(self._absences.doubted()),
-        )
+        with self._store.database.snapshot():
+            wanted = self._wanted()
+            held_up = Trouble.load(self._store).wait(self._clock.now())
+            return Standing(
+                counts=self._store.counts(),
+                progress=self._measure(),
+                remains=max(held_up, self._allowed_in(wanted)) if wanted else None,
+                looking=self._passes.looking(),
+                comparing=self._passes.pressing(),
+                settling=bool(self._absences.doubted()),
+            )
 
     def _wanted(self) -> list[Sequence[Bucket]]:
         """What the requests that are left to make are booked against; empty when all is copied and settled."""
@@ -395,25 +397,26 @@ class Scheduler:
         self._progress = await database.run(self._measure)
 
     def _measure(self) -> Progress:
-        passes = Passes.load(self._store)
-        counts = self._store.counts()
-        complete = passes.whole is not None
-        phase: Phase = "summaries" if not complete else "transcripts" if counts.pending else "idle"
-        blocked, retry_at = self._obstacle()
-        compared, overdue = self._passes.compared()
-        unlisted = self._absences.unlisted()
-        return Progress(
-            phase=phase,
-            conversations=counts.conversations,
-            oldest=passes.current.position.end if passes.current and not complete else counts.oldest,
-            complete=complete,
-            synced=Head.load(self._store).looked,
-            blocked=blocked,
-            retry_at=retry_at,
-            compared=compared,
-            overdue=overdue,
-            warnings=(*self._store.warnings, *([unlisted] if unlisted else [])),
-        )
+        with self._store.database.snapshot():
+            passes = Passes.load(self._store)
+            counts = self._store.counts()
+            complete = passes.whole is not None
+            phase: Phase = "summaries" if not complete else "transcripts" if counts.pending else "idle"
+            blocked, retry_at = self._obstacle()
+            compared, overdue = self._passes.compared()
+            unlisted = self._absences.unlisted()
+            return Progress(
+                phase=phase,
+                conversations=counts.conversations,
+                oldest=passes.current.position.end if passes.current and not complete else counts.oldest,
+                complete=complete,
+                synced=Head.load(self._store).looked,
+                blocked=blocked,
+                retry_at=retry_at,
+                compared=compared,
+                overdue=overdue,
+                warnings=(*self._store.warnings, *([unlisted] if unlisted else [])),
+            )
 
     def _obstacle(self) -> tuple[Obstacle | None, datetime | None]:
         now = self._clock.now()
