@@ -4,15 +4,20 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from signin_kit import PUBLIC, REDIRECT
 
 from omi_mcp.database import Database
 from omi_mcp.signin.site import in_file
 from omi_mcp.signin.store import CODE_LIFE, GRACE, MOST_GRANTS, REFRESH_LIFE, Code, Grant, Store, Tables
+from tests.conftest import EXAMPLES
+from tests.postgres_kit import PostgresServer
 
 Result = TypeVar("Result")
 
@@ -174,3 +179,119 @@ def test_many_sign_in_while_both_clear_up_and_nobody_waits_for_ever(machines: tu
 
     at_once(*(partial(sign_in, store, f"{place}{way}") for place, store in enumerate(machines) for way in "ab"))
     assert len(one.grants(account)) == 4
+
+
+NAMES = st.sampled_from(["a", "b", "c"])
+TIMES = st.sampled_from([0, 1, GRACE.total_seconds() + 1, 3_601, 86_401, REFRESH_LIFE.total_seconds() + 1])
+CALLS = st.one_of(
+    st.tuples(st.just("wait"), TIMES),
+    st.tuples(st.just("register"), NAMES),
+    st.tuples(st.just("sign in"), NAMES),
+    st.tuples(st.just("refuse"), NAMES),
+    st.tuples(st.just("forget"), NAMES),
+    st.tuples(st.just("grant"), NAMES),
+    st.tuples(st.just("look at code"), st.integers(0, 4)),
+    st.tuples(st.just("use code"), st.integers(0, 4)),
+    st.tuples(st.just("look at refresh"), st.integers(0, 6)),
+    st.tuples(st.just("use refresh"), st.integers(0, 6)),
+    st.tuples(st.just("use refresh"), st.integers(0, 6)),
+    st.tuples(st.just("end"), st.integers(0, 4)),
+)
+BEGUN: list[tuple[object, ...]] = [
+    *(("sign in", name) for name in "ab"),
+    *(("grant", name) for name in "aab"),
+    *(("use code", number) for number in range(2)),
+]
+
+
+class History:
+    """What came of calls, one after the other, with ids and tokens as they were counted."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._now = NOW
+        self._accounts: dict[str, str] = {}
+        self._tokens = self._grants = self._hosts = 0
+
+    def after(self, call: tuple[object, ...]) -> object:
+        """All that can be asked for after this call."""
+        made = getattr(self, f"_{call[0]}".replace(" ", "_"))(*call[1:])
+        names = {account: name for name, account in self._accounts.items()}
+        tokens = [self._store.access(b"access %d" % number, self._now) for number in range(self._tokens)]
+        return (
+            made,
+            sorted((names[each.id], each.used, each.refused) for each in self._store.accounts()),
+            [[(each.id, each.used) for each in self._store.grants(account)] for account in self._accounts.values()],
+            [found and (found[0].grant.id, found[0].expires, names[found[1].id]) for found in tokens],
+            [self._store.host(f"host {number}") for number in range(self._hosts)],
+        )
+
+    def _wait(self, seconds: float) -> None:
+        self._now += timedelta(seconds=seconds)
+
+    def _register(self, name: str) -> None:
+        self._store.add_host(f"host {self._hosts}", name, name.encode(), self._now)
+        self._hosts += 1
+
+    def _sign_in(self, name: str) -> None:
+        known = self._accounts.get(name)
+        self._accounts[name] = self._store.keep_account(known, name.encode(), "https://api", name, "UTC", self._now)
+
+    def _refuse(self, name: str) -> None:
+        self._store.refuse_account(self._accounts.get(name, "nobody"), name, self._now)
+
+    def _forget(self, name: str) -> bool:
+        return self._store.forget_account(self._accounts.get(name, "nobody"))
+
+    def _grant(self, name: str) -> None:
+        if name in self._accounts:
+            granted(self._store, self._accounts[name], f"{self._grants}", self._now)
+            self._grants += 1
+
+    def _look_at_code(self, number: int) -> object:
+        code = self._store.code(b"%d" % number, self._now)
+        return code and (code.grant.id, code.expires)
+
+    def _use_code(self, number: int) -> object:
+        access, refresh = self._pair()
+        grant = self._store.use_code(b"%d" % number, access, refresh, self._now)
+        return grant and grant.id
+
+    def _look_at_refresh(self, number: int) -> object:
+        token = self._store.refresh(b"refresh %d" % number, self._now)
+        return token and (token.grant.id, token.expires)
+
+    def _use_refresh(self, number: int) -> object:
+        access, refresh = self._pair()
+        grant = self._store.use_refresh(b"refresh %d" % number, ("read",), access, refresh, self._now)
+        return grant and grant.id
+
+    def _end(self, number: int) -> bool:
+        return self._store.end_grant(f"{number}")
+
+    def _pair(self) -> tuple[bytes, bytes]:
+        self._tokens += 1
+        return b"access %d" % (self._tokens - 1), b"refresh %d" % (self._tokens - 1)
+
+
+@pytest.mark.exhaustive
+def test_whatever_happens_comes_to_the_same_in_a_file_and_in_the_database(
+    postgres_server: PostgresServer, tmp_path: Path
+) -> None:
+    numbers = count()
+
+    @given(st.lists(CALLS, min_size=5, max_size=30))
+    @settings(max_examples=EXAMPLES)
+    def same(calls: list[tuple[object, ...]]) -> None:
+        url = postgres_server.fresh_database()
+        file, database = in_file(Database(tmp_path / f"{next(numbers)}.sqlite3")), Store(shared(url))
+        try:
+            here, there = History(file), History(database)
+            for call in [*BEGUN, *calls]:
+                assert here.after(call) == there.after(call)
+        finally:
+            file.close()
+            database.close()
+            postgres_server.drop(url)
+
+    same()
