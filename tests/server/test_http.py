@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -31,6 +32,13 @@ pytestmark = pytest.mark.anyio
 
 STATIC = HttpAccess(token=TOKEN)
 RIGHT = bearer(TOKEN)
+
+
+def test_a_short_answer_waits_for_no_acknowledgement() -> None:
+    with http.listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 async def test_the_right_token_gets_in(sandbox: Sandbox, tmp_path: Path) -> None:
