@@ -209,10 +209,12 @@ def test_an_index_of_another_version_is_made_anew(tmp_path: Path, monkeypatch: p
         store.set_hidden("b", True)
         with store.database.writing() as connection:
             fts.clear(connection)
+            connection.execute("drop table lexicon")  # as it was up to version 5
+            connection.execute("create table lexicon(word text primary key) without rowid")
         assert ids(find(store, "heliotrope")) == []
         store.write_state("index_version", fts.VERSION - 1)
     with opened(tmp_path / "mirror.db") as store:
-        assert ids(find(store, "heliotrope")) == ["a"]
+        assert ids(find(store, "heliotrope")) == ids(find(store, "heliotorpe")) == ["a"]
         store.set_hidden("b", False)
         assert sorted(ids(find(store, "heliotrope"))) == ["a", "b"]
 

@@ -30,11 +30,11 @@ _LEARNT = re.compile(r"[^\W_]{3,24}")
 
 def recount(connection: sqlite3.Connection, added: Iterable[str], dropped: Iterable[str] = ()) -> None:
     """Note that texts came into the index, and others went."""
-    uses = _counted(added)
-    uses.subtract(_counted(dropped))
-    if (gathered := _gathered.get()) is not None:
-        gathered.update(uses)
-    else:
+    gathered = _gathered.get()
+    uses = Counter() if gathered is None else gathered
+    uses.update(_words(added))
+    uses.subtract(_words(dropped))
+    if gathered is None:
         _keep(connection, uses)
 
 
@@ -50,7 +50,14 @@ def gathering(connection: sqlite3.Connection) -> Iterator[None]:
     _keep(connection, uses)
 
 
+def _words(texts: Iterable[str]) -> Iterator[str]:
+    return chain.from_iterable(_LEARNT.findall(fold(text)) for text in texts)
+
+
 def _keep(connection: sqlite3.Connection, uses: Counter[str]) -> None:
+    for word in [word for word in uses if not word.isascii()]:
+        times = uses.pop(word)
+        uses[unaccented(word)] += times
     connection.executemany(
         "insert into lexicon(word, uses) values (?, ?) on conflict do update set uses = uses + excluded.uses",
         [(word, times) for word, times in uses.items() if times],
@@ -58,15 +65,6 @@ def _keep(connection: sqlite3.Connection, uses: Counter[str]) -> None:
     connection.executemany(
         "delete from lexicon where word = ? and uses <= 0", [(word,) for word, times in uses.items() if times < 0]
     )
-
-
-def _counted(texts: Iterable[str]) -> Counter[str]:
-    """How often each word is in them."""
-    uses = Counter(chain.from_iterable(_LEARNT.findall(fold(text)) for text in texts))
-    for word in [word for word in uses if not word.isascii()]:
-        times = uses.pop(word)
-        uses[unaccented(word)] += times
-    return uses
 
 
 def beginning_with(connection: sqlite3.Connection, word: str, most: int) -> list[str]:
