@@ -1,4 +1,7 @@
-"""How often strangers may try: what is counted is forgotten after a while, and never costs more than a bound."""
+"""How often strangers may ask one machine: what is counted is forgotten after a while, and costs no more than a bound.
+
+How often they may try to sign in, all machines count together: see `Store.attempt`.
+"""
 
 import ipaddress
 from collections import OrderedDict
@@ -45,12 +48,12 @@ class Attempts:
 
     def _limits(self, address: str) -> list[tuple[str, int]]:
         limits = [("", self._in_all)]
-        if name := _network(address):
+        if name := network(address):
             limits.append((name, self._most))
         return limits
 
 
-def _network(address: str) -> str | None:
+def network(address: str) -> str | None:
     """What counts as one who asks: an IPv4 address, or the network that one customer has of IPv6."""
     try:
         ip = ipaddress.ip_address(address.partition("%")[0])

@@ -30,7 +30,7 @@ from omi_mcp.clock import Clock
 from omi_mcp.settings import Settings, SignInSettings, bare_key
 from omi_mcp.signin import hosts
 from omi_mcp.signin.addresses import Addresses
-from omi_mcp.signin.attempts import Attempts
+from omi_mcp.signin.attempts import network
 from omi_mcp.signin.documents import Unusable, is_document
 from omi_mcp.signin.hosts import Host
 from omi_mcp.signin.keys import KeyProblem, key_problem
@@ -106,7 +106,6 @@ class Pages:
         self._addresses = addresses
         self._forget = forget
         self._recognition = Recognition(people, copies, settings, clock, transport)
-        self._attempts = Attempts(clock, most=ATTEMPTS, in_all=ATTEMPTS_IN_ALL, span=ATTEMPTS_SPAN)
         self._trying = asyncio.Semaphore(AT_ONCE)
         url = urlsplit(provider.issuer)
         self._secure = url.scheme == "https"
@@ -228,10 +227,9 @@ class Pages:
         `invite` None: none is asked for here.
         """
         address = self._addresses.of(request)
-        if (wait := self._attempts.wait(address)) is not None:
+        if (wait := await self._attempted(address)) is not None:
             log.warning("too many attempts to sign in")
             return {"form": "too_many"}, wait
-        self._attempts.count(address)
         if self._invite is not None and invite is not None and not _same(self._invite, invite):
             return {"invite": "wrong_invite"}, None
         if self._trying.locked():
@@ -245,6 +243,14 @@ class Pages:
         log.info("a key was not signed in with: %s", problem)
         field = "form" if problem in (KeyProblem.LIMITED, KeyProblem.UNREACHABLE) else "key"
         return {field: problem.value}, None
+
+    async def _attempted(self, address: str) -> float | None:
+        """Seconds until the next attempt may be made; None where this one may, which is counted."""
+        limits = [("all", ATTEMPTS_IN_ALL)]
+        if asks := network(address):
+            # Whose address it is, is nothing to keep.
+            limits.append((self._vault.mark(f"attempt {asks}").hex(), ATTEMPTS))
+        return await database.run(self._store.attempt, limits, ATTEMPTS_SPAN, self._clock.now())
 
     def _form(
         self,

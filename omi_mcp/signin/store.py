@@ -36,6 +36,8 @@ MOST_REPLACED = 50
 """Refresh tokens of one grant that are remembered as replaced."""
 SWEEP = timedelta(minutes=1)
 """Between two looks for what is out of date."""
+COUNTED = timedelta(hours=1)
+"""How long a count of attempts is kept, at most."""
 SWEPT_AT_ONCE = 500
 """Of each kind, at most."""
 TOUCH = timedelta(minutes=1)
@@ -99,6 +101,11 @@ SCHEMA = """
     create index if not exists token_grant on tokens(grant_id);
     create index if not exists refresh_expires on tokens(expires) where refreshes;
     drop index if exists token_expires;
+    create table if not exists attempts(
+        name text primary key,
+        began real not null,
+        number integer not null
+    ) without rowid;
 """
 """As a file has it; statements, separated by semicolons."""
 
@@ -225,6 +232,31 @@ class Store:
         """Its metadata and the hash of its secret."""
         row = self._one("select metadata, secret from hosts where id = ?", host_id)
         return None if row is None else (row["metadata"], row["secret"])
+
+    # Strangers.
+
+    def attempt(self, limits: Sequence[tuple[str, int]], span: timedelta, now: datetime) -> float | None:
+        """Count an attempt under each of these names, of which the first is in every attempt; or the seconds to wait
+        where as many were made in `span` as its limit says."""
+        with self._tables.reading() as connection:
+            wait = _wait(connection, limits, span, now)
+        if wait is not None:
+            return wait
+        self._sweep(now)
+        since = _s(now - span)
+        with self._tables.writing() as connection:
+            for name, _ in limits:
+                connection.execute(
+                    "insert into attempts(name, began, number) values (?, ?, 0) on conflict(name) do update set "
+                    "number = case when attempts.began > ? then attempts.number else 0 end, "
+                    "began = case when attempts.began > ? then attempts.began else excluded.began end",
+                    (name, _s(now), since, since),
+                )
+            wait = _wait(connection, limits, span, now)
+            if wait is None:
+                for name, _ in limits:
+                    connection.execute("update attempts set number = number + 1 where name = ?", (name,))
+        return wait
 
     # Accounts.
 
@@ -471,6 +503,8 @@ class Store:
             SWEPT_AT_ONCE,
         )
         self._each(left, "delete from hosts where id = ? and signed_in < ?", _s(now - REFRESH_LIFE))
+        counted = self._ids("select name as id from attempts where began < ? limit ?", _s(now - COUNTED), SWEPT_AT_ONCE)
+        self._each(counted, "delete from attempts where name = ? and began < ?", _s(now - COUNTED))
 
     def _ids(self, statement: str, *values: object) -> list[str]:
         with self._tables.reading() as connection:
@@ -485,6 +519,18 @@ class Store:
     def _one(self, statement: str, *values: object) -> Row | None:
         with self._tables.reading() as connection:
             return connection.execute(statement, values).fetchone()
+
+
+def _wait(connection: Connection, limits: Sequence[tuple[str, int]], span: timedelta, now: datetime) -> float | None:
+    """Seconds until no limit is used up; None for now."""
+    ends = []
+    for name, most in limits:
+        row = connection.execute(
+            "select began from attempts where name = ? and began > ? and number >= ?", (name, _s(now - span), most)
+        ).fetchone()
+        if row is not None:
+            ends.append(row["began"] + span.total_seconds() - _s(now))
+    return max(ends, default=None)
 
 
 def _code_row(connection: Connection, hashed: bytes, now: datetime) -> Row | None:

@@ -30,6 +30,7 @@ WITHOUT = {
     "grants": "the account of a token is found by it",
     "codes": "the grant of a code is found by it",
     "tokens": "the grant of a token is found by it",
+    "attempts": "who tries to sign in has no account yet",
     "connections": "knows no account",
     "omi_mcp_migrations": "knows no account",
 }

@@ -254,7 +254,6 @@ async def test_a_person_whose_host_has_no_usable_document_is_told_so(sandbox: Sa
         assert "host.example: its address is not a public one" in page.text
 
 
-@ON_ONE_MACHINE
 async def test_keys_are_not_guessed_at_speed(sandbox: Sandbox, tmp_path: Path) -> None:
     clock = MovedClock()
     async with on_the_web(sandbox, tmp_path, clock=clock, invite=INVITE, open=False) as web:
@@ -276,7 +275,6 @@ async def test_keys_are_not_guessed_at_speed(sandbox: Sandbox, tmp_path: Path) -
         assert await thief.signed_in(host, sandbox.key, invite=INVITE)
 
 
-@ON_ONE_MACHINE
 async def test_who_asks_is_taken_from_a_header_only_where_a_proxy_writes_it(sandbox: Sandbox, tmp_path: Path) -> None:
     for header, blocked in ((None, False), ("X-Forwarded-For", True)):
         async with on_the_web(sandbox, tmp_path, address_header=header) as web:

@@ -163,6 +163,17 @@ def test_who_is_forgotten_while_hosts_refresh_leaves_nothing(machines: tuple[Sto
         assert not any(other.access(b"a" + name, NOW) for name in (*names, new.encode()))
 
 
+def test_attempts_at_all_machines_are_counted_together(machines: tuple[Store, Store]) -> None:
+    limits, span = [("all", 30), ("address", 7)], timedelta(minutes=10)
+    for later in (timedelta(0), span, 2 * span):
+        calls = [partial(store.attempt, limits, span, NOW + later) for store in machines for _ in range(6)]
+        assert at_once(*calls).count(None) == 7
+        others = [partial(store.attempt, limits[:1], span, NOW + later) for store in machines for _ in range(12)]
+        waits = at_once(*others)
+        assert waits.count(None) == 23
+        assert [wait for wait in waits if wait is not None] == [600.0]
+
+
 def test_many_sign_in_while_both_clear_up_and_nobody_waits_for_ever(machines: tuple[Store, Store]) -> None:
     """Each transaction takes rows in the same order; where one did not, the database would end one of two."""
     one, _ = machines

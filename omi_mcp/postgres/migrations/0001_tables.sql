@@ -59,6 +59,12 @@ create table tokens (
 create index token_grant on tokens (grant_id);
 create index refresh_expires on tokens (expires) where refreshes;
 
+create table attempts (
+    name text primary key,
+    began double precision not null,
+    number integer not null
+);
+
 -- How many transactions that wrote each connection of each server has ended: where one is lost in a commit, this tells
 -- what became of it.
 
