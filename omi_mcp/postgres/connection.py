@@ -46,7 +46,7 @@ SETTLE_SECONDS = 20.0
 """How long it is asked what became of a transaction whose connection was lost in its commit."""
 
 EVERY = "*"
-"""In place of an account: its transaction sees the queue of all accounts, and nothing that is theirs."""
+"""In place of an account: its transaction sees the queue of all accounts, and of their documents a digest each."""
 
 DRIFT = 1e-4
 """How much two clocks may part, in seconds per second."""

@@ -155,6 +155,31 @@ def holder_is_there(url: str, backend: int) -> bool:
         return connection.execute("select 1 from pg_stat_activity where pid = %s", [backend]).fetchone() is not None
 
 
+@pytest.mark.parametrize(
+    ("code", "away"),
+    [
+        ("53100", True),  # the disk is full
+        ("53200", True),  # out of memory
+        ("53300", True),  # too many connections
+        ("57P01", True),  # an administrator shuts down
+        ("57014", True),  # a statement took too long
+        ("40001", True),  # serialization failure
+        ("40P01", True),  # deadlock
+        ("58030", True),  # the disk is broken
+        ("23505", False),  # a row that is there already
+        ("22012", False),  # division by zero
+        ("42501", False),  # the role may not
+    ],
+)
+def test_what_the_database_cannot_do_now_is_away_and_what_is_wrong_is_not(
+    postgres: Postgres, code: str, away: bool
+) -> None:
+    add_host(postgres, "first")
+    with pytest.raises(Away if away else psycopg.Error):
+        run(postgres, "delete from hosts", f"do $$ begin raise exception using errcode = '{code}'; end $$")
+    assert hosts(postgres) == {"first"}
+
+
 def test_a_database_that_only_reads_now_is_away(
     postgres_server: PostgresServer, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
