@@ -2,14 +2,18 @@
 
 from collections.abc import AsyncIterator
 from contextlib import closing
+from datetime import UTC
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import anyio
 import pytest
+from pydantic_core import to_json
 
+from omi_mcp import front
 from omi_mcp.account import Hosted
 from omi_mcp.accounts import NoSuchAccount
+from omi_mcp.dates import Range
 from omi_mcp.library import Library
 from omi_mcp.mirror.sync.lease import Lease
 from omi_mcp.mirror.types import Filters
@@ -17,6 +21,7 @@ from omi_mcp.postgres.primary import PostgresPrimary
 from omi_mcp.postgres.storage import Replicas
 from omi_mcp.replica import Replica
 from omi_mcp.sharing import Batch, Place
+from omi_mcp.views.cards import Detail
 from tests.postgres.machines_kit import Machines, found
 from tests.virtual_time import VirtualLoop
 
@@ -55,6 +60,29 @@ async def test_what_one_machine_has_learnt_and_done_the_other_has_with_its_next_
         await one.delete("Ana-6")
         assert len(await found(two, "plan")) == 28
         assert await one.allowances() == await two.allowances()
+
+
+async def test_every_machine_gives_the_same_answers_to_the_byte(machines: Machines) -> None:
+    async def answers(library: Library) -> list[bytes]:
+        said = []
+        for words in ("Cleo Ana sentence", '"sentence 2" talk', "sentense", "", "nothing so"):
+            for filters in (Filters(), Filters(speakers=(("CleoAna",),)), Filters(open_items=True)):
+                for detail in get_args(Detail):
+                    found = await library.search(words, filters, limit=5, every_hit=detail == "hits")
+                    answer = front.search_answer(found, Range(), UTC, machines.clock.now(), detail=detail)
+                    said.append(to_json(answer.dump()))
+        return said
+
+    async with machines.machine("one") as one, machines.machine("two") as two:
+        await one.update_title("Ana-7", "A sentinel of plans")
+        await two.name_speaker("Ana-9", "CleoAna", "Dora")
+        await one.delete("Ana-8")
+        await one.update_title("Ana-7", "Plan 7 once more")
+        await machines.clock.sleep(3600)  # what is still to be copied is said too
+        first = await answers(one)
+        assert await answers(two) == first
+        async with machines.machine("three") as three:
+            assert await answers(three) == first
 
 
 async def test_a_copy_that_is_lost_while_it_is_served_from_is_made_anew(machines: Machines) -> None:
