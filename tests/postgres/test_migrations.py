@@ -11,7 +11,7 @@ from omi_mcp.database import Away
 from omi_mcp.postgres import migrations
 from omi_mcp.postgres.connection import Postgres
 from omi_mcp.settings import SettingsError
-from tests.postgres_kit import PostgresServer
+from tests.postgres_kit import ESCAPED, ROLE, PostgresServer, add_account
 
 STEPS = migrations.known()
 
@@ -62,6 +62,33 @@ def test_steps_are_numbered_without_a_gap_and_only_add() -> None:
         words = " ".join(line.partition("--")[0] for line in step.script.splitlines()).lower()
         for taken in ("drop ", "rename ", "truncate ", " alter column", "delete from"):
             assert taken not in words.replace("on delete cascade", ""), step
+
+
+def test_a_role_that_may_not_change_tables_serves_from_them(postgres_server: PostgresServer, empty: str) -> None:
+    """As docs/hosting.md has it: the tables are another's, whom the second wall binds no less."""
+    name = empty.rpartition("/")[2]
+    with psycopg.connect(empty) as owner:
+        postgres_server.ask(f"create role {name} login password 'word'")
+        owner.execute(f"grant usage on schema public to {name}".encode())
+        owner.execute(
+            "alter default privileges in schema public grant select, insert, update, delete on tables to "
+            f"{name}".encode()
+        )
+    migrations.migrate(empty)
+    url = empty.replace(f"{ROLE}:{ESCAPED}", f"{name}:word")
+    assert migrations.migrate(url) == ()
+    assert migrations.standing(url) == migrations.Standing((), unbound=False)
+    with closing(Postgres(url)) as postgres:
+        for account in ("a", "b"):
+            add_account(url, account)
+            with postgres.transaction(account) as connection:
+                connection.execute("insert into libraries (account) values (%s)", [account])
+                connection.execute("insert into documents values (%s, 'kind', '1', 1, 'words')", [account])
+        with postgres.transaction("a") as connection:
+            assert connection.execute("select account from documents").fetchall() == [{"account": "a"}]
+        with postgres.transaction() as connection:
+            connection.execute("delete from accounts where id = 'a'")
+    assert postgres_server.ask("select account from documents", name) == [{"account": "b"}]
 
 
 def test_it_says_what_is_in_the_way(postgres_server: PostgresServer, empty: str) -> None:
