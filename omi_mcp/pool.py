@@ -69,7 +69,7 @@ ADOPTING_SECONDS = 15.0
 
 ADOPTED_AT_ONCE = 4
 
-DEAD_SECONDS = 50.0
+DEAD_SECONDS = 40.0
 """How long a machine that says nothing is believed to be copying."""
 
 log = logging.getLogger(__name__)

@@ -151,8 +151,13 @@ class PostgresServer:
         self.ask(f"create database {name} owner {ROLE}")
         return self.url(name)
 
-    def fresh_database(self) -> str:
-        """The URL of a database with all tables, and nothing in them.
+    @property
+    def folder(self) -> Path:
+        """What the server has to itself, whoever it runs as."""
+        return self._folder
+
+    def fresh_database(self, *, on: Path | None = None) -> str:
+        """The URL of a database with all tables, and nothing in them. `on` is where its files are, in the folder.
 
         A later release has been there, as during an update: each has a column that this one does not know.
         """
@@ -165,7 +170,13 @@ class PostgresServer:
                 self.ask(f"alter table {row['name']} add column of_a_later_release text default 'later'", "ready")
             self._template = True
         name = f"test_{next(self._names)}"
-        self.ask(f"create database {name} template ready owner {ROLE}")
+        place = ""
+        if on is not None:
+            if self._user is not None:
+                shutil.chown(on, self._user)
+            self.ask(f"create tablespace {name} location '{on}'")
+            place = f"tablespace {name}"
+        self.ask(f"create database {name} template ready owner {ROLE} {place}")
         return self.url(name)
 
     def drop(self, url: str) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import LiteralString
 
 import psycopg
 from psycopg.rows import DictRow
@@ -14,6 +15,9 @@ from omi_mcp.sharing import Batch, Claim, Document, LeaseLost, Place
 
 BATCH = 200
 """Documents that are taken over at once, and those that changed together with the last of them."""
+
+STEP = 500
+"""Documents that are sent before the answer to the first of them is waited for."""
 
 _NEWER = """
     select epoch::text, libraries.change as head, newer.*
@@ -77,15 +81,13 @@ class _Change:
         number = self.place.change + 1
         with self.connection.cursor() as cursor:
             rows = [(self.account, each.kind, each.id, number, each.body) for each in documents if not each.has_text]
-            if rows:
-                cursor.executemany(_KEEP, rows)
+            _in_steps(cursor, _KEEP, rows)
             rows_with_text = [
                 (self.account, each.kind, each.id, number, each.body, each.text, number)
                 for each in documents
                 if each.has_text
             ]
-            if rows_with_text:
-                cursor.executemany(_KEEP_WITH_TEXT, rows_with_text)
+            _in_steps(cursor, _KEEP_WITH_TEXT, rows_with_text)
             cursor.execute("update libraries set change = %s where account = %s", (number, self.account))
         return Place(self.place.epoch, number, number)
 
@@ -149,6 +151,12 @@ class PostgresPrimary:
                 "delete from leases where account = %s and name = %s and owner = %s",
                 (self._account, claim.name, claim.owner),
             )
+
+
+def _in_steps(cursor: psycopg.Cursor[DictRow], statement: LiteralString, rows: Sequence[Sequence[object]]) -> None:
+    """The server has to answer in time, which is not to depend on how long an account is."""
+    for start in range(0, len(rows), STEP):
+        cursor.executemany(statement, rows[start : start + STEP])
 
 
 def _newer(connection: psycopg.Connection[DictRow], account: str, place: Place) -> Batch:

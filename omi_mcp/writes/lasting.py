@@ -16,6 +16,9 @@ from omi_mcp.mirror.names import SpeakerNames
 from omi_mcp.sharing import Rows
 from omi_mcp.writes.journal import Journal
 
+NOTED_AGAIN = (1.0, 3.0)
+"""Seconds between tries where machines share what is noted: a database that is started anew is back by then."""
+
 log = logging.getLogger(__name__)
 
 
@@ -112,10 +115,16 @@ class Hidden:
 async def noted(note: Callable[[], object]) -> None:
     """Note what has happened, even while being stopped. Where it cannot be noted, it has happened all the same."""
     with anyio.CancelScope(shield=True):
-        try:
-            await database.run(note)
-        except database.UNUSABLE as error:
-            log.warning("what became of a write could not be noted: %s", type(error).__name__)
+        for pause in (*NOTED_AGAIN, None):
+            try:
+                await database.run(note)
+            except database.UNUSABLE as error:
+                if pause is None or not isinstance(error, database.Away):
+                    log.warning("what became of a write could not be noted: %s", type(error).__name__)
+                    return
+            else:
+                return
+            await anyio.sleep(pause)
 
 
 def _old_tables(connection: sqlite3.Connection) -> list[str]:

@@ -2,13 +2,16 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import httpx
 
 from omi_mcp.account import Hosted
 from omi_mcp.api.budget import Budget
+from omi_mcp.api.models import Conversation
 from omi_mcp.clock import Clock
 from omi_mcp.library import Library
 from omi_mcp.mirror.store import Store
@@ -87,6 +90,41 @@ class Copy:
 
     def close(self) -> None:
         self.replica.close()
+
+
+class Forgetful:
+    """A copy's connection that writes, which loses what the next transaction wrote as it is committed."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self.forgets = False
+
+    @classmethod
+    def of(cls, copy: Copy) -> "Forgetful":
+        """Put in the place of the one that the copy has now."""
+        made = cls(copy.replica._writer)
+        copy.replica._writer = copy.replica._watched = made  # type: ignore[assignment]
+        return made
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    def execute(self, statement: str, *values: Any) -> Any:
+        if statement == "commit" and self.forgets:
+            self.forgets = False
+            self._connection.execute("rollback")
+        return self._connection.execute(statement, *values)
+
+
+def talk(number: int, said: str = "It is about the plan.") -> Conversation:
+    return Conversation.model_validate(
+        {
+            "id": f"talk-{number}",
+            "created_at": (START + timedelta(hours=number)).isoformat(),
+            "structured": {"title": f"Talk {number}", "overview": said, "category": "work"},
+            "transcript_segments": [{"text": f"Sentence {number}: {said}", "speaker": "SPEAKER_00"}],
+        }
+    )
 
 
 async def found(library: Library, words: str) -> list[str]:

@@ -17,7 +17,6 @@ import pytest
 from omi_mcp.api.budget import BASE_LIMITS
 from omi_mcp.api.drafts import TextDraft
 from omi_mcp.api.errors import BudgetSpent, OutcomeUnknown, RateLimited
-from omi_mcp.api.models import Conversation
 from omi_mcp.clock import SystemClock
 from omi_mcp.database import Away, Damaged, fenced
 from omi_mcp.library import Library
@@ -28,7 +27,7 @@ from omi_mcp.postgres.storage import Replicas
 from omi_mcp.sandbox import Sandbox
 from omi_mcp.sharing import Batch, Claim, LeaseLost, Place
 from omi_mcp.writes.journal import Entry
-from tests.postgres.machines_kit import Copy, Machines, found
+from tests.postgres.machines_kit import Copy, Forgetful, Machines, found, talk
 from tests.postgres_kit import PostgresServer, Wire, add_account
 from tests.virtual_time import START, VirtualLoop
 
@@ -60,17 +59,6 @@ def copy(postgres: Postgres, tmp_path: Path) -> Iterator[Callable[[str], Copy]]:
     """Makes copies of one account, by the name of their file."""
     with ExitStack() as made:
         yield lambda name: made.enter_context(closing(Copy.of(postgres, "ana", tmp_path / name, CLOCK)))
-
-
-def talk(number: int) -> Conversation:
-    return Conversation.model_validate(
-        {
-            "id": f"talk-{number}",
-            "created_at": (START + timedelta(hours=number)).isoformat(),
-            "structured": {"title": f"Talk {number}", "overview": "Of the plan.", "category": "work"},
-            "transcript_segments": [{"text": f"This is sentence {number} of the talk.", "speaker": "SPEAKER_00"}],
-        }
-    )
 
 
 def talks_in(copy: Copy) -> set[str]:
@@ -166,6 +154,18 @@ def test_who_asked_earlier_does_not_make_another_pass_over_what_it_has_not(
         assert talks_in(first) == {"talk-1", "talk-2", "talk-3"}
 
 
+@pytest.mark.exhaustive
+def test_a_change_of_very_many_documents_is_kept_however_long_it_takes_the_server(
+    copy: Callable[[str], Copy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("omi_mcp.postgres.connection.Connection.answer_seconds", 1.5)
+    one, other = copy("one"), copy("other")
+    sessions = {f"session {number}": "of a conversation" for number in range(40_000)}
+    one.lasting.imported.note(sessions)
+    other.replica.catch_up()
+    assert other.lasting.imported.known(sessions) == sessions
+
+
 def emptied(file: Path) -> None:
     with file.open("r+b") as opened:
         opened.truncate(0)
@@ -226,12 +226,17 @@ def checkpoint(copy: Copy) -> None:
         copy.replica._writer.execute("pragma wal_checkpoint(truncate)")
 
 
-def test_a_machine_whose_disk_is_full_says_nothing_wrong_and_books_nothing_beside_the_ledger(
-    copy: Callable[[str], Copy],
+@pytest.mark.parametrize("pragma", ["max_page_count = 1", "query_only = on"])
+def test_a_machine_whose_disk_is_full_or_broken_says_nothing_wrong_and_books_nothing_beside_the_ledger(
+    copy: Callable[[str], Copy], pragma: str
 ) -> None:
     one, other = copy("one"), copy("other")
     one.store.upsert([talk(1)])
-    with full(one):
+    assert talks_in(one) == {"talk-1"}
+    with unwritable(one, pragma):
+        if pragma.startswith("query_only"):
+            with pytest.raises(Away):
+                anyio.run(partial(one.budget.book, ["reads"], background=False))
         other.store.upsert([talk(number) for number in range(2, 200)])
         with pytest.raises(Away):
             talks_in(one)
@@ -244,42 +249,27 @@ def test_a_machine_whose_disk_is_full_says_nothing_wrong_and_books_nothing_besid
 
 
 @contextmanager
-def full(copy: Copy) -> Iterator[None]:
-    """No room for one page more, by SQLite's own count."""
+def unwritable(copy: Copy, pragma: str) -> Iterator[None]:
+    """No room for one page more, by SQLite's own count; or nothing can be written."""
     writer = copy.replica._writer
     (before,) = writer.execute("pragma max_page_count").fetchone()
-    writer.execute("pragma max_page_count = 1")  # the least that holds what there is
+    writer.execute(f"pragma {pragma}")
     try:
         yield
     finally:
         writer.execute(f"pragma max_page_count = {before}")
+        writer.execute("pragma query_only = off")
 
 
-def test_what_could_not_be_written_here_after_it_was_there_is_not_read_around(
-    copy: Callable[[str], Copy],
-) -> None:
+def test_what_could_not_be_written_here_after_it_was_there_is_not_read_around(copy: Callable[[str], Copy]) -> None:
     """It is at the primary: whoever reads here next has it, or is told that it cannot be read now."""
     one = copy("one")
-
-    class Breaks:
-        """The copy's connection, which loses the file's room just before its own commit."""
-
-        def __init__(self, connection: Any) -> None:
-            self._connection = connection
-            self.breaking = True
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self._connection, name)
-
-        def execute(self, statement: str, *values: Any) -> Any:
-            if statement == "commit" and self.breaking:
-                self.breaking = False
-                self._connection.execute("rollback")
-            return self._connection.execute(statement, *values)
-
-    one.replica._writer = one.replica._watched = Breaks(one.replica._writer)  # type: ignore[assignment]
+    breaks = Forgetful.of(one)
+    one.replica.catch_up()
     entry = Entry("content", START, CLOCK.now())
+    breaks.forgets = True
     assert booked(one, entry) is None
+    assert not breaks.forgets
     assert one.lasting.journal.find(entry) == entry
 
 
