@@ -34,6 +34,11 @@ SEARCHED = 10
 LARGE = 2_000
 """Conversations of an account of which it is shown how far it is."""
 
+NO_ROOM = (
+    "{folder}: the copies in which searches are compared cannot be written; perhaps the disk is full. What was moved "
+    "is kept. Make room and run this again; --searches 0 leaves these copies out."
+)
+
 DESCRIPTION = (
     "Bring a server's data folder over to PostgreSQL: who signed in, what they connected, and every conversation, name "
     "and write that is kept of them, so that nobody signs in again and nothing is copied anew. The server has to be "
@@ -94,13 +99,18 @@ def run(options: argparse.Namespace) -> int:
     except Unusable as error:
         err.fail(f"{error}. Nothing was changed in {settings.data_dir}.")
     except Away as away:
+        if isinstance(away.__cause__, sqlite3.Error):
+            err.fail(NO_ROOM.format(folder=settings.data_dir))
+            return FAILED
         reason = "its disk is full" if str(away) == "DiskFull" else f"it is not reached, or has no time ({away})"
         err.fail(f"the database: {reason}. What was moved is kept; run this again to go on.")
     except KeyboardInterrupt:
         err.print("Stopped. What was moved is kept; run this again to go on.")
         return 130
-    except (OSError, sqlite3.Error) as error:
-        err.fail(f"{settings.data_dir}: {getattr(error, 'strerror', None) or error}. What was moved is kept.")
+    except BrokenPipeError:
+        raise
+    except (OSError, sqlite3.Error):
+        err.fail(NO_ROOM.format(folder=settings.data_dir))
     return FAILED
 
 
@@ -161,13 +171,15 @@ class _Run:
             for number, account in enumerate(known):
 
                 def told(done: int, number: int = number, total: int = self._size(known[number])) -> None:
-                    within = f", {done:,} of {total:,} in this one" if total > LARGE else None
-                    progress.show("accounts", number, len(known), instead=within)
+                    if total > LARGE:
+                        progress.show(f"account {number + 1:,} of {len(known):,}", min(done, total), total)
+                    else:
+                        progress.show("accounts", number, len(known))
 
                 told(0)
                 results.append(mover.account(account, told))
                 if account in searched and results[-1].obstacle is None:
-                    progress.show("accounts", number, len(known), instead=", comparing searches")
+                    progress.show("accounts", number, len(known), instead=", searching")
                     asked.append(self._compare(postgres, account))
             gone = mover.gone(known, source)
         report = Report(hosts, results, gone, asked, self._unreadable(accounts))

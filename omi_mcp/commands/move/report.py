@@ -22,8 +22,9 @@ OBSTACLES: Mapping[Obstacle, str] = {
     "go, run this with --overwrite",
     "forgotten": "forgotten at the database since, and not brought back. If that is meant, run this with --overwrite",
     "key taken": "somebody has signed in at the database with the same key, as a new account. That one has to be "
-    "forgotten first, on the page /connections there",
-    "left": "gone from the folder, but used at the database since, and left there",
+    "forgotten first: omi-mcp accounts forget, with OMI_MCP_DATABASE_URL",
+    "left": "gone from the folder, but used at the database since, and left there. If it is to be forgotten, run this "
+    "with --overwrite",
     "unusable": "a file is not to be read. A damaged mirror file is a copy only: move it away, and run this again",
 }
 
