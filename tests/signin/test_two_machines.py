@@ -22,7 +22,7 @@ from tests.postgres_kit import PostgresServer
 Result = TypeVar("Result")
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
-ROUNDS = 12
+ROUNDS = 6
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
