@@ -1,5 +1,6 @@
 """What goes wrong on several machines, and what holds all the same: nothing is lost, done twice, or told by halves."""
 
+import json
 import shutil
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -26,6 +27,7 @@ from omi_mcp.postgres.queue import CopyQueue
 from omi_mcp.postgres.storage import Replicas
 from omi_mcp.sandbox import Sandbox
 from omi_mcp.sharing import Batch, Claim, LeaseLost, Place
+from omi_mcp.writes import Created
 from omi_mcp.writes.journal import Entry
 from tests.postgres.machines_kit import Copy, Forgetful, Machines, found, talk
 from tests.postgres_kit import PostgresServer, Wire, add_account
@@ -466,3 +468,39 @@ async def test_copying_goes_on_elsewhere_whatever_is_wrong_with_one_account(mach
         connection.execute("select * from libraries where account = 'ana' for update")
         await queue.keep(["ana", "ben"], -1.0)
         assert await queue.claim(4, 50.0) == ["ben"]
+
+
+async def test_two_machines_that_work_at_the_same_instant_do_each_thing_once(machines: Machines) -> None:
+    """Both copy, both create the same, one names and deletes what the other reads."""
+    draft = TextDraft(text="We planned the garden.", started_at=START, language="en")
+    created: list[Created] = []
+    titles: list[int] = []
+
+    async def create(library: Library) -> None:
+        created.append(await library.create_from_text(draft, dated=True))
+
+    async def read(library: Library) -> None:
+        for _ in range(5):
+            titles.append(sum(title.startswith("Plan ") for title in await found(library, "plan")))
+
+    async with machines.machine("one") as one, machines.machine("two") as two:
+        async with anyio.create_task_group() as tasks:
+            for library in (one, two):
+                tasks.start_soon(found, library, "plan")
+        listed = [served.query for served in machines.box.requests if served.query.get("include_transcript") == "true"]
+        assert len(listed) == len({json.dumps(query) for query in listed}), "one of them copies"
+        async with anyio.create_task_group() as tasks:
+            for library in (one, two):
+                tasks.start_soon(create, library)
+                tasks.start_soon(read, library)
+            tasks.start_soon(one.name_speaker, "Ana-5", "CleoAna", "Dora")
+            tasks.start_soon(two.name_speaker, "Ana-5", "Ana", "Anna")
+            tasks.start_soon(two.delete, "Ana-6")
+        assert sorted(each.repeated for each in created) == [False, True]
+        assert len({each.receipt.id for each in created}) == 1
+        assert sum(served.method == "POST" for served in machines.box.requests) == 1
+        assert set(titles) <= {29, 30}
+        for library in (one, two):
+            assert [speaker.name for speaker in await library.speakers("Ana-5")] == ["Anna", "Dora"]
+            assert await found(library, "plan") == await found(one, "plan")
+            assert (await library.allowances())[2].spent == 2
