@@ -162,6 +162,8 @@ async def test_after_a_move_hosts_go_on_with_their_tokens_and_get_the_same_answe
             code, said = await typed("move", "--ahead")
             assert (code, "2 accounts moved" in said) == (3, True), said
             await moving.ask(web, "ben", "update_title", conversation_id="ben-3", title="A second walrus")
+            async with moving.library(web, "ben") as library:
+                await library.delete("ben-7")
             before = await moving.answers(web)
         code, said = await typed("move")
         assert (code, "the same answers" in said, "differ" in said) == (0, True, False), said
@@ -169,6 +171,7 @@ async def test_after_a_move_hosts_go_on_with_their_tokens_and_get_the_same_answe
         assert await moving.answers(two) == before
         assert await moving.answers(three) == before
         assert "A second walrus" in before["ben"][6]
+        assert "Plan 7" not in before["ben"][0]
         await moving.ask(three, "ana", "update_title", conversation_id="ana-1", title="Changed where it is now")
     code, said = await typed("move")
     assert (code, "used at the database since" in said) == (1, True), said

@@ -42,7 +42,7 @@ NO_ROOM = (
 DESCRIPTION = (
     "Bring a server's data folder over to PostgreSQL: who signed in, what they connected, and every conversation, name "
     "and write that is kept of them, so that nobody signs in again and nothing is copied anew. The server has to be "
-    "stopped; with --ahead most of it is done before that. It can be stopped at any moment and run again, and takes "
+    "stopped; --ahead writes most of it before that. It can be stopped at any moment and run again, and takes "
     "over what has changed since. At the end both sides are compared. The files stay as they are."
 )
 
