@@ -23,6 +23,7 @@ import anyio
 import anyio.to_thread
 from anyio.lowlevel import RunVar
 
+from omi_mcp.away import Away as Away
 from omi_mcp.sharing import Claim, LeaseLost, Shared
 
 APPLICATION_ID = 0x4F4D_694D
@@ -65,13 +66,6 @@ _fence: ContextVar[Claim | None] = ContextVar("omi_mcp.database.fence", default=
 
 class Damaged(Exception):
     """The file was damaged. It has been moved aside, and the same call now meets an empty one."""
-
-
-class Away(Exception):
-    """The database that machines share is not reached, or not in time; nothing of the transaction is kept.
-
-    HTTP requests get 503 with Retry-After, tools a plain sentence; what runs in the background tries again.
-    """
 
 
 UNUSABLE = (sqlite3.Error, Damaged, Away)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
-from omi_mcp.database import Away
+from omi_mcp.away import Away
 
 Kind = Literal["request", "call", "transaction", "warm_up"]
 """A request over HTTP, a call of the protocol, a transaction in PostgreSQL, an account's copy made ready to serve."""

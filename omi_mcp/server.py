@@ -32,9 +32,9 @@ from pydantic import ValidationError
 from omi_mcp import logs, measures
 from omi_mcp._version import __version__
 from omi_mcp.accounts import Busy, Caller, NotServed
+from omi_mcp.away import Away
 from omi_mcp.clock import Clock, SystemClock
 from omi_mcp.context import AppContext, Libraries, OneLibrary
-from omi_mcp.database import Away
 from omi_mcp.settings import Settings
 from omi_mcp.tasks import beside
 

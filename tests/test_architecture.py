@@ -26,7 +26,7 @@ ROOMS = (
     ("accounts",),
     (
         *("settings", "clock", "dates", "names", "database", "replica", "sharing", "files", "tasks", "_version"),
-        *("logs", "measures"),
+        *("logs", "measures", "away"),
     ),
 )
 """From top to bottom. A room may use its own floor and those below; the sandbox stands apart."""

@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from omi_mcp import logs, measures
-from omi_mcp.database import Away
+from omi_mcp.away import Away
 from omi_mcp.settings import SettingsError
 
 HEALTH = "/health"

@@ -28,7 +28,7 @@ from omi_mcp.api.errors import (
     Unfinished,
     Unreachable,
 )
-from omi_mcp.database import Away
+from omi_mcp.away import Away
 from omi_mcp.views.budgets import shorten
 from omi_mcp.views.text import clean_line, duration
 

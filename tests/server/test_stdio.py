@@ -322,3 +322,10 @@ async def test_a_write_that_is_out_when_it_is_stopped_is_finished_noted_and_foll
     with database.reading() as connection:
         assert [row["conversation_id"] for row in connection.execute("select * from creates")] == [saved]
     database.close()
+
+
+def test_a_start_loads_neither_a_database_nor_what_operators_need() -> None:
+    code = "import sys, omi_mcp.server, omi_mcp.commands.serve; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "omi_mcp.server" in loaded
+    assert not {"sqlite3", "psycopg", "prometheus_client", "omi_mcp.database", "omi_mcp.transports.http"} & set(loaded)
