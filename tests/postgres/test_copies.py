@@ -142,7 +142,7 @@ class Lease:
 
 
 faults = st.sampled_from(
-    ["none"] * 6 + ["before", "after", "lost", "crash", "crash and lost", "forgotten", "twice", "emptied"]
+    ["none"] * 6 + ["before", "after", "lost", "crash", "crash and lost", "forgotten", "twice", "emptied", "renewed"]
 )
 doings = st.tuples(
     st.integers(0, MACHINES - 1), st.one_of(steps(), st.builds(Lease, ids, st.booleans())), faults, st.integers(0, 40)
@@ -199,6 +199,10 @@ class World:
                 opened.truncate(0)
         if "crash" in fault or fault == "twice":
             self.copies[machine] = self.opened(machine)
+        if fault == "renewed":
+            with self.ways[machine].transaction(self.account) as connection:
+                statement = "update libraries set epoch = gen_random_uuid() where account = %s"
+                connection.execute(statement, (self.account,))
         if fault == "forgotten":
             self.forgetful = Forgetful.of(self.copies[machine])
             self.forgetful.forgets = True

@@ -168,6 +168,36 @@ def test_a_change_of_very_many_documents_is_kept_however_long_it_takes_the_serve
     assert other.lasting.imported.known(sessions) == sessions
 
 
+@pytest.mark.parametrize("epoch", ["gen_random_uuid()", "epoch"])
+def test_copies_that_are_ahead_of_a_backup_that_was_restored_go_back_with_it(
+    postgres_server: PostgresServer, database_url: str, copy: Callable[[str], Copy], epoch: str
+) -> None:
+    """Another library of the same machine has the file open, and reads on in what it began with."""
+    ask = partial(postgres_server.ask, database=database_url.rpartition("/")[2])
+    one, same, other = copy("one"), copy("one"), copy("other")
+    one.store.upsert([talk(1)])
+    one.lasting.names.give("talk-1", {"SPEAKER_00": "Dora"})
+    one.store.follow_names()
+    for table in ("documents", "libraries"):
+        ask(f"create table {table}_then as select * from {table}")
+    one.store.remove(["talk-1"])
+    one.store.upsert([talk(2)])
+    assert talks_in(one) == talks_in(same) == talks_in(other) == {"talk-2"}
+    ask("delete from documents")
+    ask("insert into documents select * from documents_then")
+    ask(f"update libraries set epoch = {epoch}, change = (select change from libraries_then)")
+    with same.replica.reading() as reader:
+        assert reader.execute("select count(*) from conversations").fetchone()[0] == 1
+        assert talks_in(one) == {"talk-1"}
+        assert [row["id"] for row in reader.execute("select id from conversations")] == ["talk-2"]
+    assert talks_in(same) == talks_in(other) == {"talk-1"}
+    other.store.upsert([talk(3)])
+    same.store.upsert([talk(4)])
+    for each in (one, same, other):
+        assert talks_in(each) == {"talk-1", "talk-3", "talk-4"}
+        assert each.lasting.names.of("talk-1") == {"SPEAKER_00": "Dora"}
+
+
 def emptied(file: Path) -> None:
     with file.open("r+b") as opened:
         opened.truncate(0)
