@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager, closing, suppress
+from contextlib import ExitStack, asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -227,30 +227,55 @@ async def test_whatever_becomes_of_the_database_each_create_is_one_and_no_answer
         await judge(traffic)
 
 
-@pytest.fixture
-def small_disk(postgres_server: PostgresServer) -> Iterator[Path]:
-    """A disk of its own, of 40 megabytes, that the server can use."""
-    disk = postgres_server.folder / "disk"
-    disk.mkdir(exist_ok=True)
-    mount = ["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", str(disk)]
+@contextmanager
+def small_disk(at: Path, megabytes: int) -> Iterator[Path]:
+    """A disk of its own."""
+    at.mkdir(exist_ok=True)
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(at)]
     if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("this user may mount nothing: what fills a disk is left out")
     try:
-        yield disk
+        yield at
     finally:
-        subprocess.run(["umount", "-l", disk], check=True)
+        subprocess.run(["umount", "-l", at], check=True)
+
+
+def crammed(disk: Path) -> Path:
+    """The file that takes all the room there was."""
+    ballast = disk / "ballast"
+    with ballast.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    return ballast
+
+
+async def test_a_machine_whose_disk_is_full_answers_right_or_not_at_all_and_comes_back_by_itself(
+    database_url: str, tmp_path: Path
+) -> None:
+    with closing(Machines(database_url, tmp_path, SystemClock())) as machines, small_disk(tmp_path / "one", 4) as disk:
+        async with machines.machine("one") as one, machines.machine("two") as two:
+            assert len(await found(one, "plan")) == 30
+            ballast = crammed(disk)
+            away = 0
+            for number in range(20):
+                await two.update_title(f"Ana-{number}", f"A walrus {'of the plan ' * 30}")
+                try:
+                    assert len(await found(one, "walrus")) == number + 1
+                    assert len(await found(one, "plan")) == 30
+                except Away:
+                    away += 1
+            assert away, "there was room all along"
+            ballast.unlink()
+            assert await found(one, "walrus") == await found(two, "walrus")
+            await one.name_speaker("Ana-5", "CleoAna", "Dora")
+            assert [speaker.name for speaker in await two.speakers("Ana-5")] == [None, "Dora"]
 
 
 async def test_while_the_disk_of_the_database_is_full_what_there_is_is_read_and_then_it_goes_on(
-    postgres_server: PostgresServer, small_disk: Path, tmp_path: Path
+    postgres_server: PostgresServer, tmp_path: Path
 ) -> None:
-    url = postgres_server.fresh_database(on=small_disk)
-    ballast = small_disk / "ballast"
-
     async def full(traffic: Traffic) -> None:
-        with ballast.open("wb", buffering=0) as file, suppress(OSError):
-            while True:
-                file.write(bytes(4096))
+        ballast = crammed(disk)
         with pytest.raises(Away):
             await anyio.to_thread.run_sync(fill, traffic.machines)
         async with anyio.create_task_group() as creating:
@@ -260,10 +285,12 @@ async def test_while_the_disk_of_the_database_is_full_what_there_is_is_read_and_
             assert await found(traffic.libraries[0], "plan")
             ballast.unlink()
 
-    async with traffic_over(postgres_server, url, tmp_path) as traffic:
-        await endure(traffic, full)
-        await judge(traffic)
-    postgres_server.drop(url)
+    with small_disk(postgres_server.folder / "disk", 40) as disk:
+        url = postgres_server.fresh_database(on=disk)
+        async with traffic_over(postgres_server, url, tmp_path) as traffic:
+            await endure(traffic, full)
+            await judge(traffic)
+        postgres_server.drop(url)
 
 
 def fill(machines: Machines) -> None:
