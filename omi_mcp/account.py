@@ -191,6 +191,11 @@ class AccountOnDemand:
             raise NotConfigured("no Omi API key is set")
         if self._tasks is None:
             raise RuntimeError("a library is used inside running()")
+        account = self._account
+        if account is not None:
+            if account.store.database.shared:
+                await _catch_up(account)  # each call by itself: none waits for what another asks
+            return account
         async with self._opening:
             if self._account is None:
                 account = await database.run(
@@ -207,8 +212,6 @@ class AccountOnDemand:
                 self._tasks.start_soon(self._account.writer.settle)
                 if self._syncing:
                     self._tasks.start_soon(self._account.sync.run)
-            elif self._account.store.database.shared:
-                await _catch_up(self._account)
             return self._account
 
 

@@ -15,17 +15,20 @@ import anyio
 import httpx
 import pytest
 
+from omi_mcp.account import Hosted
 from omi_mcp.api.budget import BASE_LIMITS
 from omi_mcp.api.drafts import TextDraft
 from omi_mcp.api.errors import BudgetSpent, OutcomeUnknown, RateLimited
 from omi_mcp.clock import SystemClock
-from omi_mcp.database import Away, Damaged, fenced
+from omi_mcp.database import Away, Damaged, Database, fenced
 from omi_mcp.library import Library
 from omi_mcp.postgres.connection import Postgres
 from omi_mcp.postgres.primary import PostgresPrimary
 from omi_mcp.postgres.queue import CopyQueue
 from omi_mcp.postgres.storage import Replicas
+from omi_mcp.replica import Replica
 from omi_mcp.sandbox import Sandbox
+from omi_mcp.settings import Settings
 from omi_mcp.sharing import Batch, Claim, LeaseLost, Place
 from omi_mcp.writes import Created
 from omi_mcp.writes.journal import Entry
@@ -534,3 +537,36 @@ async def test_two_machines_that_work_at_the_same_instant_do_each_thing_once(mac
             assert [speaker.name for speaker in await library.speakers("Ana-5")] == ["Anna", "Dora"]
             assert await found(library, "plan") == await found(one, "plan")
             assert (await library.allowances())[2].spent == 2
+
+
+async def test_calls_of_one_account_ask_the_database_side_by_side(machines: Machines) -> None:
+    """Where each takes long, they do not take as long as all of them together."""
+    meet = threading.Barrier(2)
+
+    class Asked(PostgresPrimary):
+        together = False
+
+        def newer(self, place: Place) -> Batch:
+            if self.together:
+                meet.wait(10)
+            return super().newer(place)
+
+    primary = Asked(machines.postgres, machines.account)
+
+    class Storage(Replicas):
+        def open(self, settings: Settings) -> tuple[Database, Database]:
+            replica = Replica(settings.replica_file, primary)
+            return replica, replica
+
+    library = Library(
+        machines.settings("one"),
+        transport=machines.box.transport(),
+        clock=machines.clock,
+        hosted=Hosted(storage=Storage(machines.postgres, most=10**9)),
+    )
+    async with library.running(syncing=False):
+        await library.allowances()
+        primary.together = True
+        async with anyio.create_task_group() as tasks:
+            for _ in range(2):
+                tasks.start_soon(library.allowances)
