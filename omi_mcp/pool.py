@@ -64,12 +64,12 @@ THREADS = 32
 LANE = 3
 """How many of them one account may have at once."""
 
-ADOPTING_SECONDS = 15.0
+ADOPTING_SECONDS = 10.0
 """How often it is looked for accounts whose copying has stopped with the machine that did it."""
 
 ADOPTED_AT_ONCE = 4
 
-DEAD_SECONDS = 40.0
+DEAD_SECONDS = 35.0
 """How long a machine that says nothing is believed to be copying."""
 
 log = logging.getLogger(__name__)
