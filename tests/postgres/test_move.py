@@ -102,6 +102,13 @@ class Moving:
         async with web.opened.pool.serving(Caller(await self.account(web, name))) as app:
             yield app.library
 
+    async def settled(self, web: Web, name: str) -> None:
+        """Wait until nothing is copied any more: till then an answer says so."""
+        await self.ask(web, name, "search_conversations", query="plan")
+        async with self.library(web, name) as library:
+            while (await library.standing()).remains is not None:  # noqa: ASYNC110 - no other sign
+                await anyio.sleep(0.05)
+
     async def account(self, web: Web, name: str) -> str:
         token = await web.opened.sign_in.provider.load_access_token(self.tokens[name])
         assert token
@@ -119,6 +126,7 @@ class Moving:
         """What everybody is answered to the searches, and to a create that is repeated."""
         found = {}
         for name in self.people.boxes:
+            await self.settled(web, name)
             asked = [await self.ask(web, name, "search_conversations", query=words.format(name)) for words in SEARCHES]
             asked.append(await self.ask(web, name, "get_conversation", conversation_id=f"{name}-5"))
             again = json.loads(await self.ask(web, name, "create_from_text", text=NOTE.format(name)))
@@ -241,10 +249,6 @@ async def test_killed_at_any_moment_and_run_again_it_brings_everything(
         box.load(talks(f"{person}-more", now, 300))
     async with moving.one() as web:
         await moving.used(web)
-        for person in moving.people.boxes:
-            async with moving.library(web, person) as library:
-                while (await library.standing()).remains is not None:  # noqa: ASYNC110 - no other sign
-                    await anyio.sleep(0.05)
         before = await moving.answers(web)
 
     def written() -> int:
