@@ -189,8 +189,7 @@ class AccountOnDemand:
         """
         if not self._settings.api_key:
             raise NotConfigured("no Omi API key is set")
-        if self._tasks is None:
-            raise RuntimeError("a library is used inside running()")
+        tasks = self._group()
         account = self._account
         if account is not None:
             if account.store.database.shared:
@@ -199,20 +198,26 @@ class AccountOnDemand:
         async with self._opening:
             if self._account is None:
                 account = await database.run(
-                    Account.open, self._settings, self._clock, self._transport, self._hosted, self._tasks
+                    Account.open, self._settings, self._clock, self._transport, self._hosted, tasks
                 )
                 try:
                     with measures.timed("warm_up") if account.store.database.shared else nullcontext():
                         await _catch_up(account)
+                    tasks = self._group()  # it may have been closed meanwhile
                 except BaseException:
                     with anyio.CancelScope(shield=True):
                         await account.close()
                     raise
                 self._account = account
-                self._tasks.start_soon(self._account.writer.settle)
+                tasks.start_soon(self._account.writer.settle)
                 if self._syncing:
-                    self._tasks.start_soon(self._account.sync.run)
+                    tasks.start_soon(self._account.sync.run)
             return self._account
+
+    def _group(self) -> TaskGroup:
+        if self._tasks is None:
+            raise RuntimeError("a library is used inside running()")
+        return self._tasks
 
 
 async def _catch_up(account: Account) -> None:

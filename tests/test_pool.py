@@ -1,6 +1,7 @@
 """Many libraries in one process: when they open and close, and what one account's trouble is to the others."""
 
 import sqlite3
+import threading
 from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -15,11 +16,14 @@ from accounts_kit import Town, running, titles, town
 from virtual_time import VirtualClock, VirtualLoop
 
 from omi_mcp import database
-from omi_mcp.account import Files
+from omi_mcp.account import Files, Hosted
 from omi_mcp.accounts import Busy, Caller, KeyRefused, NoSuchAccount
 from omi_mcp.api.errors import OmiError
+from omi_mcp.database import Database
+from omi_mcp.library import Library
 from omi_mcp.mirror.types import Filters
 from omi_mcp.pool import COPIERS, IDLE, MOST_CALLS, PATIENCE_SECONDS, REVIEW_SECONDS, THREADS, LibraryPool
+from omi_mcp.settings import Settings
 
 pytestmark = [pytest.mark.anyio, pytest.mark.exhaustive]
 
@@ -371,3 +375,31 @@ async def test_what_another_process_forgot_is_not_there_again_after_a_shutdown(t
             await clock.sleep(1)
         assert built.files("ana") == []
         assert "mirror-ben.sqlite3" in built.files("ben")
+
+
+async def test_an_account_that_is_being_opened_while_its_library_closes_is_closed_too(tmp_path: Path) -> None:
+    begun, closed = anyio.Event(), threading.Event()
+    files: list[Database] = []
+
+    class Slow(Files):
+        def open(self, settings: Settings) -> tuple[Database, Database]:
+            files.extend(super().open(settings))
+            anyio.from_thread.run_sync(begun.set)
+            closed.wait(10)
+            return files[0], files[1]
+
+    async def look() -> None:
+        with pytest.raises(RuntimeError, match="inside running"):
+            await library.standing()
+
+    clock = VirtualClock()
+    with town(tmp_path, "ana", now=clock.now) as built:
+        hosted = Hosted(storage=Slow())
+        transport = built.sandboxes.transport()
+        library = Library(built.people.known["ana"], transport=transport, clock=clock, hosted=hosted)
+        async with anyio.create_task_group() as outside:
+            async with library.running():
+                outside.start_soon(look)
+                await begun.wait()
+            closed.set()
+    assert [file.closed for file in files] == [True, True]
