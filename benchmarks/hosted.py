@@ -74,6 +74,9 @@ half minutes."""
 
 BACK_SECONDS = 60.0
 
+WRITES = 25
+"""That the service allows an account in an hour."""
+
 REFUSALS = 4
 """Of one account. It learns its limits by the first; some may be on their way meanwhile."""
 
@@ -118,6 +121,8 @@ class System:
     tally: Tally = field(default_factory=Tally)
     refused: int = 0
     """Requests for which the service had no allowance left."""
+    writes: dict[int, int] = field(default_factory=dict)
+    """Of each account, as the service counted them."""
 
     async def stop(self) -> None:
         for replica in self.copiers:
@@ -342,6 +347,7 @@ async def audit(system: System) -> dict[int, dict[str, str]]:
                 wrong["service: made twice"] += len(texts) - len(set(texts))
                 refused = sum(n for each, n in held["answers"].items() if each.endswith("429"))
                 system.refused += refused
+                system.writes[number] = sum(n for each, n in held["answers"].items() if not each.startswith("GET"))
                 wrong["service: asked on after it had refused (429)"] += max(0, refused - REFUSALS)
     system.tally.wrong = +system.tally.wrong
     return created
@@ -449,6 +455,7 @@ async def _killed(options: argparse.Namespace, system: System, dice: random.Rand
     held = await audit(system)
     wrong = trial.judged(held)
     wrong += [f"{count} times: {each}" for each, count in system.tally.wrong.items()]
+    wrong += overspent(system)
     longest = {probe.name: round(probe.longest, 1) for probe in probes}
     waited = sorted(trial.gaps)
     report = {
@@ -477,6 +484,24 @@ async def _killed(options: argparse.Namespace, system: System, dice: random.Rand
     good = not (wrong or late or unsettled) and len(trial.creates) > 0
     print(json.dumps(report | {"passed": good}))
     return 0 if good else 1
+
+
+def overspent(system: System) -> list[str]:
+    """Ledgers that tell of more than is allowed, or of fewer writes than there were."""
+    if system.database is None:
+        return []
+    ledgers = system.database.ledgers()
+    # One beyond what is believed is how more is learnt.
+    wrong = [
+        f"spent {told['spent']} of {told['most']} {bucket}"
+        for (_, bucket), told in ledgers.items()
+        if told["spent"] > told["most"] + 1
+    ]
+    for number, count in system.writes.items():
+        booked = ledgers.get((system.ids[number], "writes"), {"spent": 0})["spent"]
+        if count > min(booked, WRITES):
+            wrong.append(f"{count} writes, {booked} in the ledger of account {number}")
+    return wrong
 
 
 def _replica_killer(replica: Replica) -> Callable[[float], Awaitable[None]]:

@@ -1,5 +1,6 @@
 """The PostgreSQL of a run: the tests' own, but it keeps what it said it kept, and counts its statements."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,12 @@ class Postgres(PostgresServer):
     def _size(self, table: str) -> float:
         (row,) = self.ask(f"select pg_total_relation_size('{table}') as n", self.name)
         return float(str(row["n"]))
+
+    def ledgers(self) -> dict[tuple[str, str], dict[str, Any]]:
+        """What each account is believed to have spent of each allowance."""
+        rows = self.ask("select account, body from documents where kind = 'allowances' and body is not null", self.name)
+        told = [(str(row["account"]), json.loads(str(row["body"]))) for row in rows]
+        return {(account, body["bucket"]): body for account, body in told}
 
     def remember(self, account: str) -> None:
         """Note what there is of an account, for `copy_account`."""
