@@ -9,8 +9,8 @@ clients of both eras. Every text of an account holds a word that is its own: an 
 caller's, is counted as wrong. The last line is JSON; exits with 1 when anything was wrong.
 
 Without `--kill`, for each number of accounts: all are copied, and each is asked of at a replica that has never seen it;
-then the assistants search, read, list, rename and create for `--minutes`, for one account after the other. The same is
-done with one process on SQLite, before.
+then the assistants search, read, list, rename and create for `--minutes`, for one account after the other; first at one
+process on SQLite, then at the replicas.
 
 With `--kill`, replicas (SIGKILL, started again) and PostgreSQL (immediate shutdown, restart) are killed all along many
 creates; assistants repeat what was not answered. In the end each create is looked for at the service.
@@ -29,7 +29,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, nullcontext
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -54,6 +54,8 @@ if TYPE_CHECKING:
 COPYING_AT_ONCE = 12
 """Accounts, of each replica, while all are copied."""
 
+COPYING_SECONDS = 200.0
+
 COLD = 60
 """Accounts that are asked of one after the other at a replica that has never seen them; the others all at once."""
 
@@ -61,6 +63,7 @@ MEETING_SECONDS = 100.0
 """For all of that."""
 
 WATCH_SECONDS = 2.0
+CALLS = ("search", "read")
 
 FEW = 5
 """Conversations of an account where creates are what matters."""
@@ -68,7 +71,7 @@ FEW = 5
 THINKING_SECONDS = 1.0
 """That Omi works on a create at most: kills are to come in the middle."""
 
-DRAIN_SECONDS = 480.0
+DRAIN_SECONDS = 540.0
 """After the last create was begun. What was under way when its process was killed is sent again only after five and a
 half minutes."""
 
@@ -128,20 +131,32 @@ class System:
         for replica in self.copiers:
             await anyio.to_thread.run_sync(replica.stop)
         self.proxy.stop()
-        self.service.stop()
+
+
+@asynccontextmanager
+async def service(
+    options: argparse.Namespace, *, thinking: float = 0, boost: int = 1
+) -> AsyncIterator[tuple[Part, str]]:
+    """The Omi API of all accounts, and where it is. `thinking`: seconds at most that it works on a create."""
+    port = free_port()
+    part = Part("service", port, max(options.accounts), options.conversations, thinking, boost)
+    try:
+        await part.ready()
+        yield part, f"http://127.0.0.1:{port}"
+    finally:
+        part.stop()
 
 
 @asynccontextmanager
 async def started(
-    options: argparse.Namespace, folder: Path, database: "Postgres | None", *, thinking: float = 0
+    options: argparse.Namespace, folder: Path, service: Part, omi: str, database: "Postgres | None"
 ) -> AsyncIterator[System]:
-    """One process with files, or several with a database. `thinking`: seconds at most that Omi works on a create."""
+    """One process with files, or several with a database, for the accounts of a service."""
     accounts, replicas = max(options.accounts), options.replicas if database else 1
     name = f"{replicas} with PostgreSQL" if database else "1 with SQLite"
-    ports = [free_port() for _ in range(replicas + 2)]
-    address, omi = (f"http://127.0.0.1:{port}" for port in ports[:2])
-    service = Part("service", ports[1], accounts, options.conversations, thinking, 1)
-    proxy = Part("proxy", ports[0], *ports[2:])
+    port, *ports = [free_port() for _ in range(replicas + 1)]
+    address = f"http://127.0.0.1:{port}"
+    proxy = Part("proxy", port, *ports)
     environment = {
         "OMI_API_BASE_URL": omi,
         "OMI_MCP_PUBLIC_URL": address,
@@ -154,7 +169,7 @@ async def started(
     for each in folders:
         each.mkdir()
     ids, tokens = await signed_in({**environment, "OMI_MCP_DATA_DIR": str(folders[0])}, accounts)
-    running = [Replica(each, port, environment) for each, port in zip(folders, ports[2:], strict=True)]
+    running = [Replica(each, port, environment) for each, port in zip(folders, ports, strict=True)]
     copiers = [*running]
     if database is None and accounts > MODELS:
         copiers.append(Replica(folders[0], free_port(), environment))
@@ -163,7 +178,6 @@ async def started(
         await proxy.ready()
         for replica in copiers:
             await replica.ready()
-        await service.ready()
         yield system
     finally:
         await system.stop()
@@ -199,36 +213,42 @@ async def asked(wire: httpx.AsyncClient, address: str, token: str, words: str) -
     return answer
 
 
-async def copied(system: System, first: int, end: int) -> float:
-    """Have these accounts copied from the service: how many conversations a second. Of many, with a database, most are
-    made there of those that were."""
+async def copied(system: System, first: int, end: int) -> tuple[float, int]:
+    """Have these accounts copied from the service: how many conversations a second, and up to which account there was
+    time for. Of many, with a database, most are made there of those that were."""
     through = min(end, MODELS) if system.database else end
     left = iter(range(first, through))
     began = time.monotonic()
 
+    done = first
+
     async def copy() -> None:
+        nonlocal done
         async with httpx.AsyncClient(timeout=120) as wire:
             for number in left:
+                if time.monotonic() > began + COPYING_SECONDS:
+                    return
                 copier = system.copiers[number % len(system.copiers)]
                 while True:
                     told = await asked(wire, copier.address, system.tokens[number], "budget")
                     if told["coverage"]["complete"]:
+                        done += 1
                         break
                     await anyio.sleep(0.5)
 
     async with anyio.create_task_group() as tasks:
         for _ in range(COPYING_AT_ONCE * len(system.copiers)):
             tasks.start_soon(copy)
-    rate = (through - first) * system.conversations / (time.monotonic() - began)
+    rate = (done - first) * system.conversations / (time.monotonic() - began)
     if system.database is None:
-        return rate
+        return rate, done
     for number in range(first, through):
         await anyio.to_thread.run_sync(system.database.remember, system.ids[number])
     for number in range(max(through, first), end):
         source = model(number)
         words = (system.ids[source], mark(source), system.ids[number], mark(number))
         await anyio.to_thread.run_sync(system.database.copy_account, *words)
-    return rate
+    return rate, end
 
 
 async def met(system: System, first: int, end: int) -> dict[str, float]:
@@ -353,33 +373,26 @@ async def audit(system: System) -> dict[int, dict[str, str]]:
     return created
 
 
-async def measured(options: argparse.Namespace, folder: Path, database: "Postgres | None") -> list[Row]:
-    rows: list[Row] = []
-    async with started(options, folder, database) as system:
-        name = system.name
-        before = 0
-        for accounts in options.accounts:
-            rate = await copied(system, before, accounts)
-            print(f"{name}: {accounts} accounts copied, {rate:.0f} conversations a second", flush=True)
-            for spare in system.copiers[len(system.replicas) :]:
-                if accounts == options.accounts[-1]:
-                    await anyio.to_thread.run_sync(spare.stop)
-            cold = await met(system, before, accounts)
-            row = Row(name, accounts, round(rate), cold)
-            await loaded(system, row, options)
-            rows.append(row)
-            row.wrong = system.tally.wrong.total()
-            show(row)
-            before = accounts
-        await audit(system)
-        for each, count in system.tally.wrong.items():
-            print(f"    wrong {count:>5}  {each}")
-        for replica in system.replicas:
-            for line, count in replica.logged.most_common(6):
-                print(f"    logged {count:>4}  {line}")
-        print(f"    refused by the service (429): {system.refused}")
-    rows[-1].wrong = system.tally.wrong.total()
-    return rows
+async def prepared(system: System, options: argparse.Namespace, before: int, accounts: int) -> Row:
+    """All accounts copied and known where they are to be, and what that took."""
+    rate, accounts = await copied(system, before, accounts)
+    print(f"{system.name}: {accounts} accounts copied, {rate:.0f} conversations a second", flush=True)
+    for spare in system.copiers[len(system.replicas) :]:
+        if accounts > MODELS:
+            await anyio.to_thread.run_sync(spare.stop)
+    return Row(system.name, accounts, round(rate), await met(system, before, accounts))
+
+
+async def audited(system: System) -> int:
+    """How much was wrong in all."""
+    await audit(system)
+    for each, count in system.tally.wrong.items():
+        print(f"    wrong {count:>5}  {each}")
+    for replica in system.replicas:
+        for line, count in replica.logged.most_common(6):
+            print(f"    logged {count:>4}  {line}")
+    print(f"    {system.name}: refused by the service (429): {system.refused}")
+    return system.tally.wrong.total()
 
 
 def show(row: Row) -> None:
@@ -391,23 +404,32 @@ def show(row: Row) -> None:
 
 
 async def compared(options: argparse.Namespace, folder: Path) -> int:
-    """One process with files, then several with PostgreSQL, under the same load."""
+    """One process with files and several with PostgreSQL, by turns under the same load."""
     rows: list[Row] = []
-    if "sqlite" in options.systems:
-        rows += await measured(options, folder, None)
-    if "postgres" in options.systems:
-        with postgres() as database:
-            rows += await measured(options, folder, database)
-            for each in database.costliest():
-                print("    {calls:>8} calls {seconds:>7} s {ms:>7} ms  {query}".format(**each))
-    for row in rows:
-        base = next(each for each in rows if each.accounts == row.accounts)
-        if base is not row:
-            ratio = {kind: round(row.times[kind]["p50"] / base.times[kind]["p50"], 2) for kind in ("search", "read")}
-            rate = row.calls_per_second / base.calls_per_second
-            print(
-                f"{row.accounts:,} accounts: p50 {ratio} times that of one process, {rate:.2f} times its calls a second"
-            )
+    async with AsyncExitStack() as stack:
+        omi = await stack.enter_async_context(service(options, boost=len(options.systems)))
+        systems = []
+        for name in options.systems:
+            database = stack.enter_context(postgres()) if name == "postgres" else None
+            systems.append(await stack.enter_async_context(started(options, folder, *omi, database)))
+        before = 0
+        for accounts in options.accounts:
+            step = [await prepared(system, options, before, accounts) for system in systems]
+            for system, row in zip(systems, step, strict=True):
+                await loaded(system, row, options)
+                row.wrong = system.tally.wrong.total()
+                show(row)
+            before = accounts
+            if len(step) > 1:
+                ratio = {kind: round(step[1].times[kind]["p50"] / step[0].times[kind]["p50"], 2) for kind in CALLS}
+                print(f"    p50 {ratio} times that of one process, ", end="")
+                print(f"{step[1].calls_per_second / step[0].calls_per_second:.2f} times its calls a second", flush=True)
+            rows += step
+        for system, row in zip(systems, step, strict=True):
+            row.wrong = await audited(system)
+            if system.database is not None:
+                for each in system.database.costliest():
+                    print("    {calls:>8} calls {seconds:>7} s {ms:>7} ms  {query}".format(**each))
     print(json.dumps([vars(row) for row in rows]))
     return 1 if any(row.errors or row.wrong for row in rows) else 0
 
@@ -417,7 +439,10 @@ async def killed(options: argparse.Namespace, folder: Path) -> int:
     options.accounts = options.accounts[-1:]
     options.conversations = min(options.conversations, FEW)
     with postgres() if "postgres" in options.systems else nullcontext() as database:
-        async with started(options, folder, database, thinking=THINKING_SECONDS) as system:
+        async with (
+            service(options, thinking=THINKING_SECONDS) as omi,
+            started(options, folder, *omi, database) as system,
+        ):
             return await _killed(options, system, random.Random(options.seed))
 
 

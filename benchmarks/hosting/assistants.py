@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import anyio
 import httpx2
 from mcp import Client, MCPError
 from mcp.client.streamable_http import streamable_http_client
@@ -26,6 +27,9 @@ CALLS = (4, 8)
 WRITES_EACH = 20
 """Of the 25 an hour that the service allows an account; beyond these nothing is written for it."""
 
+MOST_VISITORS = 12
+"""Assistants that are at one account; a server takes 16 calls of one at once."""
+
 PATIENCE_SECONDS = 90.0
 
 
@@ -42,6 +46,7 @@ class Tally:
     wrong: Counter[str] = field(default_factory=Counter)
     written: Counter[int] = field(default_factory=Counter)
     """Writes of each account."""
+    visitors: Counter[int] = field(default_factory=Counter)
     created: dict[int, dict[str, str]] = field(default_factory=lambda: defaultdict(dict))
     """Of each account: what was said to be created, the text by its id."""
 
@@ -59,6 +64,7 @@ class Host:
 
     def __init__(self, address: str) -> None:
         self._url = f"{address}/mcp"
+        self._salt = address.rpartition(":")[2]
         self._wire = httpx2.AsyncClient(verify=False, timeout=httpx2.Timeout(PATIENCE_SECONDS, connect=5))
 
     async def __aenter__(self) -> "Host":
@@ -74,7 +80,7 @@ class Host:
         try:
             transport = streamable_http_client(self._url, http_client=self._wire)
             async with Client(transport, mode=mode, read_timeout_seconds=PATIENCE_SECONDS) as client:
-                yield Connection(client)
+                yield Connection(client, self._salt)
         except BaseExceptionGroup as group:
             failures, others = group.split(lambda error: isinstance(error, (MCPError, httpx2.HTTPError, Failed)))
             if others is not None or failures is None:
@@ -85,8 +91,10 @@ class Host:
 
 
 class Connection:
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, salt: str) -> None:
+        """`salt`: in texts that no other server is told."""
         self.client = client
+        self.salt = salt
 
     async def call(self, tool: str, arguments: dict[str, Any]) -> tuple[str, bool]:
         """What the tool says, and whether that is an error. Raises Failed.
@@ -118,6 +126,10 @@ async def assist(address: str, tokens: Sequence[str], tally: Tally, ends: float,
     async with Host(address) as host:
         while time.monotonic() < ends:
             number = dice.randrange(len(tokens))
+            if tally.visitors[number] >= MOST_VISITORS:
+                await anyio.sleep(0)
+                continue
+            tally.visitors[number] += 1
             began = time.perf_counter()
             try:
                 async with host.connected(tokens[number], dice.choice(MODES)) as connection:
@@ -126,6 +138,8 @@ async def assist(address: str, tokens: Sequence[str], tally: Tally, ends: float,
                     await _Visit(connection, number, len(tokens), tally, dice).run()
             except Failed as error:
                 tally.errors[str(error)] += 1
+            finally:
+                tally.visitors[number] -= 1
 
 
 class _Visit:
@@ -165,7 +179,7 @@ class _Visit:
         await self._call("title", "update_title", arguments)
 
     async def _create(self) -> None:
-        text = note(self._number, str(self._dice.randrange(10**9)), self._dice)
+        text = note(self._number, f"{self._connection.salt} {self._dice.randrange(10**9)}", self._dice)
         self._tally.written[self._number] += 1
         made = await self._call("create", "create_from_text", {"text": text}, empty=True)
         self._tally.created[self._number][made["id"]] = text

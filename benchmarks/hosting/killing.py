@@ -18,8 +18,8 @@ EACH = 10
 DOUBLED = 0.05
 """How many are asked for by two hosts at once."""
 
-WARY_SECONDS = 45.0
-"""After "not finished yet" and the like. Hosts are told to wait for longer, and few do."""
+WARY_SECONDS = 125.0
+"""After "not finished yet" and the like: the answers say to ask again in two minutes. Each look takes reads."""
 
 SOON_SECONDS = 5.0
 """After an answer that nothing was made."""
