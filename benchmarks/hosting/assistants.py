@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import anyio
+import anyio.lowlevel
 import httpx2
 from mcp import Client, MCPError
 from mcp.client.streamable_http import streamable_http_client
@@ -127,7 +127,7 @@ async def assist(address: str, tokens: Sequence[str], tally: Tally, ends: float,
         while time.monotonic() < ends:
             number = dice.randrange(len(tokens))
             if tally.visitors[number] >= MOST_VISITORS:
-                await anyio.sleep(0)
+                await anyio.lowlevel.checkpoint()
                 continue
             tally.visitors[number] += 1
             began = time.perf_counter()
