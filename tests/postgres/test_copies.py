@@ -288,11 +288,3 @@ def test_each_copy_is_what_was_done_whatever_befell_the_machines(
     world: World, history: list[tuple[int, Step | Lease, str, int]]
 ) -> None:
     play(world, history)
-
-
-@settings(max_examples=3, derandomize=True, phases=UNSHRUNK, suppress_health_check=list(HealthCheck))
-@given(history=st.lists(doings, min_size=8, max_size=12))
-def test_each_copy_is_what_was_done_in_a_few_short_histories(
-    world: World, history: list[tuple[int, Step | Lease, str, int]]
-) -> None:
-    play(world, history)
