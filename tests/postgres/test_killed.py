@@ -106,6 +106,7 @@ def scene(postgres_server: PostgresServer, database_url: str, tmp_path: Path) ->
         made.box.close()
 
 
+@pytest.mark.lasting
 def test_what_a_killed_machine_was_copying_another_goes_on_with_within_a_minute(scene: Scene) -> None:
     one, _ = scene.machine("one", seconds=0.5), scene.machine("two")
     assert one.ask("search")
@@ -129,6 +130,7 @@ def test_a_create_whose_machine_is_killed_is_one_when_it_is_asked_for_again_else
     assert two.ask("create", "The walrus was planned.") == again
 
 
+@pytest.mark.lasting
 def test_a_machine_that_slept_for_two_minutes_does_no_harm_when_it_wakes(scene: Scene) -> None:
     one, two = scene.machine("one", seconds=0.5, create_seconds=20), scene.machine("two")
     assert one.ask("search")

@@ -218,7 +218,9 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.mark.parametrize("fault", [restarted, gone, hanging, slow, silent, cut, crowded])
+@pytest.mark.parametrize(
+    "fault", [restarted, pytest.param(gone, marks=pytest.mark.lasting), hanging, slow, silent, cut, crowded]
+)
 async def test_whatever_becomes_of_the_database_each_create_is_one_and_no_answer_is_by_halves(
     postgres_server: PostgresServer, database_url: str, tmp_path: Path, fault: Fault
 ) -> None:
