@@ -22,6 +22,14 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 os.environ["XDG_CONFIG_HOME"] = str(Path(tempfile.gettempdir()) / "omi-mcp-tests-without-configuration")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what starts a PostgreSQL, unless everything is kept there."""
+    for item in items:
+        if not stores.SHARED and "postgres_server" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.database)
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
