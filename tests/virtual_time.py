@@ -66,3 +66,16 @@ class VirtualClock:
 def run(main: Callable[..., Awaitable[Result]], *arguments: Any) -> Result:
     """`anyio.run` in virtual time."""
     return anyio.run(main, *arguments, backend_options={"loop_factory": VirtualLoop})
+
+
+class Now:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.moment = START
+
+    def now(self) -> datetime:
+        return self.moment
+
+    async def sleep(self, seconds: float) -> None:
+        raise NotImplementedError

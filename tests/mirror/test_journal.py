@@ -2,28 +2,15 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from virtual_time import START
+from virtual_time import START, Now
 
 from omi_mcp.api.models import Receipt
 from omi_mcp.writes.journal import Entry, Journal
 from tests.stores import kept
-
-
-class Now:
-    """A clock that is set by hand."""
-
-    def __init__(self) -> None:
-        self.moment = START
-
-    def now(self) -> datetime:
-        return self.moment
-
-    async def sleep(self, seconds: float) -> None:
-        raise NotImplementedError
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from omi_mcp.writes import Lasting
 from omi_mcp.writes.journal import Entry
 from tests.postgres.machines_kit import Copy, Forgetful, talk
 from tests.postgres_kit import PostgresServer, Wire, add_account
-from tests.virtual_time import START
+from tests.virtual_time import START, Now
 
 MACHINES = 3
 EXAMPLES = int(os.environ.get("OMI_TEST_EXAMPLES", "40"))
@@ -48,23 +48,10 @@ UNSHRUNK = (Phase.explicit, Phase.reuse, Phase.generate)
 """A history takes a second: the first that fails is told as it is."""
 
 
-class Hands:
-    """A clock that is set by hand."""
-
-    def __init__(self) -> None:
-        self.moment = START
-
-    def now(self) -> datetime:
-        return self.moment
-
-    async def sleep(self, seconds: float) -> None:
-        raise NotImplementedError
-
-
 class Model:
     """The rooms over one file, that of no machine."""
 
-    def __init__(self, clock: Hands) -> None:
+    def __init__(self, clock: Now) -> None:
         self.replica = Database(None)
         self.lasting = Lasting(self.replica, clock)
         self.store = Store(self.replica, clock, self.lasting.names)
@@ -161,7 +148,7 @@ class World:
 
     def begin(self) -> None:
         self.account = add_account(self.url, f"account-{next(self.accounts)}")
-        self.clock = Hands()
+        self.clock = Now()
         self.model = Model(self.clock)
         self.left: list[Copy] = []
         self.copies = [self.opened(machine) for machine in range(MACHINES)]
