@@ -46,6 +46,11 @@ class Create:
     """The ids that were told; one, if all is well."""
     asked: int = 0
 
+    @property
+    def is_for_two(self) -> bool:
+        """Two hosts are to ask for it at once, and have not yet."""
+        return self.doubled and not self.asked
+
 
 class Trial:
     """All creates and what was answered to each. `ends`: when no further ones are begun."""
@@ -126,7 +131,7 @@ class Trial:
         while left and time.monotonic() < deadline:
             create = left[0]
             try:
-                if create.doubled and not create.asked:
+                if create.is_for_two:
                     create.asked += 1
                     async with anyio.create_task_group() as both:
                         for each in (host, other):
@@ -135,7 +140,7 @@ class Trial:
                     continue
                 async with host.connected(self._tokens[number], dice.choice(MODES)) as connection:
                     await self._search(connection, number, dice.choice(SUBJECTS))
-                    while left and not left[0].doubled:
+                    while left and not left[0].is_for_two:
                         create = left[0]
                         create.asked += 1
                         self._heard(create, *await connection.call("create_from_text", {"text": create.text}))
