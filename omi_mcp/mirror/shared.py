@@ -28,15 +28,18 @@ class SharedConversations:
         self._named = named
 
     def watch(self) -> Iterator[str]:
-        for event, row, text in (
-            ("insert", "new", 1),
-            ("update", "new", 0),
-            ("update of speakers", "new", 1),
-            ("delete", "old", 0),
+        # Each look tells a hundred times when it was; nobody elsewhere needs that.
+        told = ("fingerprint", "hidden", "starred", "transcript")
+        differs = " or ".join(f"old.{column} is not new.{column}" for column in told)
+        for event, when, row, text in (
+            ("insert", "", "new", 1),
+            ("update", f" when {differs}", "new", 0),
+            ("update of speakers", "", "new", 1),
+            ("delete", "", "old", 0),
         ):
             yield (
                 f"create temp trigger if not exists conversations_{event.replace(' ', '_')} after {event}"
-                f" on main.conversations begin insert into outbox values ('conversations', {row}.id, {text}); end"
+                f" on main.conversations{when} begin insert into outbox values ('conversations', {row}.id, {text}); end"
             )
 
     def ids(self, connection: sqlite3.Connection) -> Iterator[str]:

@@ -224,6 +224,11 @@ class Store:
                 (storable(conversation_id), ticks(now)),
             )
 
+    def changed_since(self, moment: datetime) -> Set[str]:
+        """What we had the API change or delete after `moment`, on whichever machine; it is kept for an hour."""
+        with self.database.reading() as connection:
+            return _changed_since(connection, moment)
+
     def remove(self, ids: Iterable[str]) -> None:
         """Forget conversations; unknown ids are ignored."""
         with self.database.writing() as connection:

@@ -356,6 +356,30 @@ async def test_what_the_user_brings_back_while_it_is_doubted_is_not_hidden(accou
     assert mirrored(process.store) == account.listable()
 
 
+async def test_what_the_user_brings_back_elsewhere_while_it_is_doubted_is_not_hidden(tmp_path: Path) -> None:
+    account = Account(size=150)
+    file = tmp_path / "mirror.sqlite3"
+    async with account.process(file) as process, account.process(file, running=False) as elsewhere:
+        await process.use()
+        await account.synced(process)
+        account.sandbox.discard("c00020")
+        asked = list[str]()
+
+        def bring_back(request: httpx.Request) -> None:
+            if asked:
+                account.sandbox.discard("c00020", False)
+                elsewhere.store.note_change("c00020")
+                elsewhere.store.upsert([account.conversation("c00020")])
+                account.wire.after = lambda request: None
+            elif request.url.path.endswith("/c00020"):
+                asked.append("c00020")
+
+        account.wire.after = bring_back
+        await settled(account, process)
+        assert asked, "it was doubted"
+        assert mirrored(process.store) == account.listable()
+
+
 async def test_what_the_user_does_while_a_page_is_on_its_way_is_not_undone_by_it(
     account: Account, process: Process
 ) -> None:

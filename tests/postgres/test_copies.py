@@ -30,7 +30,7 @@ MACHINES = 3
 EXAMPLES = int(os.environ.get("OMI_TEST_EXAMPLES", "40"))
 
 SHARED = {
-    "conversations": "row, id, began, starred, hidden, transcript, speakers, segments, synced, light",
+    "conversations": "row, id, began, starred, hidden, transcript, speakers, segments, light",
     "texts": "entry, body",
     "speaker_names": "*",
     "creates": "*",

@@ -85,6 +85,31 @@ async def test_every_machine_gives_the_same_answers_to_the_byte(machines: Machin
             assert await answers(three) == first
 
 
+async def test_looks_that_bring_nothing_new_change_no_document_of_a_conversation(machines: Machines) -> None:
+    def changes() -> dict[str, int]:
+        with machines.postgres.transaction(machines.account, read_only=True) as connection:
+            rows = connection.execute(
+                "select id, change from documents where account = %s and kind = 'conversations'", (machines.account,)
+            ).fetchall()
+        return {row["id"]: row["change"] for row in rows}
+
+    async with machines.machine("one") as one:
+        await found(one, "plan")
+        await machines.clock.sleep(24 * 3600)
+        before, asked = changes(), len(machines.box.requests)
+        for _ in range(24):
+            await found(one, "plan")
+            await machines.clock.sleep(3600)
+        assert len(before) == 30
+        assert len(machines.box.requests) > asked + 20
+        assert changes() == before
+        machines.box.edit("Ana-7", title="A walrus")
+        await machines.clock.sleep(3600)
+        assert await found(one, "walrus") == ["A walrus"]
+        after = changes()
+        assert {each for each in after if after[each] != before[each]} == {"Ana-7"}
+
+
 async def test_a_copy_that_is_lost_while_it_is_served_from_is_made_anew(machines: Machines) -> None:
     async with machines.machine("one") as one:
         everything = await found(one, "plan")

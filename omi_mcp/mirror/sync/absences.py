@@ -153,7 +153,8 @@ class Absences:
 
     def _hide(self, absence: _Absence) -> None:
         stored = self._store.get(absence.id)
-        if stored and stored.synced_at <= absence.noticed:  # else the user has just brought it back
+        brought_back = absence.id in self._store.changed_since(absence.noticed)
+        if stored and stored.synced_at <= absence.noticed and not brought_back:
             self._store.set_hidden(absence.id, True)
         self.listed([absence.id])
 
