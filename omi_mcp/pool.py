@@ -411,7 +411,7 @@ class LibraryPool:
                 self._retire(opened)
             else:
                 unused = self._clock.now() - opened.used
-                if unused > IDLE and (unused > COPYING or not await _copies(opened)) and not opened.calls:
+                if unused > IDLE and (unused > COPYING or not await self._copies(opened)) and not opened.calls:
                     self._retire(opened)
         except Exception as error:  # what is wrong with one account does not keep the others open
             log.warning("an account could not be reviewed: %s", type(error).__name__)
@@ -421,8 +421,7 @@ class LibraryPool:
         copying = set[str]()
         while True:
             try:
-                in_use = [opened for opened in self._current.values() if opened.app.library.opened]
-                before, copying = copying, {opened.account_id for opened in in_use if await _is_copying(opened)}
+                before, copying = copying, await self._copying(copying)
                 await queue.keep(sorted(copying), DEAD_SECONDS)
                 for done in (before - copying) & self._current.keys():
                     await queue.leave(done, None)
@@ -433,6 +432,33 @@ class LibraryPool:
                 log.warning("the copying of accounts could not be shared: %s", type(error).__name__)
             await self._clock.sleep(ADOPTING_SECONDS)
 
+    async def _copying(self, before: set[str]) -> set[str]:
+        """The accounts that are being copied here; of one that cannot be asked, as it was `before`."""
+        found = set[str]()
+        for opened in list(self._current.values()):
+            if opened.retired or not opened.app.library.opened:
+                continue
+            try:
+                copies = await self._copies(opened)
+            except Exception as error:  # what is wrong with one account does not keep the others from going on
+                log.warning("how far an account is copied could not be found out: %s", type(error).__name__)
+                copies = opened.account_id in before
+            if copies:
+                found.add(opened.account_id)
+        return found
+
+    async def _copies(self, opened: _Open) -> bool:
+        """Whether there is more to copy. It is not closed while it is asked."""
+        scope = anyio.CancelScope()
+        opened.calls.add(scope)
+        try:
+            with scope:
+                return await _remains(opened) is not None
+            return False  # it was forgotten
+        finally:
+            opened.calls.discard(scope)
+            self._let_go(opened)
+
     async def _adopt(self, account_id: str, queue: Queue) -> None:
         try:
             settings = await self._accounts.settings(account_id)
@@ -442,9 +468,15 @@ class LibraryPool:
         if settings.account in self._current or not self._has_place():
             return
         opened = self._begin(settings)
-        await opened.runs.wait()
-        if not await _is_copying(opened):  # which opens its files, and then it copies by itself
-            self._retire(opened)
+        copies = False
+        try:
+            await opened.runs.wait()
+            copies = await self._copies(opened)  # which opens its files, and then it copies by itself
+        except Exception as error:
+            log.warning("the copying of an account could not be gone on with: %s", type(error).__name__)
+        finally:
+            if not copies:
+                self._retire(opened)
 
     @asynccontextmanager
     async def _turn(self, opened: _Open) -> AsyncIterator[None]:
@@ -488,19 +520,6 @@ class LibraryPool:
         finally:
             opened.told.set()
             self._retire(opened)
-
-
-async def _copies(opened: _Open) -> bool:
-    return await _remains(opened) is not None
-
-
-async def _is_copying(opened: _Open) -> bool:
-    """The same; what is wrong with one account does not keep the others from going on."""
-    try:
-        return await _copies(opened)
-    except Exception as error:
-        log.warning("how far an account is copied could not be found out: %s", type(error).__name__)
-        return False
 
 
 async def _remains(opened: _Open) -> float | None:

@@ -10,7 +10,9 @@ import anyio
 import pytest
 
 from omi_mcp.accounts import Caller
-from omi_mcp.mirror.types import Filters
+from omi_mcp.database import Away
+from omi_mcp.library import Library
+from omi_mcp.mirror.types import Filters, Standing
 from omi_mcp.pool import LibraryPool
 from omi_mcp.postgres.connection import EVERY, Postgres
 from omi_mcp.postgres.queue import CopyQueue
@@ -98,3 +100,23 @@ async def test_an_account_that_is_forgotten_elsewhere_holds_up_no_other(
             assert [file.name for file in (tmp_path / "one").iterdir() if "ana" in file.name] == []
     assert "could not be shared" not in caplog.text
     assert "not closed as it should" not in caplog.text
+
+
+@pytest.mark.exhaustive
+async def test_an_account_that_cannot_be_asked_for_a_moment_is_still_being_copied(
+    tmp_path: Path, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = VirtualClock()
+
+    async def away(library: Library) -> Standing:
+        raise Away("for a moment")
+
+    with town(tmp_path, "ana", conversations=1_000, now=clock.now, limits="real") as here:
+        async with machine(here, tmp_path / "one", postgres, clock) as pool:
+            async with pool.serving(Caller("ana")) as app:
+                await app.library.search("plan", Filters(), limit=1)
+            await clock.sleep(20)
+            assert due(postgres)["ana"]
+            monkeypatch.setattr(Library, "standing", away)
+            await clock.sleep(20)
+            assert due(postgres)["ana"], "another machine would not go on with it"
