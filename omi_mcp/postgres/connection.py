@@ -18,7 +18,7 @@ from psycopg import conninfo, sql
 from psycopg.abc import PQGen
 from psycopg.pq import TransactionStatus
 from psycopg.rows import DictRow, dict_row
-from psycopg_pool import ConnectionPool
+from psycopg_pool import ConnectionPool, PoolTimeout
 
 from omi_mcp import measures
 from omi_mcp.clock import Clock
@@ -33,6 +33,9 @@ PATIENCE_SECONDS = 5.0
 
 BRIEF_SECONDS = 0.5
 """And how long while the last one got none: the threads are for others too."""
+
+RECONNECT_SECONDS = 0.5
+"""How long the pool tries to connect until it is asked anew: it doubles its pauses, from a second on."""
 
 STATEMENT_SECONDS = 10.0
 LOCK_SECONDS = 5.0
@@ -200,7 +203,7 @@ class Postgres:
             min_size=1,
             max_size=most,
             timeout=PATIENCE_SECONDS,
-            reconnect_timeout=PATIENCE_SECONDS,
+            reconnect_timeout=RECONNECT_SECONDS,
             name="omi-mcp",
             open=False,
         )
@@ -259,7 +262,7 @@ class Postgres:
         for left in reversed(range(self._most + 1)):
             try:
                 self._pool.open()
-                connection = self._pool.getconn(max(0.01, deadline - time.monotonic()))
+                connection = self._waited_for(deadline)
             except psycopg.OperationalError as error:
                 self._answers = False
                 raise _away(error) from error
@@ -281,6 +284,16 @@ class Postgres:
                 self._answers = True
                 return connection
         raise AssertionError("the last connection was given up or taken")
+
+    def _waited_for(self, deadline: float) -> Connection:
+        """Raises PoolTimeout."""
+        while True:
+            left = deadline - time.monotonic()
+            try:
+                return self._pool.getconn(max(0.01, min(RECONNECT_SECONDS, left)))
+            except PoolTimeout:
+                if left <= RECONNECT_SECONDS:
+                    raise
 
     def _begin(self, connection: Connection, account: str, *, read_only: bool) -> None:
         settings = {
