@@ -35,9 +35,9 @@ class Stored:
     """One mirrored conversation.
 
     `conversation.transcript_segments` is filled when `transcript` is "stored", empty when it is "none", else None;
-    a light row has None always. `starred` is None until the starred ones were enumerated. `synced_at` is when the API last
-    returned it to this machine, or to another one with something new. `opening` is the beginning of what was said, of
-    one without a title.
+    a light row has None always. `starred` is None until the starred ones were enumerated. `synced_at` is when the API
+    last returned it to this machine, or to another one with something new. `opening` is the beginning of what was said,
+    of one without a title.
     """
 
     conversation: Conversation
