@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 COPYING_AT_ONCE = 12
 """Accounts, of each replica, while all are copied."""
 
-COPYING_SECONDS = 200.0
+COPYING_SECONDS = 600.0
 
 COLD = 60
 """Accounts that are asked of one after the other at a replica that has never seen them; the others all at once."""
