@@ -169,7 +169,10 @@ async def started(
     for each in folders:
         each.mkdir()
     ids, tokens = await signed_in({**environment, "OMI_MCP_DATA_DIR": str(folders[0])}, accounts)
-    running = [Replica(each, port, environment) for each, port in zip(folders, ports, strict=True)]
+    running = [
+        Replica(each, port, environment, options.beside if place % 2 else sys.executable)
+        for place, (each, port) in enumerate(zip(folders, ports, strict=True))
+    ]
     copiers = [*running]
     if database is None and accounts > MODELS:
         copiers.append(Replica(folders[0], free_port(), environment))
@@ -576,4 +579,5 @@ if __name__ == "__main__":
     parser.add_argument("--kill", action="store_true", help="kill replicas and PostgreSQL all along many creates")
     parser.add_argument("--creates", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--beside", default=sys.executable, help="the Python of another release, for every 2nd replica")
     sys.exit(anyio.run(main, parser.parse_args()))

@@ -87,11 +87,12 @@ class Part:
 class Replica:
     """`omi-mcp` at a port, with a data folder of its own; it can be killed and started again."""
 
-    def __init__(self, folder: Path, port: int, environment: dict[str, str]) -> None:
+    def __init__(self, folder: Path, port: int, environment: dict[str, str], python: str = sys.executable) -> None:
+        """`python` has the release that is to serve."""
         self.folder = folder
         self.port = port
         self.address = f"http://127.0.0.1:{port}"
-        self._command = [sys.executable, "-m", "omi_mcp", "--transport", "http", "--port", str(port)]
+        self._command = [python, "-m", "omi_mcp", "--transport", "http", "--port", str(port)]
         self._environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(folder),
@@ -104,7 +105,9 @@ class Replica:
         self.start()
 
     def start(self) -> None:
-        self.process = subprocess.Popen(self._command, stderr=subprocess.PIPE, text=True, env=self._environment)
+        self.process = subprocess.Popen(
+            self._command, cwd=self.folder, stderr=subprocess.PIPE, text=True, env=self._environment
+        )
         threading.Thread(target=self._read, args=(self.process,), daemon=True).start()
 
     def _read(self, process: subprocess.Popen[str]) -> None:
