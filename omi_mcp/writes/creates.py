@@ -4,7 +4,7 @@ import hashlib
 import json
 import random
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -44,6 +44,9 @@ FAILING = timedelta(seconds=6)
 
 ASKING = timedelta(seconds=40)
 """How long an API that cannot be asked is asked again before "unknown" is said. Hosts give up after a minute."""
+
+LOOKS = (1.0, 30.0)
+"""Seconds between two looks for a conversation, at least and at most. A host waits for some 45."""
 
 LONGEST_PAUSE = 60.0
 
@@ -190,14 +193,14 @@ class Creator:
             OutcomeUnknown: the API cannot be asked.
         """
         due = min(working, SENDING + WORKING).total_seconds()
-        waited, pauses = 0.0, _growing()
+        waited = 0.0
         while True:
             current = await self._recall(entry)
             if current and current.receipt:
                 return current.receipt
             if current is None and not sent_here:
                 return None
-            pause = next(pauses)
+            pause = self._until_next_look(entry)
             try:
                 receipt = await self._look(entry, draft)
             except (OmiError, database.Away) as error:
@@ -250,6 +253,11 @@ class Creator:
             await noted(partial(self._journal.forget, entry))
         else:
             await noted(partial(self._journal.keep, replace(entry, receipt=receipt)))
+
+    def _until_next_look(self, entry: Entry) -> float:
+        """As long as it is open already: whoever asks again and again uses up no allowance by it."""
+        age = self._clock.now() - (entry.lost_at or entry.asked_at)
+        return min(max(age.total_seconds(), LOOKS[0]), LOOKS[1])
 
     def _still_working(self, entry: Entry) -> timedelta:
         """How long the conversation of an open entry may still appear."""
@@ -340,13 +348,6 @@ def _is_meant(conversation: Conversation, entry: Entry, draft: SegmentsDraft | N
 def _final(error: OmiError) -> bool:
     """Whether the service's own handler says that it failed; others on the way say nothing about what it does."""
     return isinstance(error, ServerFault) and bool(error.detail)
-
-
-def _growing() -> Iterator[float]:
-    pause = 1.0
-    while True:
-        yield min(pause, LONGEST_PAUSE)
-        pause *= 2
 
 
 def _pause_after(error: OmiError | database.Away, pause: float) -> float | None:

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -427,6 +428,27 @@ async def test_what_a_killed_server_left_open_is_settled_without_being_asked(acc
         assert found.receipt.id == "harbour"
         assert journal.earlier("never") is None
     database.close()
+
+
+async def test_an_impatient_host_uses_up_no_allowance_for_what_a_killed_server_left_open(
+    account: Account, tmp_path: Path
+) -> None:
+    when_killed = tmp_path.with_name("when-killed")
+    account.break_down("drop-before@create#1")
+    async with account.server() as client, anyio.create_task_group() as tasks:
+        await call(client, "search_conversations")
+        tasks.start_soon(partial(said, client, "create_from_text", text="Buy milk."))
+        await account.clock.sleep(0.5)
+        shutil.copytree(tmp_path, when_killed)
+        tasks.cancel_scope.cancel()
+    asked = account.sent("GET")
+    async with account.server(data_dir=when_killed) as client:
+        answer = ""
+        while not answer or "Not finished yet" in answer:
+            with anyio.move_on_after(12):
+                answer = await said(client, "create_from_text", text="Buy milk.")
+    assert account.saved() == [json.loads(answer)["id"]]
+    assert account.sent("GET") - asked <= 25
 
 
 async def test_when_the_api_cannot_be_asked_the_same_call_settles_it_later(account: Account) -> None:
