@@ -398,7 +398,7 @@ async def test_a_server_stopped_in_the_middle_finds_its_create_after_the_restart
 
 
 async def test_a_server_killed_before_its_answer_left_finds_its_create_late(account: Account, tmp_path: Path) -> None:
-    when_killed = tmp_path.with_name("when-killed")
+    when_killed = tmp_path.with_name(f"{tmp_path.name}-when-killed")
     async with account.server() as client:
         first = await call(client, "create_from_text", text="Buy milk.")
         shutil.copytree(tmp_path, when_killed)
@@ -433,7 +433,7 @@ async def test_what_a_killed_server_left_open_is_settled_without_being_asked(acc
 async def test_an_impatient_host_uses_up_no_allowance_for_what_a_killed_server_left_open(
     account: Account, tmp_path: Path
 ) -> None:
-    when_killed = tmp_path.with_name("when-killed")
+    when_killed = tmp_path.with_name(f"{tmp_path.name}-when-killed")
     account.break_down("drop-before@create#1")
     async with account.server() as client, anyio.create_task_group() as tasks:
         await call(client, "search_conversations")
