@@ -21,7 +21,7 @@ from benchmarks.assistants.rooms import build, opened, state
 from benchmarks.assistants.tasks import MAMA, MAMA_MOVED, TASKS, Kind
 from omi_mcp.sandbox import Sandbox
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.exhaustive]
 
 NOT_IN_SO_MANY_WORDS = {
     id_of("stand-up-2025-09-23"): "yesterday",
