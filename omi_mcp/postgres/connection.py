@@ -198,8 +198,9 @@ class Postgres:
         self._pool: ConnectionPool[Connection] = ConnectionPool(
             conninfo.make_conninfo(**parameters(url)),
             connection_class=Connection,
-            # Not "no transactions": they are begun in the same message that says whose they are.
-            kwargs={"autocommit": True, "row_factory": dict_row},
+            # Not "no transactions": they are begun in the same message that says whose they are. And nothing is prepared:
+            # a pooler may lead to a session in which the same name means a statement of somebody else.
+            kwargs={"autocommit": True, "row_factory": dict_row, "prepare_threshold": None},
             min_size=1,
             max_size=most,
             timeout=PATIENCE_SECONDS,
@@ -307,7 +308,7 @@ class Postgres:
         begin = f"begin isolation level read committed{' read only' if read_only else ''}; "
         begin += f"select {set_all}, clock_timestamp() as now"
         sent = time.monotonic()
-        cursor = connection.execute(begin.encode(), prepare=False)
+        cursor = connection.execute(begin.encode())
         took = time.monotonic() - sent
         cursor.nextset()
         row = cursor.fetchone()
