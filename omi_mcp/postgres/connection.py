@@ -198,8 +198,8 @@ class Postgres:
         self._pool: ConnectionPool[Connection] = ConnectionPool(
             conninfo.make_conninfo(**parameters(url)),
             connection_class=Connection,
-            # Not "no transactions": they are begun in the same message that says whose they are. And nothing is prepared:
-            # a pooler may lead to a session in which the same name means a statement of somebody else.
+            # Not "no transactions": they are begun in the same message that says whose they are. And nothing is
+            # prepared: a pooler may lead to a session in which the same name means a statement of somebody else.
             kwargs={"autocommit": True, "row_factory": dict_row, "prepare_threshold": None},
             min_size=1,
             max_size=most,
