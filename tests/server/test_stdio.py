@@ -293,11 +293,12 @@ async def test_a_write_that_is_out_when_it_is_stopped_is_finished_noted_and_foll
     arguments = ["import", *map(str, files)] if importing else []
     create = request(2, "tools/call", name="create_from_segments", arguments={"segments": segments_of("the boat")})
     stop = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 2}}
-    arrived = anyio.Event()
+    arrived, stopped = anyio.Event(), anyio.Event()
 
     async def think() -> None:
         arrived.set()
-        await anyio.sleep(0.5)  # the signal arrives meanwhile
+        await stopped.wait()
+        await anyio.sleep(0.5)  # it is heard meanwhile
 
     with Sandbox() as sandbox:
         sandbox.pause = think
@@ -311,6 +312,7 @@ async def test_a_write_that_is_out_when_it_is_stopped_is_finished_noted_and_foll
                     send(process, stop)
                 else:
                     process.send_signal(signal.SIGINT if importing else signal.SIGTERM)
+                stopped.set()
                 _, errors = await anyio.to_thread.run_sync(process.communicate)
         assert "Traceback" not in errors
         assert [asked.status for asked in sandbox.requests if asked.method == "POST"] == [200]
