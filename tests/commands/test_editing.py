@@ -89,6 +89,7 @@ def test_a_mistyped_command_is_answered_with_the_one_that_was_meant(
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
 def test_a_shell_completes_every_command(shell: str) -> None:
     done = subprocess.run([sys.executable, "-m", "omi_mcp", "completion", shell], capture_output=True, text=True)

@@ -157,6 +157,7 @@ def test_a_dash_is_standard_output(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     live(story, tmp_path)
 
 
+@pytest.mark.exhaustive
 def test_real_limits_are_waited_for_or_told(tmp_path: Path) -> None:
     async def story(account: Account) -> None:
         account.sandbox.load(talks(800))
@@ -230,6 +231,7 @@ class Killed(BaseException):
     """The process is gone."""
 
 
+@pytest.mark.exhaustive
 def test_after_twenty_kills_nothing_is_lost_and_nothing_doubled(tmp_path: Path) -> None:
     rng = random.Random(3)
 

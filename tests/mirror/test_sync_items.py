@@ -16,7 +16,7 @@ from omi_mcp.mirror.store import Store
 from omi_mcp.mirror.types import Filters
 from tests.stores import files_only
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.exhaustive]
 
 ITEMS = "/v1/dev/user/action-items"
 

@@ -9,7 +9,7 @@ from hosting import Connect, call, copied, refusal, segments_of, talk, text_of
 
 from omi_mcp.sandbox import Sandbox
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.exhaustive]
 
 SEGMENTS = segments_of("the lighthouse")
 

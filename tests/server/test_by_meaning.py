@@ -15,7 +15,7 @@ from omi_mcp.sandbox import Faults, Sandbox
 from omi_mcp.server import build_server
 from omi_mcp.settings import Settings
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.exhaustive]
 
 SEARCH = "/v1/dev/user/conversations/search"
 

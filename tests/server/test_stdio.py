@@ -215,6 +215,7 @@ def test_a_host_that_dies_leaves_nothing_behind(tmp_path: Path, both: bool) -> N
         assert server.stderr.read() == ""
 
 
+@pytest.mark.exhaustive
 def test_a_wrong_setting_is_refused_at_start_with_its_name_and_what_is_accepted(tmp_path: Path) -> None:
     for name, value, accepted in (
         ("OMI_MCP_MIRROR", "ram", "disk, memory"),

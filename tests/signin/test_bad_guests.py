@@ -37,7 +37,7 @@ from omi_mcp.signin.hosts import LONGEST_NAME, place, shown
 from omi_mcp.signin.site import in_file
 from omi_mcp.signin.store import Code, Grant
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.exhaustive]
 
 PAGES = ["/", "/signin", "/connections", "/authorize?client_id=nobody"]
 DOCUMENT = "https://host.example/client.json"

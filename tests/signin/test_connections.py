@@ -27,7 +27,7 @@ from omi_mcp.signin.pages import _zone
 from omi_mcp.signin.vault import new_secret
 from tests.postgres_kit import PostgresServer
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.exhaustive]
 
 ON_DISK: dict[str, Any] = {"settings": {"mirror": "disk"}}
 END, ZONE, REPLACE, FORGET, OUT = range(5)
