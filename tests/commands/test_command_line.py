@@ -192,6 +192,7 @@ def run(
     )
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("arguments", [("doctor",), ("completion", "bash"), ("install", "cursor", "--print")])
 def test_a_reader_that_has_seen_enough_is_no_failure(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     nobody, written = os.pipe()

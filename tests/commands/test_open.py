@@ -65,6 +65,7 @@ async def test_whoever_asks_first_has_the_page_and_no_one_else(started: list[str
     await visited(story, absence=LONG)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.anyio
 async def test_it_stays_while_it_is_open_also_over_a_reload(started: list[str]) -> None:
     async def story(address: str) -> None:

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
 from command_kit import Account, live, talk, talks
 from virtual_time import START
 
@@ -152,6 +153,7 @@ def test_what_cannot_be_seen_is_not_written_to_a_terminal(tmp_path: Path) -> Non
     live(story, tmp_path)
 
 
+@pytest.mark.exhaustive
 def test_sync_waits_for_the_hourly_limit_says_so_and_copies_everything(tmp_path: Path) -> None:
     async def story(account: Account) -> None:
         account.sandbox.load(talks(700))
@@ -212,6 +214,7 @@ def test_a_sync_that_cannot_look_for_what_is_new_does_not_say_that_all_is_there(
     live(story, tmp_path)
 
 
+@pytest.mark.exhaustive
 def test_coverage_is_of_the_range_and_who_speaks_is_looked_up_first_where_it_was_asked_for(tmp_path: Path) -> None:
     async def story(account: Account) -> None:
         account.sandbox.load(

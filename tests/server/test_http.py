@@ -496,6 +496,7 @@ async def test_a_served_process_answers_mcp_clients_of_both_eras_and_keeps_its_t
         assert "Traceback" not in logged
 
 
+@pytest.mark.exhaustive
 def test_a_port_that_is_taken_is_said_in_one_line(tmp_path: Path) -> None:
     with http.listen("127.0.0.1", 0) as taken, served(tmp_path, "--port", str(taken.getsockname()[1])) as process:
         _, errors = process.communicate(timeout=30)
@@ -504,6 +505,7 @@ def test_a_port_that_is_taken_is_said_in_one_line(tmp_path: Path) -> None:
         assert errors.count("\n") == 1
 
 
+@pytest.mark.exhaustive
 def test_a_public_bind_without_authentication_ends_with_the_setting_to_make(tmp_path: Path) -> None:
     with served(tmp_path, "--host", "0.0.0.0") as process:
         _, errors = process.communicate(timeout=30)
@@ -519,6 +521,7 @@ async def connects(port: int | None) -> bool:
     return True
 
 
+@pytest.mark.exhaustive
 async def test_what_is_under_way_ends_before_the_server_does(sandbox: Sandbox, tmp_path: Path) -> None:
     creating, released = anyio.Event(), anyio.Event()
 
@@ -553,6 +556,7 @@ async def test_what_is_under_way_ends_before_the_server_does(sandbox: Sandbox, t
     assert http.SHUTDOWN_SECONDS > ANSWER_SECONDS
 
 
+@pytest.mark.exhaustive
 def test_a_proxy_can_notice_that_a_server_stops_before_it_does(tmp_path: Path) -> None:
     with (
         served(

@@ -83,6 +83,7 @@ def receive(process: subprocess.Popen[str]) -> dict[str, Any]:
     return message
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("pipelined", [True, False])
 def test_a_probe_before_the_handshake_on_one_pipe_is_survived(tmp_path: Path, pipelined: bool) -> None:
     with serving(tmp_path, "--demo") as server:
@@ -185,6 +186,7 @@ def test_a_line_that_nobody_waits_for_is_not_answered(line: str) -> None:
     assert refusal(line) is None
 
 
+@pytest.mark.exhaustive
 def test_half_a_character_in_a_query_is_answered_on_the_wire(tmp_path: Path) -> None:
     with serving(tmp_path, "--demo") as server:
         send(server, INITIALIZE, INITIALIZED)

@@ -10,7 +10,7 @@ from signin_kit import PUBLIC, Browser, MovedClock, Statements, TestHost, called
 
 from omi_mcp.sandbox import Sandbox
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.exhaustive]
 
 
 @pytest.mark.parametrize(

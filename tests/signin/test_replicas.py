@@ -19,7 +19,7 @@ from signin_kit import PUBLIC, Web, connected, on_the_web
 
 from omi_mcp.signin.vault import new_secret
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.exhaustive]
 
 SECRET = new_secret()
 
