@@ -19,6 +19,9 @@ BATCH = 200
 STEP = 500
 """Documents that are sent before the answer to the first of them is waited for."""
 
+UNHEARD_SECONDS = 35.0
+"""After so long without a word of the machine that has begun to copy an account, another goes on."""
+
 _NEWER = """
     select epoch::text, libraries.change as head, newer.*
     from libraries left join lateral (
@@ -104,9 +107,10 @@ class PostgresPrimary:
         with self._postgres.transaction(self._account) as connection:
             try:
                 connection.execute(
-                    "insert into libraries(account, used) values (%s, now())"
+                    "insert into libraries(account, used, due)"
+                    " values (%s, now(), clock_timestamp() + %s * interval '1 second')"
                     " on conflict (account) do update set used = excluded.used",
-                    (self._account,),
+                    (self._account, UNHEARD_SECONDS),
                 )
             except psycopg.errors.ForeignKeyViolation:
                 raise NoSuchAccount from None

@@ -66,6 +66,7 @@ async def test_what_a_machine_has_left_another_finishes(tmp_path: Path, postgres
         async with machine(here, tmp_path / "one", postgres, clock) as pool:
             async with pool.serving(Caller("ana")) as app:
                 await app.library.search("plan", Filters(), limit=1)
+                assert due(postgres) == {"ana": True}, "a machine may be killed before it has said anything"
             async with pool.serving(Caller("ben")):
                 pass
             await clock.sleep(60)
