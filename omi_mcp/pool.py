@@ -23,6 +23,7 @@ from omi_mcp.clock import Clock
 from omi_mcp.context import AppContext
 from omi_mcp.library import Library
 from omi_mcp.settings import Settings
+from omi_mcp.sharing import DEAD_SECONDS
 from omi_mcp.tasks import beside
 
 MOST_OPEN = 64
@@ -68,9 +69,6 @@ ADOPTING_SECONDS = 10.0
 """How often it is looked for accounts whose copying has stopped with the machine that did it."""
 
 ADOPTED_AT_ONCE = 4
-
-DEAD_SECONDS = 35.0
-"""How long a machine that says nothing is believed to be copying."""
 
 log = logging.getLogger(__name__)
 

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+DEAD_SECONDS = 35.0
+"""How long a machine that says nothing is believed to be copying."""
+
 OUTBOX = "create temp table if not exists outbox(kind text, id text, text integer)"
 """Where a transaction notes what it changes; `text` where the long part of it changed too."""
 

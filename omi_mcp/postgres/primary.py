@@ -11,16 +11,13 @@ from psycopg.rows import DictRow
 
 from omi_mcp.accounts import NoSuchAccount
 from omi_mcp.postgres.connection import Postgres
-from omi_mcp.sharing import Batch, Claim, Document, LeaseLost, Place
+from omi_mcp.sharing import DEAD_SECONDS, Batch, Claim, Document, LeaseLost, Place
 
 BATCH = 200
 """Documents that are taken over at once, and those that changed together with the last of them."""
 
 STEP = 500
 """Documents that are sent before the answer to the first of them is waited for."""
-
-UNHEARD_SECONDS = 35.0
-"""After so long without a word of the machine that has begun to copy an account, another goes on."""
 
 _NEWER = """
     select epoch::text, libraries.change as head, newer.*
@@ -110,7 +107,7 @@ class PostgresPrimary:
                     "insert into libraries(account, used, due)"
                     " values (%s, now(), clock_timestamp() + %s * interval '1 second')"
                     " on conflict (account) do update set used = excluded.used",
-                    (self._account, UNHEARD_SECONDS),
+                    (self._account, DEAD_SECONDS),
                 )
             except psycopg.errors.ForeignKeyViolation:
                 raise NoSuchAccount from None
